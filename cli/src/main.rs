@@ -1,0 +1,2 @@
+//! banyan
+fn main() {}

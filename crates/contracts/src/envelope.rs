@@ -1,0 +1,81 @@
+//! The envelope every event travels in.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::Payload;
+
+/// One event, as its owner wrote it. JSON in camelCase; never changed once stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// UUIDv7 for new facts; UUIDv5 for events derived from a cause, so that a repeated handler
+    /// produces the same id and appends nothing new.
+    pub id: Uuid,
+    /// `answer.submitted`: the subject on the bus and the key to the payload's shape.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The aggregate's event stream; written by its owning service alone.
+    pub stream: String,
+    /// The aggregate's own id.
+    pub aggregate_id: String,
+    /// Contiguous from 1 within the stream.
+    pub version: i64,
+    /// The version of the payload's shape; older ones are upcast on reading.
+    pub schema_version: i64,
+    /// The facts, in the shape that `type` and `schemaVersion` name.
+    pub payload: Value,
+    /// When it happened, by the owner's database clock.
+    #[serde(with = "time::serde::rfc3339")]
+    pub timestamp: OffsetDateTime,
+    /// What the whole chain of causes goes back to: one click, one id.
+    pub correlation_id: Uuid,
+    /// The event that caused this one, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation_id: Option<Uuid>,
+    /// The saga this belongs to, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub saga_id: Option<Uuid>,
+    /// The saga's step that this asks for or answers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step: Option<String>,
+    /// The service that owns the stream.
+    pub service_id: String,
+    /// W3C trace context of the work that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<String>,
+}
+
+impl Event {
+    /// Reads the payload as `P`.
+    ///
+    /// # Errors
+    /// When the payload does not have `P`'s shape, or the type is another one.
+    pub fn payload<P: Payload>(&self) -> Result<P, serde_json::Error> {
+        if self.event_type != P::TYPE {
+            let text = format!(
+                "event {} is a {}, not a {}",
+                self.id,
+                self.event_type,
+                P::TYPE
+            );
+            return Err(serde::de::Error::custom(text));
+        }
+        P::deserialize(&self.payload)
+    }
+}
+
+/// An event with its place in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    /// The log's identity: positions of different epochs do not compare.
+    pub epoch: Uuid,
+    /// Contiguous from 1, in commit order.
+    pub position: i64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}

@@ -1,0 +1,374 @@
+//! Every event's payload, its type's name and its schema version.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{Difficulty, QuizMode};
+
+/// A payload that names its event type.
+pub trait Payload: Serialize + DeserializeOwned {
+    /// The event type on the wire.
+    const TYPE: &'static str;
+    /// The current version of the shape.
+    const SCHEMA_VERSION: i64;
+    /// JSON pointers of fields that name a person.
+    const PERSONAL: &'static [&'static str];
+}
+
+/// What is known of an event type, for catalogues and checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// The event type on the wire.
+    pub event_type: &'static str,
+    /// The current version of the shape.
+    pub schema_version: i64,
+    /// JSON pointers of fields that name a person.
+    pub personal: &'static [&'static str],
+}
+
+/// Declares payload structs with their type names, and the catalogue of all of them.
+macro_rules! payloads {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $event_type:literal $(, personal $personal:tt)? {
+            $($(#[$field_doc:meta])* $field:ident: $field_type:ty),* $(,)?
+        }
+    )+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            pub struct $name { $($(#[$field_doc])* pub $field: $field_type),* }
+
+            impl Payload for $name {
+                const TYPE: &'static str = $event_type;
+                const SCHEMA_VERSION: i64 = 1;
+                const PERSONAL: &'static [&'static str] = payloads!(@personal $($personal)?);
+            }
+        )+
+
+        /// Every event type of this project.
+        pub const CATALOGUE: &[Contract] = &[$(Contract {
+            event_type: $name::TYPE,
+            schema_version: $name::SCHEMA_VERSION,
+            personal: $name::PERSONAL,
+        }),+];
+    };
+    (@personal) => { &[] };
+    (@personal $personal:tt) => { &$personal };
+}
+
+/// A badge as events and answers name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadgeRef {
+    /// The badge's stable id.
+    pub id: String,
+    /// What players read.
+    pub name: String,
+}
+
+/// One of a question's choices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Unique within its question.
+    pub id: String,
+    /// What players read.
+    pub text: String,
+}
+
+payloads! {
+    /// A player's answer was recorded and counted, provisionally until its saga ends; the ask to
+    /// both participants of the answer-submission saga.
+    AnswerSubmitted = "answer.submitted", personal ["/displayName"] {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+        /// The player's name as shown on leaderboards. Personal.
+        display_name: String,
+        /// What was asked.
+        question_id: Uuid,
+        /// What was chosen.
+        choice_id: String,
+        /// How it was played.
+        quiz_mode: QuizMode,
+        /// The question's category.
+        category: String,
+        /// The question's difficulty.
+        difficulty: Difficulty,
+        /// Whether the choice was right.
+        is_correct: bool,
+        /// What it is worth on the leaderboard.
+        points: i64,
+        /// The player's streak with this answer.
+        streak: i64,
+    }
+    /// The answer was taken back; the ask to both participants to undo what they did.
+    AnswerRevoked = "answer.revoked" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who had answered.
+        user_id: Uuid,
+        /// How it was played.
+        quiz_mode: QuizMode,
+        /// Why it was taken back.
+        reason: String,
+    }
+    /// The answer-submission saga completed: the answer counts everywhere.
+    AnswerSubmissionCompleted = "answer_submission.completed" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+    }
+    /// The answer-submission saga ended compensated: the answer counts nowhere.
+    AnswerSubmissionFailed = "answer_submission.failed" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who had answered.
+        user_id: Uuid,
+        /// Why it was taken back.
+        reason: String,
+    }
+    /// The badge rules were applied to an answer.
+    AchievementChecked = "achievement.checked" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+        /// The badges it earned, provisional until the saga ends.
+        earned: Vec<BadgeRef>,
+    }
+    /// A badge was earned, provisionally until its answer's saga ends.
+    AchievementEarned = "achievement.earned" {
+        /// The answer that earned it.
+        answer_id: Uuid,
+        /// Who earned it.
+        user_id: Uuid,
+        /// The badge.
+        badge: BadgeRef,
+    }
+    /// A badge is final and shown to others.
+    AchievementUnlocked = "achievement.unlocked" {
+        /// The answer that earned it.
+        answer_id: Uuid,
+        /// Who earned it.
+        user_id: Uuid,
+        /// The badge.
+        badge: BadgeRef,
+    }
+    /// The badge rules could not be applied: the step is refused.
+    AchievementCheckFailed = "achievement.check_failed" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+        /// Why.
+        reason: String,
+    }
+    /// What an answer earned was taken back.
+    AchievementRevoked = "achievement.revoked" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who had answered.
+        user_id: Uuid,
+        /// The badges taken back.
+        badges: Vec<BadgeRef>,
+    }
+    /// An answer's points were added to a leaderboard.
+    LeaderboardEntryUpdated = "leaderboard.entry.updated" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+        /// Which board.
+        quiz_mode: QuizMode,
+        /// The player's score with it.
+        score: i64,
+        /// The player's place with it, from 1.
+        position: i64,
+    }
+    /// An answer's points could not be added: the step is refused.
+    LeaderboardUpdateFailed = "leaderboard.update_failed" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who answered.
+        user_id: Uuid,
+        /// Why.
+        reason: String,
+    }
+    /// An answer's points were taken off again.
+    LeaderboardEntryReverted = "leaderboard.entry.reverted" {
+        /// The answer.
+        answer_id: Uuid,
+        /// Who had answered.
+        user_id: Uuid,
+        /// Which board.
+        quiz_mode: QuizMode,
+        /// The player's score without it.
+        score: i64,
+    }
+    /// A question was added.
+    QuestionCreated = "question.created" {
+        /// The question.
+        question_id: Uuid,
+        /// What is asked.
+        text: String,
+        /// Its category.
+        category: String,
+        /// Its difficulty.
+        difficulty: Difficulty,
+        /// Four of them.
+        choices: Vec<Choice>,
+        /// The right one; for services only, never for players.
+        correct_choice_id: String,
+    }
+    /// A question was edited; carries all of it.
+    QuestionUpdated = "question.updated" {
+        /// The question.
+        question_id: Uuid,
+        /// What is asked.
+        text: String,
+        /// Its category.
+        category: String,
+        /// Its difficulty.
+        difficulty: Difficulty,
+        /// Four of them.
+        choices: Vec<Choice>,
+        /// The right one; for services only, never for players.
+        correct_choice_id: String,
+    }
+    /// A question was removed.
+    QuestionDeleted = "question.deleted" {
+        /// The question.
+        question_id: Uuid,
+    }
+    /// An account or a guest came to be.
+    UserCreated = "user.created", personal ["/displayName"] {
+        /// The user.
+        user_id: Uuid,
+        /// What others see. Personal.
+        display_name: String,
+        /// `user`, `guest`, `admin`.
+        roles: Vec<String>,
+    }
+    /// A profile was edited.
+    UserUpdated = "user.updated", personal ["/displayName"] {
+        /// The user.
+        user_id: Uuid,
+        /// What others see. Personal.
+        display_name: String,
+        /// `user`, `guest`, `admin`.
+        roles: Vec<String>,
+    }
+    /// An account was deleted; every service forgets the user.
+    UserDeleted = "user.deleted" {
+        /// The user.
+        user_id: Uuid,
+    }
+    /// A user logged in.
+    UserAuthenticated = "user.authenticated" {
+        /// The user.
+        user_id: Uuid,
+        /// `password`, `guest`, `refresh`.
+        method: String,
+    }
+    /// A user's stats were set back to nothing.
+    UserStatsReset = "user.stats.reset" {
+        /// The user.
+        user_id: Uuid,
+        /// Why.
+        reason: String,
+    }
+    /// The state of a gateway's flag changed.
+    FlagChanged = "flag.changed" {
+        /// The flag.
+        flag: String,
+        /// The flag's version after the change.
+        version: i64,
+        /// Who changed it.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// The whole state before; null for the first.
+        before: Value,
+        /// The whole state after.
+        after: Value,
+        /// What the decision was based on, where it was made on evidence.
+        evidence: Option<Value>,
+    }
+    /// A gateway's route was added, changed or removed.
+    RouteChanged = "route.changed" {
+        /// The route.
+        route: String,
+        /// Who changed it.
+        actor: String,
+        /// Its declaration before; null when it was added.
+        before: Value,
+        /// Its declaration after; null when it was removed.
+        after: Value,
+    }
+    /// An operator acted on a saga.
+    SagaIntervened = "saga.intervened" {
+        /// The saga.
+        saga: Uuid,
+        /// `retry_step`, `retry_compensation`, `resolve_step`, `force_compensation`, `abandon`.
+        verb: String,
+        /// The step acted on, where the verb names one.
+        target: Option<String>,
+        /// The outcome given to the step, where the verb gives one.
+        outcome: Option<String>,
+        /// Who acted.
+        actor: String,
+        /// Why.
+        reason: String,
+    }
+    /// An operator changed what a timeout means for new sagas.
+    SagaPolicyChanged = "saga.policy_changed" {
+        /// The definition's name.
+        definition: String,
+        /// The step.
+        target: String,
+        /// `compensate`, `proceed`, `park`.
+        on_timeout: String,
+        /// Who changed it.
+        actor: String,
+        /// Why.
+        reason: String,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_declared_once_and_in_the_dotted_form() {
+        let mut names: Vec<_> = CATALOGUE
+            .iter()
+            .map(|contract| contract.event_type)
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for name in names {
+            assert!(name.contains('.'), "{name}");
+            assert!(
+                name.chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn payloads_are_camel_case_on_the_wire() {
+        let json = serde_json::to_value(QuestionDeleted {
+            question_id: Uuid::nil(),
+        })
+        .unwrap();
+        assert_eq!(json["questionId"], Uuid::nil().to_string());
+    }
+}

@@ -1,0 +1,315 @@
+use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::watch;
+
+use crate::{
+    CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
+    signal::Signals,
+    sql::{postgres_arguments, sqlite_arguments},
+};
+
+/// Which of the two databases this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL 15 or newer.
+    Postgres,
+    /// SQLite 3.35 or newer (bundled).
+    Sqlite,
+}
+
+/// How a [`Database`] is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Connections at most: PostgreSQL's pool, or SQLite's readers (its writer is always one).
+    pub max_connections: u32,
+    /// How long a caller waits for a free connection before it gets [`Error::Unavailable`].
+    pub acquire_timeout: Duration,
+    /// PostgreSQL ends a transaction that sits idle this long, so that nobody can stall a lock.
+    pub idle_in_transaction_timeout: Duration,
+    /// For tests: sees, and may break, each commit.
+    pub commit_hook: Option<Arc<dyn CommitHook>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(10),
+            commit_hook: None,
+        }
+    }
+}
+
+/// An open database; cloning shares its connections.
+#[derive(Clone)]
+pub struct Database {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pools: Pools,
+    pub(crate) signals: Signals,
+    pub(crate) commit_hook: Option<Arc<dyn CommitHook>>,
+}
+
+pub(crate) enum Pools {
+    Postgres(PgPool),
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+}
+
+/// Runs one expression over whichever pool reads go to.
+macro_rules! on_readers {
+    ($database:expr, $sql:expr, $values:expr, |$text:ident, $arguments:ident, $pool:ident| $run:expr) => {
+        match &$database.inner.pools {
+            Pools::Postgres($pool) => {
+                let $text = $sql.into().text(Dialect::Postgres);
+                let $arguments = postgres_arguments($values)?;
+                Ok($run.await?)
+            }
+            Pools::Sqlite { readers: $pool, .. } => {
+                let $text = $sql.into().text(Dialect::Sqlite);
+                let $arguments = sqlite_arguments($values)?;
+                Ok($run.await?)
+            }
+        }
+    };
+}
+
+impl Database {
+    /// Opens `postgres://user@host/name` or `sqlite:path` (the file is created when missing).
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for an unusable URL or folder, [`Error::Unavailable`] when the
+    /// server does not answer.
+    pub async fn connect(url: &str, options: Options) -> Result<Self> {
+        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            connect_postgres(url, &options).await?
+        } else if let Some(path) = url.strip_prefix("sqlite:") {
+            connect_sqlite(path.strip_prefix("//").unwrap_or(path), &options).await?
+        } else {
+            return Err(Error::Configuration(format!(
+                "database URL {:?} must start with postgres:// or sqlite:",
+                redacted(url)
+            )));
+        };
+        let inner = Inner {
+            pools,
+            signals: Signals::default(),
+            commit_hook: options.commit_hook,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        match self.inner.pools {
+            Pools::Postgres(_) => Dialect::Postgres,
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+        }
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is to be had in time.
+    pub async fn begin(&self) -> Result<Tx> {
+        match &self.inner.pools {
+            Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?, Arc::clone(&self.inner))),
+            Pools::Sqlite { writer, .. } => {
+                let tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+                Ok(Tx::sqlite(tx, Arc::clone(&self.inner)))
+            }
+        }
+    }
+
+    /// Runs one writing statement in a transaction of its own; the number of rows it touched.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn execute(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let touched = tx.execute(sql, values).await?;
+        tx.commit().await?;
+        Ok(touched)
+    }
+
+    /// Reads all rows.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn fetch_all<T: Record>(
+        &self,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Vec<T>> {
+        on_readers!(self, sql, values, |text, arguments, pool| {
+            sqlx::query_as_with(text, arguments).fetch_all(pool)
+        })
+    }
+
+    /// Reads the first row, if there is one.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn fetch_optional<T: Record>(
+        &self,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Option<T>> {
+        on_readers!(self, sql, values, |text, arguments, pool| {
+            sqlx::query_as_with(text, arguments).fetch_optional(pool)
+        })
+    }
+
+    /// Reads exactly one row.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without one; otherwise as the database says.
+    pub async fn fetch_one<T: Record>(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<T> {
+        self.fetch_optional(sql, values)
+            .await?
+            .ok_or(Error::NotFound)
+    }
+
+    /// The database's clock: PostgreSQL's server time; for SQLite this machine's.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn now(&self) -> Result<Timestamp> {
+        match self.dialect() {
+            Dialect::Postgres => Ok(self
+                .fetch_one::<(Timestamp,)>("SELECT clock_timestamp()", Vec::new())
+                .await?
+                .0),
+            Dialect::Sqlite => Ok(Timestamp::system()),
+        }
+    }
+
+    /// Asks for a sign of life; what a readiness check calls.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        self.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", Vec::new())
+            .await
+            .map(|_| ())
+    }
+
+    /// A counter that rises whenever a transaction that called [`Tx::signal`] with `name` commits
+    /// in this process.
+    pub fn signal(&self, name: &'static str) -> watch::Receiver<u64> {
+        self.inner.signals.subscribe(name)
+    }
+
+    /// The PostgreSQL pool, for what only PostgreSQL has (LISTEN, advisory locks).
+    pub fn postgres_pool(&self) -> Option<&PgPool> {
+        match &self.inner.pools {
+            Pools::Postgres(pool) => Some(pool),
+            Pools::Sqlite { .. } => None,
+        }
+    }
+
+    /// Closes all connections and waits until they are closed.
+    pub async fn close(&self) {
+        match &self.inner.pools {
+            Pools::Postgres(pool) => pool.close().await,
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+async fn connect_postgres(url: &str, options: &Options) -> Result<Pools> {
+    let idle = options.idle_in_transaction_timeout.as_millis().to_string();
+    let connect = PgConnectOptions::from_str(url)?
+        .options([("idle_in_transaction_session_timeout", idle.as_str())]);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(connect)
+        .await
+        .map_err(|error| match Error::from(error) {
+            Error::Unavailable(source) => Error::Unavailable(source),
+            other => Error::Configuration(format!("cannot open {}: {other}", redacted(url))),
+        })?;
+    Ok(Pools::Postgres(pool))
+}
+
+async fn connect_sqlite(path: &str, options: &Options) -> Result<Pools> {
+    let path = PathBuf::from(path);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Error::Configuration(format!(
+                "cannot create the folder {}: {error}",
+                folder.display()
+            ))
+        })?;
+    }
+    let connect = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.acquire_timeout);
+    let cannot_open = |error: sqlx::Error| {
+        Error::Configuration(format!(
+            "cannot open the SQLite file {}: {error}",
+            path.display()
+        ))
+    };
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(connect.clone())
+        .await
+        .map_err(cannot_open)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(connect.pragma("query_only", "ON"))
+        .await
+        .map_err(cannot_open)?;
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+/// The URL without its password, fit for logs and errors.
+fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    match rest.split_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_never_reaches_a_message() {
+        assert_eq!(redacted("postgres://u:secret@h/db"), "postgres://u@h/db");
+        assert_eq!(redacted("sqlite:file"), "sqlite:file");
+    }
+}

@@ -1,0 +1,36 @@
+//! One interface over the two databases that Banyan runs on: PostgreSQL and SQLite.
+//!
+//! A statement is written once, with `$1` placeholders, and runs on both wherever the dialects
+//! agree; where they do not, [`Sql::by_dialect`] holds the two texts side by side. Values go in
+//! through [`params!`] and come out through `#[derive(sqlx::FromRow)]` or tuples.
+//!
+//! Invariants:
+//! - A write transaction on SQLite begins IMMEDIATE on the file's only writing connection, so it
+//!   never fails halfway for want of the lock. Holding a [`Tx`] while writing through the
+//!   [`Database`] it came from therefore waits for itself: write through the `Tx`.
+//! - Times are [`Timestamp`]s: microseconds since the Unix epoch, `TIMESTAMPTZ` in PostgreSQL and
+//!   `INTEGER` in SQLite, where text times would not sort.
+//! - SQLite runs in WAL mode with `synchronous = FULL`: a commit that returned survives `kill -9`
+//!   and a power cut.
+
+mod connect;
+mod error;
+mod migrate;
+mod signal;
+mod sql;
+mod timestamp;
+mod tx;
+
+pub use connect::{Database, Dialect, Options};
+pub use error::{Constraint, Error, Result};
+pub use migrate::Migrations;
+pub use sql::{Record, Sql, Value};
+pub use timestamp::Timestamp;
+pub use tx::{CommitHook, Tx};
+
+/// Builds the `Vec<Value>` for a statement: `params![id, "text", 7_i64, None::<String>]`.
+#[macro_export]
+macro_rules! params {
+    () => { ::std::vec::Vec::<$crate::Value>::new() };
+    ($($value:expr),+ $(,)?) => { ::std::vec![$($crate::Value::from($value)),+] };
+}

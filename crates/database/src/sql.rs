@@ -1,0 +1,176 @@
+use serde_json::Value as Json;
+use sqlx::{
+    Arguments, FromRow,
+    postgres::{PgArguments, PgRow},
+    sqlite::{SqliteArguments, SqliteRow},
+};
+use uuid::Uuid;
+
+use crate::{Dialect, Error, Result, Timestamp};
+
+/// A statement: one text for both databases, or one for each.
+#[derive(Clone, Copy, Debug)]
+pub struct Sql {
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+impl Sql {
+    /// Two texts for what the dialects say differently; the parameters are the same.
+    pub const fn by_dialect(postgres: &'static str, sqlite: &'static str) -> Self {
+        Self { postgres, sqlite }
+    }
+
+    pub(crate) fn text(self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Postgres => self.postgres,
+            Dialect::Sqlite => self.sqlite,
+        }
+    }
+}
+
+impl From<&'static str> for Sql {
+    fn from(text: &'static str) -> Self {
+        Self {
+            postgres: text,
+            sqlite: text,
+        }
+    }
+}
+
+/// A row type that can be read from both databases: a tuple, or `#[derive(sqlx::FromRow)]`.
+///
+/// Columns of both databases decode into `i64`, `f64`, `bool`, `String`, `Vec<u8>`, `Uuid` (SQLite:
+/// `BLOB`), `sqlx::types::Json<T>` (PostgreSQL: `JSONB`, SQLite: `TEXT`), [`Timestamp`], and
+/// `Option`s of these. Sums need `CAST(… AS BIGINT)`: PostgreSQL widens them to `NUMERIC`.
+pub trait Record:
+    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}
+impl<T> Record for T where
+    T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}
+
+/// A value bound to a statement; typed also when it is NULL, as PostgreSQL wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// BIGINT / INTEGER
+    Integer(Option<i64>),
+    /// DOUBLE PRECISION / REAL
+    Float(Option<f64>),
+    /// BOOLEAN
+    Boolean(Option<bool>),
+    /// TEXT
+    Text(Option<String>),
+    /// UUID / BLOB
+    Uuid(Option<Uuid>),
+    /// JSONB / TEXT
+    Json(Option<Json>),
+    /// BYTEA / BLOB
+    Bytes(Option<Vec<u8>>),
+    /// TIMESTAMPTZ / INTEGER
+    Time(Option<Timestamp>),
+    /// `TEXT[]` for `= ANY($n)` / a JSON array for `IN (SELECT value FROM json_each($n))`
+    Texts(Vec<String>),
+    /// `BIGINT[]` / a JSON array, as above
+    Integers(Vec<i64>),
+    /// `UUID[]` for `= ANY($n)` / a JSON array of lower-case hex, for
+    /// `lower(hex(id)) IN (SELECT value FROM json_each($n))`
+    Uuids(Vec<Uuid>),
+}
+
+macro_rules! value_from {
+    ($($variant:ident: $($type:ty),+;)+) => {$($(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some(value.into()))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value.map(Into::into))
+            }
+        }
+    )+)+};
+}
+value_from! {
+    Integer: i64, i32, u32;
+    Float: f64;
+    Boolean: bool;
+    Text: String, &str;
+    Uuid: Uuid;
+    Json: Json;
+    Bytes: Vec<u8>;
+    Time: Timestamp;
+}
+
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        Self::Text(Some(value.clone()))
+    }
+}
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        Self::Texts(values)
+    }
+}
+impl From<Vec<i64>> for Value {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Integers(values)
+    }
+}
+impl From<Vec<Uuid>> for Value {
+    fn from(values: Vec<Uuid>) -> Self {
+        Self::Uuids(values)
+    }
+}
+
+fn encoding(error: sqlx::error::BoxDynError) -> Error {
+    Error::Query(sqlx::Error::Encode(error))
+}
+
+pub(crate) fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Integer(v) => arguments.add(v),
+            Value::Float(v) => arguments.add(v),
+            Value::Boolean(v) => arguments.add(v),
+            Value::Text(v) => arguments.add(v),
+            Value::Uuid(v) => arguments.add(v),
+            Value::Json(v) => arguments.add(v),
+            Value::Bytes(v) => arguments.add(v),
+            Value::Time(v) => arguments.add(v),
+            Value::Texts(v) => arguments.add(v),
+            Value::Integers(v) => arguments.add(v),
+            Value::Uuids(v) => arguments.add(v),
+        }
+        .map_err(encoding)?;
+    }
+    Ok(arguments)
+}
+
+pub(crate) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Integer(v) => arguments.add(v),
+            Value::Float(v) => arguments.add(v),
+            Value::Boolean(v) => arguments.add(v),
+            Value::Text(v) => arguments.add(v),
+            Value::Uuid(v) => arguments.add(v),
+            Value::Json(v) => arguments.add(v),
+            Value::Bytes(v) => arguments.add(v),
+            Value::Time(v) => arguments.add(v),
+            Value::Texts(v) => arguments.add(serde_json::json!(v)),
+            Value::Integers(v) => arguments.add(serde_json::json!(v)),
+            Value::Uuids(v) => {
+                let hex: Vec<_> = v.iter().map(|id| id.simple().to_string()).collect();
+                arguments.add(serde_json::json!(hex))
+            }
+        }
+        .map_err(encoding)?;
+    }
+    Ok(arguments)
+}

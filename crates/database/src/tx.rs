@@ -1,0 +1,210 @@
+use std::sync::Arc;
+
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::{
+    Dialect, Error, Record, Result, Sql, Timestamp, Value,
+    connect::Inner,
+    sql::{postgres_arguments, sqlite_arguments},
+};
+
+/// Sees each commit of a [`crate::Database`]; tests use it to die at every durable write.
+pub trait CommitHook: Send + Sync {
+    /// Called before the commit is sent; an error rolls back instead.
+    ///
+    /// # Errors
+    /// Whatever the test wants the caller of `commit` to see.
+    fn before(&self) -> Result<()>;
+    /// Called once the commit is durable; an error reaches the caller although the data is safe,
+    /// which is what a crash right after a commit looks like.
+    ///
+    /// # Errors
+    /// Whatever the test wants the caller of `commit` to see.
+    fn after(&self) -> Result<()>;
+}
+
+/// An open transaction. Dropping it without [`Tx::commit`] rolls it back.
+pub struct Tx {
+    inner: Inside,
+    database: Arc<Inner>,
+    signals: Vec<&'static str>,
+}
+
+enum Inside {
+    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+/// Runs one expression over whichever connection the transaction holds.
+macro_rules! on_connection {
+    ($tx:expr, $sql:expr, $values:expr, |$text:ident, $arguments:ident, $connection:ident| $run:expr) => {
+        match &mut $tx.inner {
+            Inside::Postgres(tx) => {
+                let $text = $sql.into().text(Dialect::Postgres);
+                let $arguments = postgres_arguments($values)?;
+                let $connection = &mut **tx;
+                $run.await?
+            }
+            Inside::Sqlite(tx) => {
+                let $text = $sql.into().text(Dialect::Sqlite);
+                let $arguments = sqlite_arguments($values)?;
+                let $connection = &mut **tx;
+                $run.await?
+            }
+        }
+    };
+}
+
+impl Tx {
+    pub(crate) fn postgres(tx: Transaction<'static, Postgres>, database: Arc<Inner>) -> Self {
+        Self {
+            inner: Inside::Postgres(tx),
+            database,
+            signals: Vec::new(),
+        }
+    }
+
+    pub(crate) fn sqlite(tx: Transaction<'static, Sqlite>, database: Arc<Inner>) -> Self {
+        Self {
+            inner: Inside::Sqlite(tx),
+            database,
+            signals: Vec::new(),
+        }
+    }
+
+    /// Which database this is.
+    pub fn dialect(&self) -> Dialect {
+        match self.inner {
+            Inside::Postgres(_) => Dialect::Postgres,
+            Inside::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Runs a statement; the number of rows it touched.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`]. On PostgreSQL the transaction is then unusable.
+    pub async fn execute(&mut self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
+        match &mut self.inner {
+            Inside::Postgres(tx) => {
+                let query = sqlx::query_with(
+                    sql.into().text(Dialect::Postgres),
+                    postgres_arguments(values)?,
+                );
+                Ok(query.execute(&mut **tx).await?.rows_affected())
+            }
+            Inside::Sqlite(tx) => {
+                let query =
+                    sqlx::query_with(sql.into().text(Dialect::Sqlite), sqlite_arguments(values)?);
+                Ok(query.execute(&mut **tx).await?.rows_affected())
+            }
+        }
+    }
+
+    /// Reads all rows.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn fetch_all<T: Record>(
+        &mut self,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Vec<T>> {
+        Ok(on_connection!(
+            self,
+            sql,
+            values,
+            |text, arguments, connection| {
+                sqlx::query_as_with(text, arguments).fetch_all(connection)
+            }
+        ))
+    }
+
+    /// Reads the first row, if there is one.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn fetch_optional<T: Record>(
+        &mut self,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<Option<T>> {
+        Ok(on_connection!(
+            self,
+            sql,
+            values,
+            |text, arguments, connection| {
+                sqlx::query_as_with(text, arguments).fetch_optional(connection)
+            }
+        ))
+    }
+
+    /// Reads exactly one row; also what `INSERT … RETURNING` is read with.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without one; otherwise as the database says.
+    pub async fn fetch_one<T: Record>(
+        &mut self,
+        sql: impl Into<Sql>,
+        values: Vec<Value>,
+    ) -> Result<T> {
+        self.fetch_optional(sql, values)
+            .await?
+            .ok_or(Error::NotFound)
+    }
+
+    /// The database's clock: PostgreSQL's server time; for SQLite this machine's.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn now(&mut self) -> Result<Timestamp> {
+        match self.dialect() {
+            Dialect::Postgres => Ok(self
+                .fetch_one::<(Timestamp,)>("SELECT clock_timestamp()", Vec::new())
+                .await?
+                .0),
+            Dialect::Sqlite => Ok(Timestamp::system()),
+        }
+    }
+
+    /// Raises the database's signal `name` once this transaction has committed.
+    pub fn signal(&mut self, name: &'static str) {
+        if !self.signals.contains(&name) {
+            self.signals.push(name);
+        }
+    }
+
+    /// Makes everything durable and visible, then raises the signals.
+    ///
+    /// # Errors
+    /// As the database says. After [`Error::Unavailable`] the outcome is unknown: the commit may
+    /// have happened.
+    pub async fn commit(self) -> Result<()> {
+        if let Some(hook) = &self.database.commit_hook {
+            hook.before()?;
+        }
+        match self.inner {
+            Inside::Postgres(tx) => tx.commit().await?,
+            Inside::Sqlite(tx) => tx.commit().await?,
+        }
+        for name in self.signals {
+            self.database.signals.raise(name);
+        }
+        if let Some(hook) = &self.database.commit_hook {
+            hook.after()?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything back.
+    ///
+    /// # Errors
+    /// As the database says; the server takes it back by itself when the connection is lost.
+    pub async fn rollback(self) -> Result<()> {
+        match self.inner {
+            Inside::Postgres(tx) => tx.rollback().await?,
+            Inside::Sqlite(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+}
