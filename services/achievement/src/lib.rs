@@ -1,1 +1,3 @@
 //! achievement
+
+pub mod domain;
