@@ -1,0 +1,130 @@
+-- Times are microseconds since the Unix epoch.
+-- Node-Learn's monolith: one database for everything. It knows nothing of events.
+
+CREATE TABLE users (
+    id            BLOB        NOT NULL,
+    email         TEXT,                     -- as typed; NULL for guests and for users taken in by their token
+    email_key     TEXT,                     -- lower case; what logins and uniqueness go by
+    password_hash TEXT,                     -- argon2id, PHC string
+    display_name  TEXT        NOT NULL,
+    roles         TEXT        NOT NULL,     -- ["user"]
+    created_at    INTEGER     NOT NULL,
+    updated_at    INTEGER     NOT NULL,
+    CONSTRAINT users_pk PRIMARY KEY (id),
+    CONSTRAINT users_email_key_unique UNIQUE (email_key),
+    CONSTRAINT users_email_complete CHECK ((email IS NULL) = (email_key IS NULL))
+) STRICT;
+
+CREATE TABLE refresh_tokens (
+    token_hash BLOB        NOT NULL,        -- SHA-256 of the opaque token
+    user_id    BLOB        NOT NULL,
+    family     BLOB        NOT NULL,        -- the login that the chain of rotations began with
+    issued_at  INTEGER     NOT NULL,
+    expires_at INTEGER     NOT NULL,
+    used_at    INTEGER,                     -- rotated; a second use ends the whole family
+    CONSTRAINT refresh_tokens_pk PRIMARY KEY (token_hash),
+    CONSTRAINT refresh_tokens_user_fk FOREIGN KEY (user_id) REFERENCES users (id)
+) STRICT;
+CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
+CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
+
+CREATE TABLE questions (
+    id                BLOB        NOT NULL,
+    text              TEXT        NOT NULL,
+    category          TEXT        NOT NULL,
+    difficulty        TEXT        NOT NULL,
+    choices           TEXT        NOT NULL, -- [{"id": "a", "text": "…"}, …]
+    correct_choice_id TEXT        NOT NULL,
+    version           INTEGER     NOT NULL, -- rises with every edit
+    created_at        INTEGER     NOT NULL,
+    updated_at        INTEGER     NOT NULL,
+    deleted_at        INTEGER,              -- answers refer to it for ever, so it is only hidden
+    CONSTRAINT questions_pk PRIMARY KEY (id),
+    CONSTRAINT questions_difficulty CHECK (difficulty IN ('easy', 'medium', 'hard'))
+) STRICT;
+CREATE INDEX questions_by_category ON questions (category, difficulty, id);
+
+CREATE TABLE answers (
+    id                BLOB        NOT NULL,
+    user_id           BLOB        NOT NULL,
+    question_id       BLOB        NOT NULL,
+    choice_id         TEXT        NOT NULL,
+    quiz_mode         TEXT        NOT NULL,
+    category          TEXT        NOT NULL, -- as the question was when it was answered
+    difficulty        TEXT        NOT NULL,
+    is_correct        INTEGER     NOT NULL,
+    correct_choice_id TEXT        NOT NULL,
+    points            INTEGER     NOT NULL,
+    streak            INTEGER     NOT NULL, -- with this answer
+    achievements      TEXT        NOT NULL, -- [{"id", "name"}]: what it unlocked
+    board_score       INTEGER     NOT NULL, -- the player's score on the mode's board with it
+    board_position    INTEGER     NOT NULL,
+    answered_at       INTEGER     NOT NULL,
+    CONSTRAINT answers_pk PRIMARY KEY (id),
+    CONSTRAINT answers_user_fk FOREIGN KEY (user_id) REFERENCES users (id),
+    CONSTRAINT answers_question_fk FOREIGN KEY (question_id) REFERENCES questions (id),
+    CONSTRAINT answers_quiz_mode CHECK (quiz_mode IN ('classic', 'timed', 'survival'))
+) STRICT;
+CREATE INDEX answers_by_user ON answers (user_id, answered_at);
+
+CREATE TABLE idempotency_keys (
+    user_id      BLOB        NOT NULL,
+    path         TEXT        NOT NULL,
+    key          TEXT        NOT NULL,
+    request_hash BLOB        NOT NULL,      -- SHA-256 of the body it came with first
+    answer_id    BLOB        NOT NULL,
+    created_at   INTEGER     NOT NULL,      -- kept for 24 h
+    CONSTRAINT idempotency_keys_pk PRIMARY KEY (user_id, path, key),
+    CONSTRAINT idempotency_keys_answer_fk FOREIGN KEY (answer_id) REFERENCES answers (id)
+) STRICT;
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+CREATE TABLE stats (
+    user_id     BLOB        NOT NULL,
+    answered    INTEGER     NOT NULL,
+    correct     INTEGER     NOT NULL,
+    streak      INTEGER     NOT NULL,
+    best_streak INTEGER     NOT NULL,
+    updated_at  INTEGER     NOT NULL,
+    CONSTRAINT stats_pk PRIMARY KEY (user_id),
+    CONSTRAINT stats_user_fk FOREIGN KEY (user_id) REFERENCES users (id)
+) STRICT;
+
+CREATE TABLE mode_stats (
+    user_id   BLOB   NOT NULL,
+    quiz_mode TEXT   NOT NULL,
+    answered  INTEGERNOT NULL,
+    correct   INTEGERNOT NULL,
+    score     INTEGERNOT NULL,
+    CONSTRAINT mode_stats_pk PRIMARY KEY (user_id, quiz_mode),
+    CONSTRAINT mode_stats_stats_fk FOREIGN KEY (user_id) REFERENCES stats (user_id)
+) STRICT;
+
+-- What the badge rules know about a player: achievement::domain::Player as JSON.
+CREATE TABLE players (
+    user_id    BLOB        NOT NULL,
+    state      TEXT        NOT NULL,
+    updated_at INTEGER     NOT NULL,
+    CONSTRAINT players_pk PRIMARY KEY (user_id),
+    CONSTRAINT players_user_fk FOREIGN KEY (user_id) REFERENCES users (id)
+) STRICT;
+
+CREATE TABLE achievements (
+    user_id     BLOB        NOT NULL,
+    badge_id    TEXT        NOT NULL,
+    answer_id   BLOB        NOT NULL,
+    unlocked_at INTEGER     NOT NULL,
+    CONSTRAINT achievements_pk PRIMARY KEY (user_id, badge_id),
+    CONSTRAINT achievements_user_fk FOREIGN KEY (user_id) REFERENCES users (id),
+    CONSTRAINT achievements_answer_fk FOREIGN KEY (answer_id) REFERENCES answers (id)
+) STRICT;
+
+CREATE TABLE leaderboard (
+    quiz_mode  TEXT        NOT NULL,
+    user_id    BLOB        NOT NULL,
+    score      INTEGER     NOT NULL,
+    reached_at INTEGER     NOT NULL,        -- whoever reached a score first stands above
+    CONSTRAINT leaderboard_pk PRIMARY KEY (quiz_mode, user_id),
+    CONSTRAINT leaderboard_user_fk FOREIGN KEY (user_id) REFERENCES users (id)
+) STRICT;
+CREATE INDEX leaderboard_by_rank ON leaderboard (quiz_mode, score DESC, reached_at, user_id);
