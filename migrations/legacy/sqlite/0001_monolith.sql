@@ -27,6 +27,7 @@ CREATE TABLE refresh_tokens (
 ) STRICT;
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user_id);
 CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
+CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
 
 CREATE TABLE questions (
     id                BLOB        NOT NULL,
@@ -93,9 +94,9 @@ CREATE TABLE stats (
 CREATE TABLE mode_stats (
     user_id   BLOB   NOT NULL,
     quiz_mode TEXT   NOT NULL,
-    answered  INTEGERNOT NULL,
-    correct   INTEGERNOT NULL,
-    score     INTEGERNOT NULL,
+    answered  INTEGER NOT NULL,
+    correct   INTEGER NOT NULL,
+    score     INTEGER NOT NULL,
     CONSTRAINT mode_stats_pk PRIMARY KEY (user_id, quiz_mode),
     CONSTRAINT mode_stats_stats_fk FOREIGN KEY (user_id) REFERENCES stats (user_id)
 ) STRICT;
