@@ -1,0 +1,39 @@
+//! What tests stand on: private PostgreSQL and NATS servers, child processes, a fault-injecting
+//! TCP proxy, commits that fail on demand, and waiting with a bound.
+//!
+//! Only tests depend on this crate. Its invariant: nothing outlives the test that started it, not
+//! even when that test is killed with SIGKILL. Each test process has one small guard process
+//! (`guard.rs`) that sees the test's end as the end of a pipe and then stops what it was told about.
+
+mod backend;
+mod commit_faults;
+mod eventually;
+mod guard;
+mod nats;
+mod ports;
+mod postgres;
+mod process;
+pub mod proxy;
+mod server;
+
+pub use backend::{Backend, backends};
+pub use commit_faults::CommitFaults;
+pub use eventually::{Outcome, eventually};
+pub use nats::{Nats, NatsBinary};
+pub use ports::{free_port, free_port_offset};
+pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
+pub use process::Process;
+pub use tempfile::TempDir;
+
+/// A fresh folder, deleted when the value is dropped or when this process dies.
+///
+/// # Panics
+/// When the system's temporary folder is not writable.
+pub fn temp_dir() -> TempDir {
+    let folder = tempfile::Builder::new()
+        .prefix("banyan-test-")
+        .tempdir()
+        .expect("the temporary folder is writable");
+    guard::remove_at_death(folder.path());
+    folder
+}

@@ -1,0 +1,227 @@
+//! Private nats-servers with JetStream.
+
+use std::{
+    collections::HashSet,
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    free_port, guard,
+    server::{Server, search_path},
+};
+
+/// The environment variable with paths of nats-server binaries, separated like PATH.
+const BINARIES: &str = "BANYAN_TEST_NATS_SERVER";
+/// Where `cargo xtask test` puts the current nats-server, below the workspace.
+const TOOL: &str = "../../target/tools/nats-server/bin/nats-server";
+/// A local server greets at once, or it is not ready.
+const GREETING_WITHIN: Duration = Duration::from_secs(1);
+
+/// A nats-server program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsBinary {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its version, as (2, 10, 7).
+    pub version: (u32, u32, u32),
+}
+
+/// A private nats-server with JetStream, gone with its data when the value is dropped.
+pub struct Nats {
+    server: Option<Server>,
+    binary: NatsBinary,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Nats {
+    /// All versions found, the newest first: in `BANYAN_TEST_NATS_SERVER`, in `target/tools` and
+    /// in PATH. A suite that depends on the server runs over each.
+    pub fn versions() -> Vec<NatsBinary> {
+        let named = std::env::var_os(BINARIES).unwrap_or_default();
+        let mut seen = HashSet::new();
+        let mut found: Vec<NatsBinary> = std::env::split_paths(&named)
+            .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join(TOOL)])
+            .chain(
+                search_path()
+                    .into_iter()
+                    .map(|folder| folder.join("nats-server")),
+            )
+            .filter(|path| path.is_file())
+            .filter_map(|path| {
+                Some(NatsBinary {
+                    version: version(&path)?,
+                    path,
+                })
+            })
+            .filter(|binary| seen.insert(binary.version))
+            .collect();
+        found.sort_by_key(|binary| std::cmp::Reverse(binary.version));
+        found
+    }
+
+    /// Starts the newest version found.
+    ///
+    /// # Errors
+    /// When no nats-server is installed or it does not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let binary = Self::versions().into_iter().next().context(
+            "nats-server is not installed: run `cargo xtask test`, install the package \
+             `nats-server`, or name it in BANYAN_TEST_NATS_SERVER",
+        )?;
+        Self::start_version(binary).await
+    }
+
+    /// Starts this version on a free port, with its store in a fresh folder.
+    ///
+    /// # Errors
+    /// When it does not start; the text holds its last output.
+    pub async fn start_version(binary: NatsBinary) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("banyan-nats-").tempdir()?;
+        guard::remove_at_death(folder.path());
+        let mut nats = Self {
+            server: None,
+            binary,
+            port: free_port(),
+            folder,
+        };
+        nats.restart().await?;
+        Ok(nats)
+    }
+
+    /// `nats://127.0.0.1:PORT`, the same over restarts.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The address behind [`Nats::url`], for a proxy in front.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The version that runs.
+    pub fn version(&self) -> (u32, u32, u32) {
+        self.binary.version
+    }
+
+    /// Asks the server to stop (SIGTERM) and waits for its end; the data stays.
+    ///
+    /// # Errors
+    /// When it had to be killed.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::TERM).await
+    }
+
+    /// Kills the server (SIGKILL); the data stays as it was on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::KILL).await
+    }
+
+    /// Starts the server again on its data and port; kills it first if it runs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        let address = self.address();
+        let mut command = Command::new(&self.binary.path);
+        command
+            .current_dir(self.folder.path())
+            .args([
+                "--addr",
+                "127.0.0.1",
+                "--port",
+                &self.port.to_string(),
+                "--jetstream",
+            ])
+            .arg("--store_dir")
+            .arg(self.store());
+        let output = self.folder.path().join("output");
+        let server = tokio::task::spawn_blocking(move || {
+            Server::start("nats-server", command, &output, Signal::KILL, |_| {
+                greets(address)
+            })
+        })
+        .await??;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Kills the server, wipes its disk and starts it again on the same port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn restart_empty(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        if self.store().exists() {
+            std::fs::remove_dir_all(self.store())?;
+        }
+        self.restart().await
+    }
+
+    /// The folder of the JetStream store.
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
+        let Some(mut server) = self.server.take() else {
+            return Ok(());
+        };
+        tokio::task::spawn_blocking(move || server.stop(signal)).await?
+    }
+}
+
+/// A nats-server opens its port after JetStream has started, and speaks first.
+fn greets(address: SocketAddr) -> bool {
+    let greeting = || -> anyhow::Result<String> {
+        let stream = TcpStream::connect_timeout(&address, GREETING_WITHIN)?;
+        stream.set_read_timeout(Some(GREETING_WITHIN))?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        if !line.contains("\"jetstream\":true") {
+            bail!("JetStream is not there");
+        }
+        Ok(line)
+    };
+    greeting().is_ok()
+}
+
+/// From `nats-server: v2.9.10`.
+fn version(path: &Path) -> Option<(u32, u32, u32)> {
+    let output = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let numbers = text.trim().rsplit_once('v')?.1;
+    let mut numbers = numbers.split(['.', '-']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_the_server_prints() {
+        assert_eq!(parse_version("nats-server: v2.9.10\n"), Some((2, 9, 10)));
+        assert_eq!(parse_version("nats-server: v2.12.0-RC.1"), Some((2, 12, 0)));
+        assert_eq!(parse_version("something else"), None);
+    }
+}
