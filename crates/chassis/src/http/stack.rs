@@ -1,0 +1,177 @@
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::{
+    Health, Metrics, Problem,
+    trace::{TraceContext, X_TRACE_ID},
+};
+
+/// Bodies are small JSON documents; a path that takes more sets its own limit.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Above every wait that a handler may do on purpose (10 s for `Prefer: wait=10`).
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the layers need to know of the service they surround.
+#[derive(Clone)]
+pub struct Service {
+    /// The service's name, in logs.
+    pub name: &'static str,
+    /// Its readiness checks.
+    pub health: Health,
+    /// Its metrics.
+    pub metrics: Metrics,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Clone)]
+struct Observer {
+    service: &'static str,
+    requests: Family<Labels, Counter>,
+    seconds: Family<Route, Histogram, fn() -> Histogram>,
+}
+
+/// Surrounds a service's router with what every service has.
+pub fn stack(router: Router, service: &Service) -> Router {
+    let buckets: fn() -> Histogram = || {
+        Histogram::new([
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ])
+    };
+    let observer = Observer {
+        service: service.name,
+        requests: Family::default(),
+        seconds: Family::new_with_constructor(buckets),
+    };
+    service.metrics.register(|registry| {
+        let requests = observer.requests.clone();
+        registry.register("http_requests", "Requests answered", requests);
+        let seconds = observer.seconds.clone();
+        registry.register(
+            "http_request_seconds",
+            "Time from request to response head",
+            seconds,
+        );
+    });
+    let no_such_path =
+        async || Problem::not_found("not_found", "There is nothing under this path.");
+    let no_such_method = async || {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Problem::with_status(status, "method_not_allowed", "This path has other methods.")
+    };
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(
+            ServiceBuilder::new()
+                // Outermost: everything below knows its trace, is logged and counted, even a panic.
+                .layer(middleware::from_fn_with_state(observer, observe))
+                // A panic is one request's failure, not the connection's.
+                .layer(CatchPanicLayer::custom(panicked))
+                // No handler waits for ever.
+                .layer(middleware::from_fn(bounded))
+                // Refused before it is read.
+                .layer(DefaultBodyLimit::max(MAX_BODY)),
+        )
+        // Probes and scrapes are not traffic: neither logged nor counted.
+        .merge(service.health.router())
+        .merge(service.metrics.router())
+}
+
+async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
+    let context = TraceContext::from_headers(request.headers());
+    let trace_id = context.trace_id();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let span = tracing::info_span!(
+        "request", service = observer.service, %method, route, trace_id,
+        correlation_id = %context.correlation_id()
+    );
+    let begun = Instant::now();
+    let mut response = context
+        .scope(next.run(request).instrument(span.clone()))
+        .await;
+    let elapsed = begun.elapsed();
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered"));
+    observer
+        .requests
+        .get_or_create(&Labels {
+            method: known(&method),
+            route: route.clone(),
+            status,
+        })
+        .inc();
+    observer
+        .seconds
+        .get_or_create(&Route { route })
+        .observe(elapsed.as_secs_f64());
+    if let Ok(value) = HeaderValue::from_str(&trace_id) {
+        response.headers_mut().insert(X_TRACE_ID, value);
+    }
+    response
+}
+
+/// A label must not grow with what clients invent.
+fn known(method: &http::Method) -> String {
+    let standard = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let name = method.as_str();
+    if standard.contains(&name) {
+        name.to_owned()
+    } else {
+        "OTHER".to_owned()
+    }
+}
+
+async fn bounded(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(HANDLER_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("timeout", "The request took too long and was given up.")
+            .retry_after(1)
+            .into_response(),
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is tower-http's"
+)]
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text");
+    Problem::internal(&text).into_response()
+}
