@@ -1,1 +1,3 @@
 //! leaderboard
+
+pub mod domain;

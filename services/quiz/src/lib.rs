@@ -1,1 +1,3 @@
 //! quiz
+
+pub mod domain;
