@@ -1,1 +1,3 @@
 //! question
+
+pub mod domain;
