@@ -1,0 +1,415 @@
+//! The gateway's configuration: one TOML or YAML file, environment variables over it.
+//!
+//! Invariants: every fault of a file is reported in one go, with the path of its key; an unknown
+//! key is a fault; so is a key that this version would silently ignore (see [`UNSUPPORTED`]).
+
+mod parse;
+mod reader;
+mod unsupported;
+mod validate;
+mod value;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml, Yaml},
+};
+use http::Method;
+
+pub use unsupported::{UNSUPPORTED, Unsupported};
+pub use value::{Endpoint, Network, Rate, Secret, parse_duration};
+
+use crate::{
+    flag::Settings,
+    id::{FlagId, RouteId, UpstreamId},
+};
+
+/// The prefix of environment variables: `BANYAN_GATEWAY__LISTEN`,
+/// `BANYAN_GATEWAY__UPSTREAMS__LEGACY__TIMEOUT`.
+pub const ENV_PREFIX: &str = "BANYAN_GATEWAY__";
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where the admin API and the console are; loopback unless there are tokens.
+    pub admin_listen: SocketAddr,
+    /// Who may use the admin API. Empty (on loopback only): everybody is an operator.
+    pub admin_tokens: Vec<AdminToken>,
+    /// The event store's URL, `postgres://…` or `sqlite:path`.
+    pub log: Option<String>,
+    /// Where flag states are kept without a log, and kills while the log is down.
+    pub state_file: Option<PathBuf>,
+    /// Signs `banyan_subject`; absent: a random key, which does not outlive the process.
+    pub cookie_key: Option<Secret>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether each request is logged.
+    pub access_log: AccessLog,
+    /// Whether responses carry `X-Banyan-Route` and `X-Banyan-Upstream`.
+    pub route_headers: bool,
+    /// The backends by name.
+    pub upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// The flags' first states by name.
+    pub flags: BTreeMap<FlagId, Settings>,
+    /// The routes, in the file's order (which does not matter for matching).
+    pub routes: Vec<Route>,
+    /// How tokens are verified; present when a route asks or a flag reads a claim.
+    pub auth: Option<Auth>,
+}
+
+/// A bearer token of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminToken {
+    /// Who it stands for: the actor in a flag's history.
+    pub name: String,
+    /// The token itself.
+    pub token: Secret,
+    /// What it allows.
+    pub role: Role,
+}
+
+/// What a user of the admin API may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads and changes.
+    Operator,
+}
+
+/// How requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// One JSON line for each request.
+    Json,
+    /// Not at all.
+    Off,
+}
+
+/// A backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Its instances, at least one, none twice.
+    pub endpoints: Vec<Endpoint>,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long the response's head may take.
+    pub timeout: Duration,
+    /// How long the body may pause.
+    pub idle_timeout: Duration,
+    /// How many requests may be under way at once.
+    pub max_in_flight: Option<u32>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
+    /// How its instances are checked.
+    pub health: Option<Health>,
+    /// When it is left alone.
+    pub breaker: Option<Breaker>,
+    /// How often a request is tried again.
+    pub retry: Option<Retry>,
+}
+
+/// What is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge, in clear text.
+    H2c,
+    /// TLS, HTTP/2 or HTTP/1.1 by ALPN.
+    Https,
+    /// By the endpoint's scheme, and what it offers.
+    Auto,
+}
+
+/// An active health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is requested.
+    pub path: String,
+    /// How often.
+    pub interval: Duration,
+}
+
+/// When an instance is taken for broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaker {
+    /// So many failures …
+    pub failures: u32,
+    /// … within this time open it …
+    pub window: Duration,
+    /// … for this long.
+    pub open_for: Duration,
+}
+
+/// How often a request is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub attempts: u32,
+    /// Retries may be this share of all requests at most.
+    pub budget_percent: u32,
+}
+
+/// Who serves a path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Its name.
+    pub id: RouteId,
+    /// `/api/answers`: begins with `/`, whole segments, no slash at the end (but `/` itself).
+    pub prefix: String,
+    /// Only for this host (lower case, without a port).
+    pub host: Option<String>,
+    /// Only for these methods; absent: all.
+    pub methods: Option<Vec<Method>>,
+    /// Who has always served it.
+    pub legacy: UpstreamId,
+    /// Who is going to serve it.
+    pub candidate: Option<UpstreamId>,
+    /// Who decides; present exactly when `candidate` is.
+    pub flag: Option<FlagId>,
+    /// Whether a request may go to the other side where that is provably safe.
+    pub fallback: bool,
+    /// How the path is changed on its way to the candidate.
+    pub rewrite: Option<Rewrite>,
+    /// Who may use it.
+    pub auth: Option<RouteAuth>,
+    /// Does not inherit the `auth` of narrower routes.
+    pub public: bool,
+    /// How much of it.
+    pub rate_limit: Option<RateLimit>,
+    /// The form in which the path is forwarded.
+    pub path: PathForm,
+    /// What happens to `%2F`, `%5C` and `%00`.
+    pub encoded_slash: EncodedSlash,
+    /// Whether letters' case does not matter for matching.
+    pub case_insensitive: bool,
+    /// Whether method-override headers decide the method (else they are stripped).
+    pub method_override: bool,
+}
+
+/// How a path is changed for the candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Taken off the front.
+    pub strip_prefix: Option<String>,
+    /// Put in front.
+    pub add_prefix: Option<String>,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteAuth {
+    /// Whether a valid token is needed; without, one that is present must still be valid.
+    pub required: bool,
+    /// One of these is needed; empty: none.
+    pub roles: Vec<String>,
+}
+
+/// A rate limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Whose requests are counted together.
+    pub per: RateKey,
+    /// The steady rate.
+    pub rate: Rate,
+    /// How many may come at once.
+    pub burst: u32,
+}
+
+/// Whose requests are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateKey {
+    /// The flag's subject.
+    Subject,
+    /// The client's address.
+    Ip,
+    /// Everybody.
+    Route,
+}
+
+/// The form in which a path is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathForm {
+    /// As it was matched: dots resolved, slashes merged.
+    Normalized,
+    /// As the client wrote it.
+    Keep,
+}
+
+/// What happens to an encoded slash, backslash or NUL in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// 400.
+    Reject,
+    /// It is forwarded as it is.
+    Keep,
+}
+
+/// How tokens are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// How far clocks may be apart.
+    pub leeway: Duration,
+    /// Whose tokens are accepted; at least one.
+    pub issuers: Vec<Issuer>,
+}
+
+/// An issuer of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim, where it is checked.
+    pub audience: Option<String>,
+    /// What verifies the signature.
+    pub key: IssuerKey,
+    /// What stands before the token in `Authorization`.
+    pub scheme: String,
+}
+
+/// What verifies an issuer's signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssuerKey {
+    /// A key set that is fetched (and fetched again when a key is unknown).
+    JwksUrl(String),
+    /// A shared secret, HS256.
+    Secret(Secret),
+    /// A public key in PEM.
+    PublicKey(String),
+}
+
+/// One fault of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// `routes.answers.candidate`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+/// All faults of a configuration, at least one, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+/// In which language a configuration text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// TOML.
+    Toml,
+    /// YAML.
+    Yaml,
+}
+
+impl Config {
+    /// Reads a file, the environment over it, and checks it.
+    ///
+    /// # Errors
+    /// All faults; an unreadable file is a single one.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        Self::parse(&read(path)?, Language::of(path)?, Environment::Applied)
+    }
+
+    /// Checks a configuration text; the environment plays no part.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn from_text(text: &str, language: Language) -> Result<Self, Faults> {
+        Self::parse(text, language, Environment::Ignored)
+    }
+
+    /// Checks a text that was read from a file, the environment over it.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn from_file_text(text: &str, language: Language) -> Result<Self, Faults> {
+        Self::parse(text, language, Environment::Applied)
+    }
+
+    /// The route with this id.
+    #[must_use]
+    pub fn route(&self, id: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.id.as_str() == id)
+    }
+
+    fn parse(text: &str, language: Language, environment: Environment) -> Result<Self, Faults> {
+        let figment = match language {
+            Language::Toml => Figment::from(Toml::string(text)),
+            Language::Yaml => Figment::from(Yaml::string(text)),
+        };
+        let figment = match environment {
+            Environment::Applied => figment.merge(Env::prefixed(ENV_PREFIX).split("__")),
+            Environment::Ignored => figment,
+        };
+        parse::config(&figment)
+    }
+}
+
+impl Language {
+    /// By the file's extension: `toml`, `yaml` or `yml`.
+    ///
+    /// # Errors
+    /// Another extension.
+    pub fn of(path: &Path) -> Result<Self, Faults> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => Ok(Self::Toml),
+            Some("yaml" | "yml") => Ok(Self::Yaml),
+            _ => Err(Faults::of_file(path, "must end in .toml, .yaml or .yml")),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.key, self.message)
+        }
+    }
+}
+
+impl Faults {
+    fn of_file(path: &Path, message: &str) -> Self {
+        let message = format!("{}: {message}", path.display());
+        Self(vec![Fault {
+            key: String::new(),
+            message,
+        }])
+    }
+}
+
+/// One line for each fault.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Reads a configuration file's text, which is bounded.
+pub(crate) fn read(path: &Path) -> Result<String, Faults> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| Faults::of_file(path, &error.to_string()))?
+        .len();
+    if size > MAX_FILE_BYTES {
+        return Err(Faults::of_file(path, "is larger than 4 MiB"));
+    }
+    std::fs::read_to_string(path).map_err(|error| Faults::of_file(path, &error.to_string()))
+}
+
+/// Four thousand routes fit several times; anything larger is not a configuration.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+enum Environment {
+    Applied,
+    Ignored,
+}

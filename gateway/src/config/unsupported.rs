@@ -1,0 +1,71 @@
+//! The settings that the format has and this version does not act on.
+
+/// A setting that is refused, since accepting it would promise what does not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The key's path; `*` stands for any one name.
+    pub key: &'static str,
+    /// Values that mean what happens anyway, and are therefore accepted.
+    pub accepted: &'static [&'static str],
+    /// What this version lacks.
+    pub what: &'static str,
+}
+
+/// What the format has and this version does not act on. Whoever builds one of these deletes its
+/// line; the key is parsed and validated already where [`crate::Config`] has a field for it.
+pub const UNSUPPORTED: &[Unsupported] = &[
+    missing("tls", "TLS on the data port"),
+    missing("auth.forward", "asking a session service"),
+    missing("routes.*.shadow", "shadow traffic"),
+    missing("routes.*.rewrite", "rewriting paths"),
+    missing("routes.*.rate_limit", "rate limits"),
+    unless(
+        "routes.*.encoded_slash",
+        &["reject"],
+        "forwarding encoded slashes",
+    ),
+    unless("routes.*.method_override", &["false"], "method override"),
+    unless(
+        "routes.*.path",
+        &["normalized"],
+        "forwarding paths as they were written",
+    ),
+    missing("upstreams.*.max_in_flight", "the bulkhead"),
+    unless("upstreams.*.protocol", &["http1"], "any protocol but http1"),
+    missing("upstreams.*.health", "active health checks"),
+    missing("upstreams.*.breaker", "the breaker"),
+    missing("upstreams.*.retry", "retrying"),
+];
+
+const fn missing(key: &'static str, what: &'static str) -> Unsupported {
+    Unsupported {
+        key,
+        accepted: &[],
+        what,
+    }
+}
+
+const fn unless(
+    key: &'static str,
+    accepted: &'static [&'static str],
+    what: &'static str,
+) -> Unsupported {
+    Unsupported {
+        key,
+        accepted,
+        what,
+    }
+}
+
+impl Unsupported {
+    /// Whether the key at this path, with this value where it is a scalar, is refused.
+    pub(super) fn refuses(&self, path: &[String], value: Option<&str>) -> bool {
+        let mut names = self.key.split('.');
+        let same_path = path.iter().all(|name| {
+            names
+                .next()
+                .is_some_and(|expected| expected == "*" || expected == name.as_str())
+        }) && names.next().is_none();
+        same_path && !value.is_some_and(|value| self.accepted.contains(&value))
+    }
+}

@@ -1,0 +1,169 @@
+//! What only shows when the sections are seen together.
+
+use std::{
+    collections::{BTreeSet, btree_map},
+    fmt::Display,
+};
+
+use super::{Config, Route, reader::Reader};
+use crate::{flag::SubjectSource, id::FlagId};
+
+pub(super) fn config(config: &Config, reader: &Reader<'_>) {
+    admin(config, reader);
+    auth(config, reader);
+    for (index, route) in config.routes.iter().enumerate() {
+        references(config, route, reader);
+        if config.routes[..index]
+            .iter()
+            .any(|earlier| earlier.id == route.id)
+        {
+            reader.fault(&format!("routes.{}", route.id), "stands here twice");
+        } else if let Some(twin) = config.routes[..index].iter().find(|it| collides(it, route)) {
+            let message = format!("has the host, prefix and a method of routes.{}", twin.id);
+            reader.fault(&format!("routes.{}.prefix", route.id), message);
+        }
+    }
+    // A faulty route is left out of `config.routes`; what is missing then is not the user's fault.
+    if !reader.has_fault_under("routes") {
+        if config.routes.is_empty() {
+            reader.fault("routes", "at least one is needed");
+        }
+        used_flags(config, reader);
+    }
+}
+
+fn admin(config: &Config, reader: &Reader<'_>) {
+    if config.listen == config.admin_listen && config.listen.port() != 0 {
+        reader.fault("admin_listen", "is the same as listen");
+    }
+    if config.admin_tokens.is_empty() && !config.admin_listen.ip().is_loopback() {
+        let message = "admin_tokens are required when the admin API listens off loopback";
+        reader.fault("admin_tokens", message);
+    }
+    let mut names = BTreeSet::new();
+    for (index, token) in config.admin_tokens.iter().enumerate() {
+        let key = format!("admin_tokens[{index}]");
+        if !names.insert(&token.name) {
+            reader.fault(
+                &format!("{key}.name"),
+                format!("`{}` stands here twice", token.name),
+            );
+        }
+        if config.admin_tokens[..index]
+            .iter()
+            .any(|earlier| earlier.token == token.token)
+        {
+            reader.fault(&format!("{key}.token"), "is another one's token too");
+        }
+    }
+}
+
+fn auth(config: &Config, reader: &Reader<'_>) {
+    let Some(auth) = &config.auth else {
+        for route in config.routes.iter().filter(|route| route.auth.is_some()) {
+            reader.fault(
+                &format!("routes.{}.auth", route.id),
+                "needs [auth] with an issuer",
+            );
+        }
+        for (id, _) in config.flags.iter().filter(|(_, flag)| {
+            flag.subject
+                .iter()
+                .any(|source| matches!(source, SubjectSource::Jwt(_)))
+        }) {
+            let message = "reads a token's claim and needs [auth] with an issuer";
+            reader.fault(&format!("flags.{id}.subject"), message);
+        }
+        return;
+    };
+    if auth.issuers.is_empty() {
+        reader.fault("auth.issuers", "at least one is needed");
+    }
+    for (index, issuer) in auth.issuers.iter().enumerate() {
+        if auth.issuers[..index]
+            .iter()
+            .any(|earlier| earlier.issuer == issuer.issuer)
+        {
+            reader.fault(
+                &format!("auth.issuers[{index}].issuer"),
+                "stands here twice",
+            );
+        }
+    }
+}
+
+fn references(config: &Config, route: &Route, reader: &Reader<'_>) {
+    let key = |name: &str| format!("routes.{}.{name}", route.id);
+    let upstreams = || declared(config.upstreams.keys());
+    if !config.upstreams.contains_key(&route.legacy) {
+        let message = format!("no upstream `{}`; declared: {}", route.legacy, upstreams());
+        reader.fault(&key("legacy"), message);
+    }
+    if let Some(candidate) = &route.candidate {
+        if !config.upstreams.contains_key(candidate) {
+            let message = format!("no upstream `{candidate}`; declared: {}", upstreams());
+            reader.fault(&key("candidate"), message);
+        }
+        if *candidate == route.legacy {
+            reader.fault(&key("candidate"), "is the legacy upstream itself");
+        }
+        if route.flag.is_none() {
+            reader.fault(
+                &key("flag"),
+                "is missing: who decides who goes to the candidate?",
+            );
+        }
+    }
+    if let Some(flag) = &route.flag {
+        if !config.flags.contains_key(flag) {
+            let message = format!(
+                "no flag `{flag}`; declared: {}",
+                declared(config.flags.keys())
+            );
+            reader.fault(&key("flag"), message);
+        }
+        if route.candidate.is_none() {
+            reader.fault(
+                &key("candidate"),
+                "is missing: the flag has nothing to decide",
+            );
+        }
+    }
+    if route.public && route.auth.is_some() {
+        reader.fault(&key("public"), "contradicts the route's own auth");
+    }
+}
+
+/// A flag that no route uses decides nothing: most likely a misspelt name.
+fn used_flags(config: &Config, reader: &Reader<'_>) {
+    let used: BTreeSet<&FlagId> = config
+        .routes
+        .iter()
+        .filter_map(|route| route.flag.as_ref())
+        .collect();
+    for id in config.flags.keys().filter(|id| !used.contains(id)) {
+        reader.fault(&format!("flags.{id}"), "is used by no route");
+    }
+}
+
+fn collides(one: &Route, other: &Route) -> bool {
+    let same_prefix = if one.case_insensitive && other.case_insensitive {
+        one.prefix.eq_ignore_ascii_case(&other.prefix)
+    } else {
+        one.prefix == other.prefix
+    };
+    let shared_method = match (&one.methods, &other.methods) {
+        (None, _) | (_, None) => one.methods == other.methods,
+        (Some(one), Some(other)) => one.iter().any(|method| other.contains(method)),
+    };
+    one.host == other.host && same_prefix && shared_method
+}
+
+fn declared<K: Display, V>(names: btree_map::Keys<'_, K, V>) -> String {
+    let names: Vec<_> = names.map(ToString::to_string).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,254 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Language;
+
+fn table(routes: &str) -> Table {
+    let text = format!(
+        r#"
+        [upstreams.legacy]
+        endpoints = ["http://127.0.0.1:9000"]
+        [auth]
+        issuers = [{{ issuer = "i", secret = "s" }}]
+        {routes}
+        "#
+    );
+    let config = Config::from_text(&text, Language::Toml).unwrap();
+    Table::build(&config, &Cells::new())
+}
+
+fn route(id: &str, prefix: &str, more: &str) -> String {
+    format!("[[routes]]\nid = \"{id}\"\nprefix = \"{prefix}\"\nlegacy = \"legacy\"\n{more}\n")
+}
+
+fn found<'a>(table: &'a Table, method: &Method, path: &str) -> Option<&'a str> {
+    table
+        .find(None, method, path)
+        .map(|found| found.route.id.as_str())
+}
+
+#[test]
+fn the_longest_prefix_of_whole_segments_wins() {
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route("api", "/api", ""),
+            route("answers", "/api/answers/", ""),
+        ]
+        .concat(),
+    );
+    for (path, expected) in [
+        ("/", "all"),
+        ("/apiary", "all"),
+        ("/api", "api"),
+        ("/api/", "api"),
+        ("/api/answersheet", "api"),
+        ("/api/answers", "answers"),
+        ("/api//answers/7", "answers"),
+        ("/API/answers", "all"),
+    ] {
+        assert_eq!(found(&table, &Method::GET, path), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_method_that_the_narrow_route_lacks_goes_to_the_broader_one() {
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route("read", "/api", "methods = [\"GET\"]"),
+            route("rest", "/api", ""),
+            route("deep", "/api/deep", "methods = [\"GET\"]"),
+        ]
+        .concat(),
+    );
+    assert_eq!(found(&table, &Method::GET, "/api/x"), Some("read"));
+    assert_eq!(found(&table, &Method::PUT, "/api/x"), Some("rest"));
+    assert_eq!(found(&table, &Method::PUT, "/api/deep"), Some("rest"));
+}
+
+#[test]
+fn a_host_comes_before_a_longer_prefix_and_is_compared_without_case() {
+    let table = table(
+        &[
+            route("quiz", "/", "host = \"Quiz.example.org\""),
+            route("api", "/api", ""),
+        ]
+        .concat(),
+    );
+    let by_host = |host| {
+        table
+            .find(host, &Method::GET, "/api")
+            .unwrap()
+            .route
+            .id
+            .to_string()
+    };
+    assert_eq!(by_host(Some("quiz.example.org")), "quiz");
+    assert_eq!(by_host(Some("QUIZ.EXAMPLE.ORG")), "quiz");
+    assert_eq!(by_host(Some("other.example.org")), "api");
+    assert_eq!(by_host(None), "api");
+    assert!(table.find(None, &Method::GET, "/").is_none());
+}
+
+#[test]
+fn a_route_for_any_case_matches_any_case() {
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route("users", "/API/Users", "case_insensitive = true"),
+        ]
+        .concat(),
+    );
+    assert_eq!(found(&table, &Method::GET, "/api/USERS/7"), Some("users"));
+    assert_eq!(found(&table, &Method::GET, "/api/user"), Some("all"));
+}
+
+#[test]
+fn a_broader_route_inherits_the_auth_of_the_paths_below() {
+    let admin = "auth = { roles = [\"admin\"] }\nmethods = [\"GET\"]";
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route("admin", "/api/admin", admin),
+            route("open", "/api/admin/open", ""),
+            route("health", "/api", "methods = [\"HEAD\"]\npublic = true"),
+        ]
+        .concat(),
+    );
+    let roles = |method: &Method, path: &str| {
+        let found = table.find(None, method, path).unwrap();
+        (
+            found.route.id.to_string(),
+            found
+                .auth
+                .iter()
+                .map(|auth| auth.roles.len())
+                .sum::<usize>(),
+        )
+    };
+    assert_eq!(
+        roles(&Method::GET, "/api/admin/users"),
+        ("admin".to_owned(), 1)
+    );
+    assert_eq!(
+        roles(&Method::DELETE, "/api/admin/users"),
+        ("all".to_owned(), 1)
+    );
+    assert_eq!(roles(&Method::DELETE, "/api/other"), ("all".to_owned(), 0));
+    assert_eq!(
+        roles(&Method::GET, "/api/admin/open"),
+        ("open".to_owned(), 0)
+    );
+    assert_eq!(
+        roles(&Method::HEAD, "/api/admin/users"),
+        ("health".to_owned(), 0)
+    );
+}
+
+#[test]
+fn a_guard_is_not_walked_around_with_other_letters_or_another_host() {
+    let guarded = "auth = { required = true }\nmethods = [\"GET\"]";
+    let table = table(
+        &[
+            route("all", "/", "case_insensitive = true"),
+            route("admin", "/api/admin", guarded),
+            route(
+                "own",
+                "/tenant",
+                &format!("host = \"a.example\"\n{guarded}"),
+            ),
+            route("tenants", "/tenant", ""),
+        ]
+        .concat(),
+    );
+    let demands = |host, method: &Method, path: &str| {
+        let found = table.find(host, method, path).unwrap();
+        (found.route.id.to_string(), found.auth.len())
+    };
+    assert_eq!(
+        demands(None, &Method::GET, "/API/Admin/x"),
+        ("all".to_owned(), 1)
+    );
+    assert_eq!(
+        demands(Some("a.example"), &Method::PUT, "/tenant"),
+        ("tenants".to_owned(), 1)
+    );
+    assert_eq!(
+        demands(None, &Method::PUT, "/tenant"),
+        ("tenants".to_owned(), 0)
+    );
+}
+
+/// The matcher as INTERFACES.md words it, without a thought of speed.
+fn reference<'a>(
+    routes: &'a [Arc<Route>],
+    host: Option<&str>,
+    method: &Method,
+    path: &str,
+) -> Option<&'a str> {
+    let of = |text: &str| -> Vec<String> {
+        text.split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let matching = |route: &&Arc<Route>| {
+        let config = &route.config;
+        config.host.as_deref().is_none_or(|own| Some(own) == host)
+            && config
+                .methods
+                .as_ref()
+                .is_none_or(|methods| methods.contains(method))
+            && of(path).starts_with(&of(&config.prefix))
+    };
+    let rank = |route: &&Arc<Route>| {
+        let config = &route.config;
+        (
+            config.host.is_some(),
+            of(&config.prefix).len(),
+            config.methods.is_some(),
+        )
+    };
+    routes
+        .iter()
+        .filter(matching)
+        .max_by_key(rank)
+        .map(|route| route.id.as_str())
+}
+
+fn path() -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop_oneof!["a", "b", "ab", "c"], 0..5)
+        .prop_map(|segments| format!("/{}", segments.join("/")))
+}
+
+proptest! {
+    #[test]
+    fn the_table_agrees_with_the_naive_matcher(
+        declared in proptest::collection::vec(
+            (path(), prop_oneof![Just(None), Just(Some("GET")), Just(Some("PUT"))], any::<bool>()),
+            1..16,
+        ),
+        asked in proptest::collection::vec((path(), any::<bool>(), any::<bool>()), 1..16),
+    ) {
+        let mut seen = std::collections::BTreeSet::new();
+        let routes: String = declared
+            .into_iter()
+            .filter(|declaration| seen.insert(declaration.clone()))
+            .enumerate()
+            .map(|(index, (prefix, method, has_host))| {
+                let method = method.map(|it| format!("methods = [\"{it}\"]\n")).unwrap_or_default();
+                let host = if has_host { "host = \"h\"\n" } else { "" };
+                route(&format!("r{index}"), &prefix, &format!("{method}{host}"))
+            })
+            .collect();
+        let table = table(&routes);
+        for (path, get, has_host) in asked {
+            let method = if get { Method::GET } else { Method::PUT };
+            let host = has_host.then_some("h");
+            let expected = reference(table.routes(), host, &method, &path);
+            let found = table.find(host, &method, &path).map(|found| found.route.id.as_str());
+            prop_assert_eq!(found, expected, "{} {} {:?}", method, path, host);
+        }
+    }
+}
