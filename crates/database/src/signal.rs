@@ -12,7 +12,7 @@ pub(crate) struct Signals(Mutex<HashMap<&'static str, watch::Sender<u64>>>);
 impl Signals {
     pub(crate) fn raise(&self, name: &'static str) {
         self.with(name, |sender| {
-            sender.send_modify(|count| *count = count.wrapping_add(1))
+            sender.send_modify(|count| *count = count.wrapping_add(1));
         });
     }
 
