@@ -231,12 +231,11 @@ async fn writers_wait_for_each_other_and_none_is_lost() {
 
 #[tokio::test]
 async fn an_unusable_url_or_folder_is_told_and_an_absent_server_is_unavailable() {
-    let open = async |url: &str| {
-        Database::connect(url, Options::default())
-            .await
-            .err()
-            .unwrap()
+    let options = Options {
+        acquire_timeout: Duration::from_millis(300),
+        ..Options::default()
     };
+    let open = async |url: &str| Database::connect(url, options.clone()).await.err().unwrap();
     assert!(matches!(
         open("mysql://localhost/x").await,
         Error::Configuration(_)
