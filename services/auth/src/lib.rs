@@ -1,1 +1,5 @@
-//! auth
+//! x
+pub mod domain;
+pub mod error;
+pub mod hashing;
+pub mod keys;
