@@ -1,1 +1,94 @@
-//! bus
+//! The event bus: fast, and allowed to lose. The log is the truth; whoever reads the bus compares
+//! positions and fills every hole from the log.
+//!
+//! Two buses: [`InProcessBus`] for the embedded form, [`NatsBus`] (JetStream) for the distributed
+//! one, whose messages are CloudEvents that a service in any language can read.
+//!
+//! What a [`Subscription`] promises: within one epoch, events of one publisher arrive in position
+//! order, except that any of them may be missing, and any may come again later.
+
+mod in_process;
+mod message;
+mod nats;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contracts::Recorded;
+use futures::{StreamExt, stream::BoxStream};
+use thiserror::Error;
+
+pub use in_process::InProcessBus;
+pub use nats::{NatsBus, NatsOptions};
+
+/// A way to hand recorded events to whoever listens.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Hands over `events`, which are in position order; returns once the bus has them all. After
+    /// an error any part of them may have been handed over: publish them again.
+    ///
+    /// # Errors
+    /// [`BusError`] when the bus did not confirm all of them.
+    async fn publish(&self, events: &[Recorded]) -> Result<(), BusError>;
+
+    /// Listens to every event from now on. The subscription survives the bus's restarts.
+    ///
+    /// # Errors
+    /// [`BusError`] when the bus cannot be reached.
+    async fn subscribe(&self) -> Result<Subscription, BusError>;
+
+    /// What the bus keeps by itself, which says whether its publisher needs a durable cursor.
+    fn memory(&self) -> Memory;
+
+    /// The name in logs and of the publisher's cursor.
+    fn name(&self) -> &'static str;
+}
+
+/// What a bus keeps of what was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing: it reaches those who listen at that moment.
+    None,
+    /// Messages lie on disk for later readers, so none may be left out.
+    Durable,
+}
+
+/// What comes out of a [`Subscription`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delivery {
+    /// An event.
+    Event(Arc<Recorded>),
+    /// Events were lost here; how many is not known. Read the log.
+    Gap,
+}
+
+/// A stream of deliveries.
+pub struct Subscription {
+    deliveries: BoxStream<'static, Delivery>,
+}
+
+impl Subscription {
+    /// Wraps a stream of deliveries; for implementations of [`Bus`].
+    pub fn new(deliveries: BoxStream<'static, Delivery>) -> Self {
+        Self { deliveries }
+    }
+
+    /// The next delivery; `None` once the bus is gone for good. Safe to drop while it waits.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.next().await
+    }
+}
+
+/// Why the bus did not do it. A repeat is always safe.
+#[derive(Debug, Error)]
+pub enum BusError {
+    /// The bus cannot be reached, or did not confirm in time.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// The bus answered, and refused; the text says what.
+    #[error("the bus refused: {0}")]
+    Refused(String),
+    /// The bus's address or an option is unusable.
+    #[error("{0}")]
+    Configuration(String),
+}

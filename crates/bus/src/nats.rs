@@ -1,0 +1,229 @@
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    Client, ConnectOptions, Event,
+    jetstream::{
+        self,
+        context::PublishAckFuture,
+        stream::{Compression, Config, DiscardPolicy},
+    },
+};
+use async_trait::async_trait;
+use contracts::Recorded;
+use futures::StreamExt;
+use tokio::sync::Mutex;
+
+use crate::{
+    Bus, BusError, Delivery, Memory, Subscription,
+    message::{decode, encode},
+};
+
+/// Publishes that may wait for their confirmation at once: beyond about 64 the server is busy all
+/// the time, and a lost connection repeats no more than these.
+const MAX_IN_FLIGHT: usize = 256;
+/// How long a confirmation may take; a leader's election in a cluster takes longer, and is then
+/// met by the publisher's own repeats.
+const ACK_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest pause between two attempts to reach the server.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// Messages a subscription holds for a slow reader; what comes beyond is dropped by the client and
+/// read from the log.
+const SUBSCRIPTION_CAPACITY: usize = 16_384;
+
+/// How the JetStream stream is made when it is missing. A stream that is there keeps its settings.
+#[derive(Clone, Debug)]
+pub struct NatsOptions {
+    /// The stream's name.
+    pub stream: String,
+    /// Subjects are `{prefix}.{event type}`.
+    pub prefix: String,
+    /// How long the server knows a message's id again.
+    pub dedup_window: Duration,
+    /// How long messages are kept for readers that were away.
+    pub max_age: Duration,
+    /// Disk the stream may use; the oldest messages go first.
+    pub max_bytes: i64,
+    /// Copies in a cluster; 3 in production.
+    pub replicas: usize,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self {
+            stream: "BANYAN_EVENTS".to_owned(),
+            prefix: "banyan.events".to_owned(),
+            dedup_window: Duration::from_secs(120),
+            max_age: Duration::from_secs(24 * 60 * 60),
+            max_bytes: 256 * 1024 * 1024,
+            replicas: 1,
+        }
+    }
+}
+
+/// NATS JetStream, server 2.9 or newer.
+///
+/// Publishing goes through JetStream, for readers that were away. Our own subscriptions are plain
+/// core ones on the same subjects: whoever misses something reads the log anyway, so a consumer
+/// kept by the server would only be state that can be lost, and latency.
+#[derive(Clone)]
+pub struct NatsBus {
+    client: Client,
+    jetstream: jetstream::Context,
+    options: Arc<NatsOptions>,
+    /// Whether the stream was seen since the last connect: a server that lost its disk was away.
+    stream_seen: Arc<AtomicBool>,
+    /// One creation at a time.
+    creation: Arc<Mutex<()>>,
+}
+
+impl NatsBus {
+    /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
+    /// with commas.
+    ///
+    /// # Errors
+    /// [`BusError::Configuration`] when the URL is unusable. A server that does not answer yet is
+    /// no error.
+    pub async fn connect(url: &str, options: NatsOptions) -> Result<Self, BusError> {
+        let stream_seen = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stream_seen);
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+        let client = ConnectOptions::new()
+            .name("banyan")
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(|attempts| {
+                let millis = 20_u64.saturating_mul(1 << attempts.min(10));
+                Duration::from_millis(millis).min(MAX_RECONNECT_DELAY)
+            })
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .event_callback(move |event| {
+                if matches!(event, Event::Disconnected | Event::Connected) {
+                    seen.store(false, Ordering::Release);
+                }
+                async move { tracing::info!(%event, "nats connection") }
+            })
+            .connect(servers)
+            .await
+            .map_err(|error| BusError::Configuration(format!("cannot use NATS: {error}")))?;
+        let jetstream = jetstream::ContextBuilder::new()
+            .timeout(ACK_TIMEOUT)
+            .ack_timeout(ACK_TIMEOUT)
+            .max_ack_inflight(2 * MAX_IN_FLIGHT)
+            .build(client.clone());
+        Ok(Self {
+            client,
+            jetstream,
+            options: Arc::new(options),
+            stream_seen,
+            creation: Arc::default(),
+        })
+    }
+
+    /// Creates the stream unless it was seen since the last connect.
+    async fn ensure_stream(&self) -> Result<(), BusError> {
+        if self.stream_seen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.creation.lock().await;
+        if self.client.connection_state() != async_nats::connection::State::Connected {
+            return Err(BusError::Unavailable("not connected".to_owned()));
+        }
+        // Before the look, so that a disconnect during it is not forgotten.
+        self.stream_seen.store(true, Ordering::Release);
+        let created = self.jetstream.get_or_create_stream(self.stream_config()).await;
+        created.map(|_| ()).map_err(|error| {
+            self.stream_seen.store(false, Ordering::Release);
+            BusError::Unavailable(format!("stream {}: {error}", self.options.stream))
+        })
+    }
+
+    fn stream_config(&self) -> Config {
+        let options = &self.options;
+        Config {
+            name: options.stream.clone(),
+            subjects: vec![format!("{}.>", options.prefix)],
+            description: Some("Banyan's events, as far as the bus remembers them".to_owned()),
+            duplicate_window: options.dedup_window,
+            max_age: options.max_age,
+            max_bytes: options.max_bytes,
+            discard: DiscardPolicy::Old,
+            num_replicas: options.replicas,
+            // Older servers do not know compression.
+            compression: self.client.is_server_compatible(2, 10, 0).then_some(Compression::S2),
+            ..Config::default()
+        }
+    }
+
+    async fn confirmed(&self, ack: PublishAckFuture) -> Result<(), BusError> {
+        match ack.await {
+            Ok(ack) if ack.stream == self.options.stream => Ok(()),
+            Ok(ack) => Err(BusError::Refused(format!(
+                "stream {} captures the subjects of {}",
+                ack.stream, self.options.stream
+            ))),
+            Err(error) => {
+                // A stream that was deleted does not answer: look for it before the next try.
+                self.stream_seen.store(false, Ordering::Release);
+                Err(BusError::Unavailable(error.to_string()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for NatsBus {
+    async fn publish(&self, events: &[Recorded]) -> Result<(), BusError> {
+        self.ensure_stream().await?;
+        let mut in_flight = VecDeque::with_capacity(MAX_IN_FLIGHT);
+        for event in events {
+            if in_flight.len() == MAX_IN_FLIGHT
+                && let Some(ack) = in_flight.pop_front()
+            {
+                self.confirmed(ack).await?;
+            }
+            let (subject, headers, body) = encode(&self.options.prefix, event)?;
+            let ack = self
+                .jetstream
+                .publish_with_headers(subject, headers, body.into())
+                .await
+                .map_err(|error| BusError::Unavailable(error.to_string()))?;
+            in_flight.push_back(ack);
+        }
+        for ack in in_flight {
+            self.confirmed(ack).await?;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self) -> Result<Subscription, BusError> {
+        let subject = format!("{}.>", self.options.prefix);
+        let messages = self
+            .client
+            .subscribe(subject)
+            .await
+            .map_err(|error| BusError::Unavailable(error.to_string()))?;
+        let deliveries = messages.map(|message| match decode(&message.payload) {
+            Ok(event) => Delivery::Event(Arc::new(event)),
+            Err(error) => {
+                tracing::warn!(subject = %message.subject, %error, "foreign message on the bus");
+                Delivery::Gap
+            }
+        });
+        Ok(Subscription::new(deliveries.boxed()))
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::Durable
+    }
+
+    fn name(&self) -> &'static str {
+        "nats"
+    }
+}
