@@ -1,1 +1,3 @@
 //! legacy
+
+pub mod seed;
