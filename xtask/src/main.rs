@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         }
     };
     match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -84,17 +85,18 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
     })
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+/// Whether all is well; what is not has been printed.
+fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Help => {
             println!("{USAGE}");
-            Ok(())
+            Ok(true)
         }
-        Command::Tidy => tidy::run(&Workspace::find()?),
+        Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
         Command::Test {
             steps,
             runner_arguments,
-        } => step::run(&Workspace::find()?, &steps, &runner_arguments),
+        } => Ok(step::run(&Workspace::find()?, &steps, &runner_arguments)),
     }
 }
 

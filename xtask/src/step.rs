@@ -4,12 +4,13 @@
 //! it; everything else is printed before the tests start.
 
 use std::{
+    fmt,
     process::Command,
     str::FromStr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::{
     tidy,
@@ -67,7 +68,7 @@ impl Step {
 
     fn run(self, workspace: &Workspace, runner_arguments: &[String]) -> anyhow::Result<()> {
         match self {
-            Self::Fmt => cargo(workspace, &["fmt", "--all", "--check"]),
+            Self::Fmt => cargo(workspace, &["fmt", "--all", "--", "--check", "-l"]),
             Self::Clippy => cargo(
                 workspace,
                 &[
@@ -99,13 +100,9 @@ impl FromStr for Step {
     }
 }
 
-/// Runs the steps in the order of [`Step::ALL`]; a failing one does not keep the later ones from
-/// running.
-pub(crate) fn run(
-    workspace: &Workspace,
-    steps: &[Step],
-    runner_arguments: &[String],
-) -> anyhow::Result<()> {
+/// Runs the steps in the order of [`Step::ALL`] and returns whether all passed; a failing one does
+/// not keep the later ones from running.
+pub(crate) fn run(workspace: &Workspace, steps: &[Step], runner_arguments: &[String]) -> bool {
     let mut failed = Vec::new();
     for step in Step::ALL.into_iter().filter(|step| steps.contains(step)) {
         let began = Instant::now();
@@ -113,23 +110,24 @@ pub(crate) fn run(
             println!("\n    failed so far: {}", failed.join(", "));
         }
         println!("\n==> {}: {}", step.name(), step.what());
-        match step.run(workspace, runner_arguments) {
+        let result = step.run(workspace, runner_arguments);
+        let time = seconds(began.elapsed());
+        match result {
+            // The runner has the last word.
             Ok(()) if step == Step::Tests => {}
-            Ok(()) => println!("    {} passed in {}", step.name(), seconds(began.elapsed())),
+            Ok(()) => println!("    {} passed in {time}", step.name()),
             Err(error) => {
-                println!(
-                    "    {} FAILED in {}: {error:#}",
-                    step.name(),
-                    seconds(began.elapsed())
-                );
+                if step != Step::Tests || !error.is::<Ended>() {
+                    println!("    {} FAILED in {time}: {error:#}", step.name());
+                }
                 failed.push(step.name());
             }
         }
     }
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+    if failed.iter().any(|name| *name != Step::Tests.name()) {
+        println!("\nfailed: {}", failed.join(", "));
     }
-    Ok(())
+    failed.is_empty()
 }
 
 fn deny(workspace: &Workspace) -> anyhow::Result<()> {
@@ -166,18 +164,24 @@ fn docs(workspace: &Workspace) -> anyhow::Result<()> {
 fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     tools::servers(workspace)?;
     let runner = tools::runner();
-    let began = Instant::now();
-    match runner {
-        Runner::Nextest => {
-            cargo(
-                workspace,
-                &["nextest", "run", "--workspace", "--locked", "--no-run"],
-            )?;
-        }
+    let mut run = match runner {
+        Runner::Nextest => vec!["nextest", "run"],
         Runner::Cargo => {
             println!("    cargo-nextest is not installed: `cargo test` runs instead");
-            cargo(workspace, &["test", "--workspace", "--locked", "--no-run"])?;
+            vec!["test", "--lib", "--bins", "--tests", "--no-fail-fast"]
         }
+    };
+    run.push("--locked");
+    // `-p bus` names what to run instead of everything.
+    if !arguments
+        .iter()
+        .any(|argument| matches!(argument.as_str(), "-p" | "--package"))
+    {
+        run.push("--workspace");
+    }
+    let began = Instant::now();
+    if arguments.is_empty() {
+        cargo(workspace, &[run.as_slice(), &["--no-run"]].concat())?;
     }
     cargo(
         workspace,
@@ -185,29 +189,8 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     )?;
     println!("    built in {}", seconds(began.elapsed()));
     let mut command = Command::new(workspace.built("with-servers"));
-    command.arg("cargo").args(match runner {
-        Runner::Nextest => ["nextest", "run"].as_slice(),
-        Runner::Cargo => ["test", "--lib", "--bins", "--tests", "--no-fail-fast"].as_slice(),
-    });
-    command.args(["--workspace", "--locked"]);
-    // `-p bus` names what to run instead of everything.
-    if arguments
-        .iter()
-        .any(|argument| matches!(argument.as_str(), "-p" | "--package"))
-    {
-        command = without_workspace(&command);
-    }
-    succeed(command.args(arguments).current_dir(&workspace.root))
-}
-
-fn without_workspace(command: &Command) -> Command {
-    let mut narrowed = Command::new(command.get_program());
-    narrowed.args(
-        command
-            .get_args()
-            .filter(|argument| *argument != "--workspace"),
-    );
-    narrowed
+    command.arg("cargo").args(run).args(arguments);
+    succeed(command.current_dir(&workspace.root))
 }
 
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
@@ -218,13 +201,29 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
     )
 }
 
+/// A program that ran and says that something is wrong; it has printed what.
+#[derive(Debug)]
+pub(crate) struct Ended(String);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// Runs a command with our own output.
+///
+/// # Errors
+/// [`Ended`] unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot run {command:?}"))?;
     if !status.success() {
         let program = command.get_program().display();
-        bail!("{program} ended with {status}");
+        return Err(Ended(format!("{program} ended with {status}")).into());
     }
     Ok(())
 }

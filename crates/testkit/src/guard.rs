@@ -15,10 +15,11 @@ use std::{
 
 use rustix::process::Signal;
 
-/// Words: `watch PID SIGNAL`, `forget PID`, `remove FOLDER`. The last wait is bounded because an
-/// orphan that nobody reaps looks alive for ever.
+/// Words: `watch PID SIGNAL`, `forget PID`, `remove FOLDER`. The last wait is bounded: what
+/// does not stop keeps its folder no longer than that.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
+lives() { kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 pids=
 folders=
 while read -r verb what signal; do
@@ -32,7 +33,7 @@ done
 for p in $pids; do kill -s "${p#*:}" "${p%%:*}" 2>/dev/null; done
 for p in $pids; do
   turns=0
-  while kill -0 "${p%%:*}" 2>/dev/null && [ $turns -lt 20 ]; do sleep 0.1; turns=$((turns+1)); done
+  while lives "${p%%:*}" && [ $turns -lt 20 ]; do sleep 0.1; turns=$((turns+1)); done
 done
 IFS='
 '

@@ -62,17 +62,22 @@ async fn two_test_databases_share_nothing_and_are_dropped() {
 #[tokio::test]
 async fn committed_rows_survive_a_crash_of_postgres() {
     let mut postgres = Postgres::start().await.unwrap();
-    let database = Database::connect(&postgres.url(), Options::default())
+    let database = Database::connect(&postgres.url(), impatient())
         .await
         .unwrap();
     database
         .execute("CREATE TABLE kept (n BIGINT)", params![])
         .await
         .unwrap();
+    database.close().await;
     postgres.crash().await.unwrap();
-    assert!(database.ping().await.is_err());
+    assert!(
+        Database::connect(&postgres.url(), impatient())
+            .await
+            .is_err()
+    );
     postgres.restart().await.unwrap();
-    let database = Database::connect(&postgres.url(), Options::default())
+    let database = Database::connect(&postgres.url(), impatient())
         .await
         .unwrap();
     database
