@@ -5,6 +5,7 @@
 //! password or its hash, or a token. Fields that name a person are listed in
 //! [`events::Payload::PERSONAL`].
 
+pub mod audit;
 pub mod claims;
 pub mod envelope;
 pub mod events;
