@@ -6,15 +6,23 @@
 
 mod change;
 mod decide;
+mod flags;
+mod journal;
+mod ledger;
 mod percent;
 mod settings;
 mod state;
+mod state_file;
 
 pub use change::{Change, Patch};
 pub use decide::{Decision, Rule as DecidedBy, bucket, decide};
+pub use flags::{Backing, ChangeError, Changed, FILE_ACTOR, Flags, Outcome};
+pub use journal::{Cursor, Entry, Journal, JournalError, Page, RouteChange};
+pub use ledger::{HISTORY_KEPT, Note};
 pub use percent::{InvalidPercent, Percent};
 pub use settings::{InvalidSetting, MAX_LISTED, MAX_RULES, Rule, Settings, Side, SubjectSource};
 pub use state::{FlagCell, FlagState, Phase};
+pub use state_file::{StateFile, StateFileError};
 
 /// The longest name of somebody who changes a flag.
 const MAX_ACTOR_LENGTH: usize = 64;

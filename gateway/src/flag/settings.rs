@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::Percent;
 
 /// The most subjects in `allow` and `deny` each: beyond, a rule on a header does it better.
-pub const MAX_LISTED: usize = 10_000;
+pub const MAX_LISTED: usize = 1_000;
 /// The most rules of a flag: they are tried one by one for each request.
 pub const MAX_RULES: usize = 64;
 /// The longest subject in a list, salt or rule's value, in bytes.
