@@ -181,12 +181,14 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     }
     let began = Instant::now();
     if arguments.is_empty() {
+        // Builds the programs of tested packages too, `with-servers` among them.
         cargo(workspace, &[run.as_slice(), &["--no-run"]].concat())?;
+    } else {
+        cargo(
+            workspace,
+            &["build", "--workspace", "--locked", "--bin", "with-servers"],
+        )?;
     }
-    cargo(
-        workspace,
-        &["build", "--workspace", "--locked", "--bin", "with-servers"],
-    )?;
     println!("    built in {}", seconds(began.elapsed()));
     let mut command = Command::new(workspace.built("with-servers"));
     command.arg("cargo").args(run).args(arguments);

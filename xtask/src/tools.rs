@@ -58,8 +58,8 @@ pub(crate) fn servers(workspace: &Workspace) -> anyhow::Result<()> {
         );
     }
     println!("    installing {}", missing.join(" and "));
-    apt_get(&["update", "--quiet"])?;
-    let install = ["install", "--quiet", "--yes", "--no-install-recommends"];
+    apt_get(&["update", "-qq"])?;
+    let install = ["install", "-qq", "--yes", "--no-install-recommends"];
     apt_get(&[install.as_slice(), &missing].concat())?;
     if !has_postgres() {
         bail!("apt-get installed no PostgreSQL server of version 15 or newer");

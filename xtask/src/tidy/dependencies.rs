@@ -18,6 +18,15 @@ pub(super) struct Member {
 
 const LEGACY: &str = "legacy";
 const TESTKIT: &str = "testkit";
+/// What a service stands on.
+const SPINE: &[&str] = &[
+    "bus",
+    "chassis",
+    "contracts",
+    "database",
+    "event-store",
+    "sagas",
+];
 
 pub(super) fn members(workspace: &Workspace) -> anyhow::Result<Vec<Member>> {
     let packages = workspace.metadata.workspace_packages();
@@ -100,6 +109,8 @@ fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
         "sagas" => these(&["bus", "chassis", "contracts", "database", "event-store"]),
         // It strangles anybody's monolith: no service, and nothing of how ours work together.
         "gateway" => these(&["bus", "chassis", "contracts", "database", "event-store"]),
+        // What every service is composed with.
+        "service" => these(SPINE),
         TESTKIT => these(&["contracts", "database"]),
         "cli" => Some(Known::Everything),
         // It plays the monolith that the services were cut from: their pure domain functions, and
@@ -111,14 +122,9 @@ fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
                 shared.into_iter().chain(others.copied()).collect(),
             ))
         }
-        _ if member.is_service => these(&[
-            "bus",
-            "chassis",
-            "contracts",
-            "database",
-            "event-store",
-            "sagas",
-        ]),
+        _ if member.is_service => Some(Known::These(
+            SPINE.iter().copied().chain(["service"]).collect(),
+        )),
         _ => None,
     }
 }
