@@ -1,1 +1,26 @@
-//! event-store
+//! Events, from a service's transaction to every consumer's.
+//!
+//! - [`log`]: the shared event store; all events in one total order.
+//! - [`outbox`]: a service's events that are not in the log yet, written with its state.
+//! - [`relay`]: moves outbox rows into the log.
+//! - [`publisher`]: forwards the log to the bus.
+//! - [`consumer`]: named readers whose effects happen exactly once; parking, retry, replay.
+//! - [`ops`]: what an operator sees and does over HTTP.
+//! - [`log_process`]: the `log` process of the distributed form.
+//!
+//! Invariants: an event is in the outbox exactly when the state that it tells of is committed; a
+//! consumer's checkpoint moves in the handler's own transaction; the log is the truth and the bus
+//! is only fast.
+
+pub mod consumer;
+mod lease;
+pub mod log;
+mod metrics;
+pub mod outbox;
+pub mod publisher;
+pub mod relay;
+
+pub use consumer::{Consumers, Handler, HandlerError, Kind};
+pub use log::{Append, AppendError, Appended, Expected, Head, Log, LogOptions, ReadQuery};
+pub use metrics::Metrics;
+pub use outbox::{NewEvent, Outbox, derived_id};

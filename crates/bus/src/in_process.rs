@@ -25,7 +25,9 @@ impl InProcessBus {
 
     /// A bus whose subscribers get a gap when they are `capacity` events behind.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { sender: broadcast::Sender::new(capacity) }
+        Self {
+            sender: broadcast::Sender::new(capacity),
+        }
     }
 }
 

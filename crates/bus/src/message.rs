@@ -23,15 +23,25 @@ pub(crate) fn encode(
     headers.insert("ce-specversion", "1.0");
     headers.insert("ce-id", id.as_str());
     headers.insert("ce-type", event.event_type.as_str());
-    headers.insert("ce-source", format!("/services/{}", token(&event.service_id)));
+    headers.insert(
+        "ce-source",
+        format!("/services/{}", token(&event.service_id)),
+    );
     headers.insert("ce-subject", header_value(&event.aggregate_id));
-    if let Ok(time) = event.timestamp.format(&time::format_description::well_known::Rfc3339) {
+    if let Ok(time) = event
+        .timestamp
+        .format(&time::format_description::well_known::Rfc3339)
+    {
         headers.insert("ce-time", time);
     }
     if let Some(traceparent) = &event.traceparent {
         headers.insert("traceparent", header_value(traceparent));
     }
-    Ok((format!("{prefix}.{}", token(&event.event_type)), headers, body))
+    Ok((
+        format!("{prefix}.{}", token(&event.event_type)),
+        headers,
+        body,
+    ))
 }
 
 /// The event in a message's body.
@@ -45,9 +55,19 @@ fn token(text: &str) -> String {
         .map(|part| {
             let clean: String = part
                 .chars()
-                .map(|c| if c.is_ascii_graphic() && !matches!(c, '*' | '>') { c } else { '_' })
+                .map(|c| {
+                    if c.is_ascii_graphic() && !matches!(c, '*' | '>') {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
                 .collect();
-            if clean.is_empty() { "_".to_owned() } else { clean }
+            if clean.is_empty() {
+                "_".to_owned()
+            } else {
+                clean
+            }
         })
         .collect::<Vec<_>>()
         .join(".")
@@ -55,7 +75,9 @@ fn token(text: &str) -> String {
 
 /// Header values are one line.
 fn header_value(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

@@ -137,7 +137,10 @@ impl NatsBus {
         }
         // Before the look, so that a disconnect during it is not forgotten.
         self.stream_seen.store(true, Ordering::Release);
-        let created = self.jetstream.get_or_create_stream(self.stream_config()).await;
+        let created = self
+            .jetstream
+            .get_or_create_stream(self.stream_config())
+            .await;
         created.map(|_| ()).map_err(|error| {
             self.stream_seen.store(false, Ordering::Release);
             BusError::Unavailable(format!("stream {}: {error}", self.options.stream))
@@ -156,7 +159,10 @@ impl NatsBus {
             discard: DiscardPolicy::Old,
             num_replicas: options.replicas,
             // Older servers do not know compression.
-            compression: self.client.is_server_compatible(2, 10, 0).then_some(Compression::S2),
+            compression: self
+                .client
+                .is_server_compatible(2, 10, 0)
+                .then_some(Compression::S2),
             ..Config::default()
         }
     }

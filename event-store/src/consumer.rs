@@ -1,0 +1,246 @@
+//! Named readers of the log whose effects happen exactly once.
+//!
+//! A consumer claims its checkpoint by compare-and-set first, then calls its handler, in one
+//! transaction of its own database: whoever loses the race did nothing. Where an event came from,
+//! bus or log, is a detail of the feed; positions are contiguous either way.
+
+mod attempt;
+mod checkpoint;
+mod error;
+mod feed;
+mod operator;
+mod parking;
+mod progress;
+mod runner;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bus::Bus;
+use chassis::Shutdown;
+use contracts::Recorded;
+use database::{Database, Tx};
+use futures::future::join_all;
+
+pub use error::{Fault, HandlerError};
+pub use operator::{ConsumerStatus, OperatorError};
+pub use parking::{Parked, Retried};
+pub use progress::{Progress, State};
+
+use self::{progress::Reporter, runner::Runner};
+use crate::Log;
+
+/// What a consumer does with events.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// The consumer's name: unique in its database, and for ever, since its checkpoint has it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it may be replayed.
+    fn kind(&self) -> Kind;
+
+    /// The event types it wants; none means all.
+    fn types(&self) -> &'static [&'static str];
+
+    /// Whether a later event of a stream may be handled while an earlier one is parked.
+    fn order(&self) -> Order {
+        Order::ByStream
+    }
+
+    /// Takes one event's effects into `tx`, which also moves the checkpoint. Called again after
+    /// every roll-back, so it must have no effect outside `tx`. The event's trace context is
+    /// current meanwhile.
+    ///
+    /// # Errors
+    /// [`HandlerError`] says whether a repeat may help.
+    async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError>;
+
+    /// Takes many events' effects into one transaction. After an error the events come again, one
+    /// by one, through [`Handler::handle`].
+    ///
+    /// # Errors
+    /// As [`Handler::handle`].
+    async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        for event in events {
+            attempt::trace_of(event)
+                .scope(self.handle(tx, event))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Projections: removes all that was built, for a replay from the log's beginning.
+    ///
+    /// # Errors
+    /// [`HandlerError`]; the default refuses.
+    async fn reset(&self, _tx: &mut Tx) -> Result<(), HandlerError> {
+        Err(HandlerError::poison(format!(
+            "{} cannot be emptied",
+            self.name()
+        )))
+    }
+}
+
+/// What a consumer's effects are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// State only: it can be emptied and built again.
+    Projection,
+    /// It also emits events, so it is never replayed.
+    Process,
+}
+
+/// Whether the order of events within a stream matters to a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Later events of a stream park behind a parked one.
+    ByStream,
+    /// Only the failing event is parked.
+    Unimportant,
+}
+
+/// How consumers read and repeat.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumerOptions {
+    /// How long the bus may be silent before a consumer that is behind reads the log.
+    pub silence: Duration,
+    /// The pause after the first transient error; it doubles up to `max_backoff`.
+    pub backoff: Duration,
+    /// The longest pause between two tries.
+    pub max_backoff: Duration,
+    /// Tries of an event whose handler fails for an unclear reason, before it is parked.
+    pub max_attempts: u32,
+    /// A consumer that saw no event for this long stores how far it read and checks the log.
+    pub idle: Duration,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_millis(200),
+            backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(5),
+            max_attempts: 5,
+            idle: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The consumers of one service, over one database and one log. Clones share them; add all of
+/// them before the first clone.
+#[derive(Clone)]
+pub struct Consumers {
+    database: Database,
+    log: Log,
+    options: ConsumerOptions,
+    readers: Vec<Arc<Reader>>,
+}
+
+/// One consumer.
+struct Reader {
+    handler: Arc<dyn Handler>,
+    reporter: Reporter,
+}
+
+impl Reader {
+    fn name(&self) -> &'static str {
+        self.handler.name()
+    }
+
+    fn wants(&self, event: &Recorded) -> bool {
+        let types = self.handler.types();
+        types.is_empty() || types.contains(&event.event.event_type.as_str())
+    }
+}
+
+impl Consumers {
+    /// No consumers yet. The database needs [`crate::outbox::migrations`].
+    pub fn new(database: Database, log: Log) -> Self {
+        Self {
+            database,
+            log,
+            options: ConsumerOptions::default(),
+            readers: Vec::new(),
+        }
+    }
+
+    /// Reads and repeats in another way.
+    #[must_use]
+    pub fn with_options(mut self, options: ConsumerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Adds a consumer. A new one starts at the log's beginning.
+    #[must_use]
+    pub fn add(self, handler: impl Handler) -> Self {
+        self.add_shared(Arc::new(handler))
+    }
+
+    /// Adds a consumer that somebody else also holds.
+    #[must_use]
+    pub fn add_shared(mut self, handler: Arc<dyn Handler>) -> Self {
+        let reporter = Reporter::new(handler.name());
+        self.readers.push(Arc::new(Reader { handler, reporter }));
+        self
+    }
+
+    /// How far the consumer `name` is in this process; `None` when there is none.
+    pub fn progress(&self, name: &str) -> Option<Progress> {
+        self.reader(name).map(|reader| reader.reporter.progress())
+    }
+
+    /// How far all of them are in this process.
+    pub fn all_progress(&self) -> Vec<Progress> {
+        self.readers
+            .iter()
+            .map(|reader| reader.reporter.progress())
+            .collect()
+    }
+
+    /// Waits until each of them has read the log up to `position`.
+    pub async fn caught_up_to(&self, position: i64) {
+        for progress in self.all_progress() {
+            progress.caught_up_to(position).await;
+        }
+    }
+
+    /// Whether none refuses the log; the text of a readiness check.
+    ///
+    /// # Errors
+    /// Which consumer refuses, and why.
+    pub fn readiness(&self) -> Result<(), String> {
+        for progress in self.all_progress() {
+            if let State::Refused(reason) = progress.state() {
+                return Err(format!("consumer {}: {reason}", progress.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all of them until the shutdown. Without a bus they read the log alone.
+    pub async fn run(&self, bus: Option<Arc<dyn Bus>>, shutdown: Shutdown) {
+        let runners = self.readers.iter().map(|reader| {
+            let runner = Runner::new(
+                Arc::clone(reader),
+                self.database.clone(),
+                self.log.clone(),
+                bus.clone(),
+                self.options,
+                shutdown.clone(),
+            );
+            // A task each: one consumer's long handler must not hold up another's.
+            tokio::spawn(runner.run())
+        });
+        for ended in join_all(runners).await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a consumer's task panicked");
+            }
+        }
+    }
+
+    fn reader(&self, name: &str) -> Option<&Arc<Reader>> {
+        self.readers.iter().find(|reader| reader.name() == name)
+    }
+}

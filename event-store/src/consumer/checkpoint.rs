@@ -1,0 +1,86 @@
+//! The checkpoint: one row per consumer, moved by compare-and-set in the handler's transaction.
+
+use database::{Database, Error, Tx, params};
+use uuid::Uuid;
+
+/// Raised by every operator's act on consumers; runners look at their row then.
+pub(super) const CONTROL: &str = "consumers";
+
+/// How far a consumer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) epoch: Uuid,
+    pub(super) position: i64,
+    pub(super) paused: bool,
+}
+
+/// Reads the checkpoint; a consumer without one starts at the beginning of this epoch.
+pub(super) async fn load(
+    database: &Database,
+    consumer: &str,
+    epoch: Uuid,
+) -> Result<Checkpoint, Error> {
+    let sql = "SELECT epoch, position, paused FROM consumer_checkpoints WHERE consumer = $1";
+    let row: Option<(Uuid, i64, bool)> = database.fetch_optional(sql, params![consumer]).await?;
+    let (epoch, position, paused) = match row {
+        Some(row) => row,
+        None => {
+            let mut tx = database.begin().await?;
+            let now = tx.now().await?;
+            tx.execute(
+                "INSERT INTO consumer_checkpoints (consumer, epoch, position, updated_at)
+                 VALUES ($1, $2, 0, $3) ON CONFLICT (consumer) DO NOTHING",
+                params![consumer, epoch, now],
+            )
+            .await?;
+            let row = tx.fetch_one(sql, params![consumer]).await?;
+            tx.commit().await?;
+            row
+        }
+    };
+    Ok(Checkpoint {
+        epoch,
+        position,
+        paused,
+    })
+}
+
+/// What a claim came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Claim {
+    /// The checkpoint is ours to move until the transaction ends.
+    Won,
+    /// Somebody else moved it, or paused the consumer: do nothing and look again.
+    Lost,
+}
+
+/// Moves the checkpoint from exactly `from` to `to`.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    consumer: &str,
+    epoch: Uuid,
+    from: i64,
+    to: i64,
+) -> Result<Claim, Error> {
+    let now = tx.now().await?;
+    let moved = tx
+        .execute(
+            "UPDATE consumer_checkpoints SET position = $4, updated_at = $5
+             WHERE consumer = $1 AND epoch = $2 AND position = $3 AND paused = FALSE",
+            params![consumer, epoch, from, to, now],
+        )
+        .await?;
+    Ok(if moved == 1 { Claim::Won } else { Claim::Lost })
+}
+
+/// Holds the checkpoint still until the transaction ends, so that nothing can be parked behind a
+/// stream that is being drained.
+pub(super) async fn hold(tx: &mut Tx, consumer: &str) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE consumer_checkpoints SET position = position WHERE consumer = $1",
+        params![consumer],
+    )
+    .await?;
+    Ok(())
+}

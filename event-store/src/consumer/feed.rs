@@ -1,0 +1,185 @@
+//! Where a consumer's events come from: the bus while it is fast, the log whenever it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, Delivery, Subscription};
+use contracts::Recorded;
+use futures::FutureExt;
+use thiserror::Error;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{Log, ReadQuery};
+
+/// Positions in one batch at most: one transaction's worth of handling.
+pub(super) const MAX_BATCH: usize = 256;
+
+/// Why the feed cannot go on.
+#[derive(Debug, Error)]
+pub(super) enum FeedError {
+    #[error("the log cannot be read: {0}")]
+    Log(#[from] database::Error),
+    /// An event of another epoch, or missing positions: look at the log's head before going on.
+    #[error("the log is not the one that the checkpoint belongs to")]
+    ForeignLog,
+}
+
+/// Contiguous events of one epoch.
+pub(super) struct Feed {
+    log: Log,
+    epoch: Uuid,
+    appended: watch::Receiver<i64>,
+    bus: Option<Arc<dyn Bus>>,
+    subscription: Option<Subscription>,
+    /// An event beyond a hole, which comes into its own once the hole is filled.
+    held: Option<Arc<Recorded>>,
+    /// What is next lies in the log: a hole, or more than one read's worth.
+    read_log: bool,
+    /// The bus was silent while it should not have been: do not wait for it until it speaks.
+    bus_is_slow: bool,
+    silence: Duration,
+}
+
+impl Feed {
+    pub(super) fn new(log: Log, bus: Option<Arc<dyn Bus>>, silence: Duration) -> Self {
+        Self {
+            epoch: log.epoch(),
+            appended: log.appended(),
+            log,
+            bus,
+            subscription: None,
+            held: None,
+            read_log: true,
+            bus_is_slow: false,
+            silence,
+        }
+    }
+
+    /// From now on events of this epoch, after whatever position is asked for.
+    pub(super) fn start(&mut self, epoch: Uuid) {
+        self.epoch = epoch;
+        self.read_log = true;
+    }
+
+    /// The next events after `after`: contiguous, at least one, at most [`MAX_BATCH`]. Waits until
+    /// there are some; safe to drop while it waits.
+    pub(super) async fn next(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
+        self.subscribe().await;
+        loop {
+            let run = self.take_delivered(after)?;
+            if !run.is_empty() {
+                return Ok(run);
+            }
+            let behind = *self.appended.borrow_and_update() > after;
+            if self.held.is_some() || (behind && (self.read_log || self.bus_is_slow)) {
+                let run = self.read(after).await?;
+                if !run.is_empty() {
+                    return Ok(run);
+                }
+            }
+            self.wait(after).await;
+        }
+    }
+
+    async fn subscribe(&mut self) {
+        if self.subscription.is_some() {
+            return;
+        }
+        if let Some(bus) = &self.bus {
+            match bus.subscribe().await {
+                Ok(subscription) => self.subscription = Some(subscription),
+                Err(error) => {
+                    tracing::warn!(bus = bus.name(), %error, "no subscription; reading the log");
+                }
+            }
+        }
+    }
+
+    /// What the bus has delivered already, as far as it is contiguous.
+    fn take_delivered(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
+        let mut run: Vec<Arc<Recorded>> = Vec::new();
+        while run.len() < MAX_BATCH && !(self.read_log && self.held.is_none() && run.is_empty()) {
+            let delivered = match self.held.take() {
+                Some(held) => Some(Some(Delivery::Event(held))),
+                None => self
+                    .subscription
+                    .as_mut()
+                    .and_then(|s| s.next().now_or_never()),
+            };
+            let event = match delivered {
+                Some(Some(Delivery::Event(event))) => event,
+                Some(Some(Delivery::Gap)) => {
+                    self.read_log = true;
+                    break;
+                }
+                Some(None) => {
+                    self.subscription = None;
+                    break;
+                }
+                None => break,
+            };
+            self.bus_is_slow = false;
+            if event.epoch != self.epoch {
+                return Err(FeedError::ForeignLog);
+            }
+            let next = after + 1 + i64::try_from(run.len()).unwrap_or(i64::MAX);
+            if event.position == next {
+                run.push(event);
+            } else if event.position > next {
+                self.held = Some(event);
+                break;
+            }
+        }
+        Ok(run)
+    }
+
+    async fn read(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
+        let limit = u32::try_from(MAX_BATCH).unwrap_or(u32::MAX);
+        let events = self.log.read(&ReadQuery::after(after).limit(limit)).await?;
+        self.read_log = events.len() == MAX_BATCH;
+        let expected = after + 1..;
+        let contiguous = events
+            .iter()
+            .zip(expected)
+            .all(|(event, position)| event.position == position && event.epoch == self.epoch);
+        let missing = events.is_empty() && self.held.take().is_some();
+        if !contiguous || missing {
+            return Err(FeedError::ForeignLog);
+        }
+        Ok(events.into_iter().map(Arc::new).collect())
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self, after: i64) {
+        let Some(subscription) = &mut self.subscription else {
+            // An error would mean that the log is gone, which ends this process's consumers too.
+            if self.appended.wait_for(|head| *head > after).await.is_ok() {
+                self.read_log = true;
+            }
+            return;
+        };
+        let behind = *self.appended.borrow_and_update() > after;
+        if behind {
+            // The log has it; give the bus, which is on the way, its time.
+            let Ok(delivered) = tokio::time::timeout(self.silence, subscription.next()).await
+            else {
+                self.bus_is_slow = true;
+                return;
+            };
+            self.keep(delivered);
+        } else {
+            tokio::select! {
+                delivered = subscription.next() => self.keep(delivered),
+                _ = self.appended.changed() => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, delivered: Option<Delivery>) {
+        match delivered {
+            Some(Delivery::Event(event)) => self.held = Some(event),
+            Some(Delivery::Gap) => self.read_log = true,
+            None => self.subscription = None,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The operator's acts on consumers and parked events.
+
+use std::sync::Arc;
+
+use database::{Error, params};
+use serde::Serialize;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{
+    Consumers, HandlerError, Kind, Order, Parked, Reader, Retried, State,
+    checkpoint::{self, CONTROL},
+    parking,
+};
+
+/// A consumer as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it may be replayed.
+    pub kind: Kind,
+    /// The log that its checkpoint belongs to.
+    pub epoch: Uuid,
+    /// How far it is: what its database says, or what this process has read beyond it.
+    pub position: i64,
+    /// Positions between it and the log's head.
+    pub lag: i64,
+    /// Events set aside.
+    pub parked: i64,
+    /// Whether an operator paused it.
+    pub paused: bool,
+    /// `running`, `paused`, `refused`, `stopped`: what it does in this process.
+    pub state: &'static str,
+    /// Why it refuses the log, where it does.
+    pub reason: Option<String>,
+}
+
+/// Why an operator's act was not done.
+#[derive(Debug, Error)]
+pub enum OperatorError {
+    /// There is no such consumer here.
+    #[error("there is no consumer {0:?} in this service")]
+    UnknownConsumer(String),
+    /// That event is not parked.
+    #[error("event {0} is not parked for this consumer")]
+    NotParked(Uuid),
+    /// A process is never replayed: its events would be emitted again.
+    #[error("{0} is a process; only projections are replayed")]
+    NotReplayable(&'static str),
+    /// The projection could not be emptied.
+    #[error("{0}")]
+    Reset(#[from] HandlerError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+impl Consumers {
+    /// All consumers with their checkpoints.
+    ///
+    /// # Errors
+    /// As the databases say.
+    pub async fn list(&self) -> Result<Vec<ConsumerStatus>, Error> {
+        let head = self.log.head().await?;
+        let sql = "SELECT consumer, COUNT(*) FROM parked_events GROUP BY consumer";
+        let parked: Vec<(String, i64)> = self.database.fetch_all(sql, params![]).await?;
+        let mut list = Vec::with_capacity(self.readers.len());
+        for reader in &self.readers {
+            let name = reader.name();
+            let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
+            let progress = reader.reporter.progress();
+            let same_log = checkpoint.epoch == head.epoch;
+            let state = progress.state();
+            let read_here = if same_log && state == State::Running {
+                progress.position()
+            } else {
+                0
+            };
+            let position = checkpoint.position.max(read_here);
+            list.push(ConsumerStatus {
+                name: name.to_owned(),
+                kind: reader.handler.kind(),
+                epoch: checkpoint.epoch,
+                position,
+                lag: (head.position - position).max(0),
+                parked: parked
+                    .iter()
+                    .find(|(c, _)| c == name)
+                    .map_or(0, |(_, count)| *count),
+                paused: checkpoint.paused,
+                state: match state {
+                    State::Running => "running",
+                    State::Paused => "paused",
+                    State::Refused(_) => "refused",
+                    State::Stopped => "stopped",
+                },
+                reason: match state {
+                    State::Refused(reason) => Some(reason),
+                    State::Running | State::Paused | State::Stopped => None,
+                },
+            });
+        }
+        Ok(list)
+    }
+
+    /// Stops a consumer before its next transaction, on all replicas, until it is resumed.
+    ///
+    /// # Errors
+    /// [`OperatorError::UnknownConsumer`], or as the database says.
+    pub async fn pause(&self, name: &str) -> Result<(), OperatorError> {
+        self.set_paused(name, true).await
+    }
+
+    /// Lets a paused consumer go on.
+    ///
+    /// # Errors
+    /// [`OperatorError::UnknownConsumer`], or as the database says.
+    pub async fn resume(&self, name: &str) -> Result<(), OperatorError> {
+        self.set_paused(name, false).await
+    }
+
+    async fn set_paused(&self, name: &str, paused: bool) -> Result<(), OperatorError> {
+        self.known(name)?;
+        checkpoint::load(&self.database, name, self.log.head().await?.epoch).await?;
+        let mut tx = self.database.begin().await?;
+        let sql = "UPDATE consumer_checkpoints SET paused = $2 WHERE consumer = $1";
+        let paused = database::Value::Boolean(Some(paused));
+        tx.execute(sql, vec![name.into(), paused]).await?;
+        tx.signal(CONTROL);
+        Ok(tx.commit().await?)
+    }
+
+    /// Empties a projection and starts it again at the log's beginning, in one transaction; what
+    /// was parked comes again by itself. Also the way out for one that refuses the log.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn replay(&self, name: &str) -> Result<(), OperatorError> {
+        let reader = self.known(name)?;
+        if reader.handler.kind() == Kind::Process {
+            return Err(OperatorError::NotReplayable(reader.name()));
+        }
+        let epoch = self.log.head().await?.epoch;
+        checkpoint::load(&self.database, name, epoch).await?;
+        let mut tx = self.database.begin().await?;
+        let now = tx.now().await?;
+        // First the checkpoint: whoever handles an event at this moment has it, and ends before us
+        // or loses its claim.
+        tx.execute(
+            "UPDATE consumer_checkpoints SET epoch = $2, position = 0, updated_at = $3
+             WHERE consumer = $1",
+            params![name, epoch, now],
+        )
+        .await?;
+        reader.handler.reset(&mut tx).await?;
+        tx.execute(
+            "DELETE FROM parked_events WHERE consumer = $1",
+            params![name],
+        )
+        .await?;
+        tx.signal(CONTROL);
+        Ok(tx.commit().await?)
+    }
+
+    /// Parked events of one consumer, or of all, oldest first.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn parked(&self, name: Option<&str>, limit: u32) -> Result<Vec<Parked>, Error> {
+        parking::list(&self.database, name, limit).await
+    }
+
+    /// One parked event.
+    ///
+    /// # Errors
+    /// [`OperatorError::NotParked`], or as the database says.
+    pub async fn parked_event(&self, name: &str, id: Uuid) -> Result<Parked, OperatorError> {
+        self.known(name)?;
+        let parked = parking::find(&self.database, name, id).await?;
+        parked.ok_or(OperatorError::NotParked(id))
+    }
+
+    /// Handles a parked event again, and with it, in order, all that is parked with its stream.
+    ///
+    /// # Errors
+    /// [`OperatorError`]; a handler that fails again is not one, see [`Retried::error`].
+    pub async fn retry(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
+        let parked = self.parked_event(name, id).await?;
+        let reader = self.known(name)?;
+        Ok(parking::retry(&self.database, reader, &parked).await?)
+    }
+
+    /// Gives a parked event up for good; those that only waited behind it are handled then.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn discard(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
+        let parked = self.parked_event(name, id).await?;
+        let reader = self.known(name)?;
+        if !parking::discard(&self.database, name, id).await? {
+            return Err(OperatorError::NotParked(id));
+        }
+        tracing::warn!(
+            consumer = name, event = %id, position = parked.position, error = parked.error,
+            "parked event discarded by an operator"
+        );
+        let drain = reader.handler.order() == Order::ByStream
+            && parking::next_waiting(&self.database, name, &parked.stream).await?;
+        if drain {
+            return Ok(parking::retry(&self.database, reader, &parked).await?);
+        }
+        Ok(Retried {
+            handled: 0,
+            error: None,
+        })
+    }
+
+    fn known(&self, name: &str) -> Result<&Arc<Reader>, OperatorError> {
+        self.reader(name)
+            .ok_or_else(|| OperatorError::UnknownConsumer(name.to_owned()))
+    }
+}

@@ -1,0 +1,288 @@
+//! Events that their consumer could not process, set aside with the error: the dead letters.
+
+use std::collections::HashSet;
+
+use contracts::Recorded;
+use database::{Database, Error, Timestamp, Tx, params};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{Order, Reader, attempt::call, checkpoint::hold};
+
+/// Errors are shown in tables; the tail of a longer one is in the process's log.
+const MAX_ERROR: usize = 2_000;
+
+/// Events drained by one retry at most; the rest is drained by the next.
+const MAX_DRAIN: u32 = 10_000;
+
+/// A parked event.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parked {
+    /// Which consumer could not process it.
+    pub consumer: String,
+    /// The event's id.
+    pub event_id: Uuid,
+    /// Its place in the log.
+    pub position: i64,
+    /// Its stream.
+    pub stream: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Why; of the last attempt.
+    pub error: String,
+    /// How often the handler tried it; 0 for one that only waits behind another of its stream.
+    pub attempts: i64,
+    /// Since when.
+    pub parked_at: Timestamp,
+    /// The whole event.
+    pub event: Recorded,
+}
+
+/// What a retry came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retried {
+    /// Events of the stream that were handled now, in order.
+    pub handled: u32,
+    /// Why the next one failed again; it stays parked, and so do those behind it.
+    pub error: Option<String>,
+}
+
+type Row = (
+    String,
+    Uuid,
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    Timestamp,
+    Json<Recorded>,
+);
+
+fn parked(row: Row) -> Parked {
+    let (consumer, event_id, position, stream, event_type, error, attempts, parked_at, event) = row;
+    Parked {
+        consumer,
+        event_id,
+        position,
+        stream,
+        event_type,
+        error,
+        attempts,
+        parked_at,
+        event: event.0,
+    }
+}
+
+pub(super) async fn park(
+    tx: &mut Tx,
+    consumer: &str,
+    event: &Recorded,
+    error: &str,
+    attempts: u32,
+) -> Result<(), Error> {
+    let now = tx.now().await?;
+    let json = serde_json::to_value(event)
+        .map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))?;
+    let Recorded {
+        position, event, ..
+    } = event;
+    tx.execute(
+        "INSERT INTO parked_events
+             (consumer, event_id, position, stream, type, event, error, attempts, parked_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (consumer, event_id) DO NOTHING",
+        params![
+            consumer,
+            event.id,
+            *position,
+            &event.stream,
+            &event.event_type,
+            json,
+            shortened(error),
+            attempts,
+            now
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn park_behind(
+    tx: &mut Tx,
+    consumer: &str,
+    event: &Recorded,
+) -> Result<(), Error> {
+    park(
+        tx,
+        consumer,
+        event,
+        "waits behind an earlier event of its stream",
+        0,
+    )
+    .await
+}
+
+/// The streams in which something is parked.
+pub(super) async fn streams(tx: &mut Tx, consumer: &str) -> Result<HashSet<String>, Error> {
+    let sql = "SELECT DISTINCT stream FROM parked_events WHERE consumer = $1";
+    let rows: Vec<(String,)> = tx.fetch_all(sql, params![consumer]).await?;
+    Ok(rows.into_iter().map(|(stream,)| stream).collect())
+}
+
+/// Whether anything is parked.
+pub(super) async fn any(database: &Database, consumer: &str) -> Result<bool, Error> {
+    let sql = "SELECT position FROM parked_events WHERE consumer = $1 LIMIT 1";
+    let row: Option<(i64,)> = database.fetch_optional(sql, params![consumer]).await?;
+    Ok(row.is_some())
+}
+
+/// Parked events of one consumer, or of all, in the log's order.
+pub(super) async fn list(
+    database: &Database,
+    consumer: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Parked>, Error> {
+    let rows: Vec<Row> = database
+        .fetch_all(
+            "SELECT consumer, event_id, position, stream, type, error, attempts, parked_at, event
+             FROM parked_events WHERE $1 IS NULL OR consumer = $1
+             ORDER BY position, consumer LIMIT $2",
+            params![consumer, limit],
+        )
+        .await?;
+    Ok(rows.into_iter().map(parked).collect())
+}
+
+pub(super) async fn find(
+    database: &Database,
+    consumer: &str,
+    event_id: Uuid,
+) -> Result<Option<Parked>, Error> {
+    let row: Option<Row> = database
+        .fetch_optional(
+            "SELECT consumer, event_id, position, stream, type, error, attempts, parked_at, event
+             FROM parked_events WHERE consumer = $1 AND event_id = $2",
+            params![consumer, event_id],
+        )
+        .await?;
+    Ok(row.map(parked))
+}
+
+/// Handles a parked event again and, where the order matters, all that is parked with its stream,
+/// oldest first, each in a transaction that also deletes its row.
+pub(super) async fn retry(
+    database: &Database,
+    reader: &Reader,
+    parked: &Parked,
+) -> Result<Retried, Error> {
+    let mut handled = 0;
+    while handled < MAX_DRAIN {
+        match retry_next(database, reader, parked).await? {
+            One::Handled => handled += 1,
+            One::Nothing => break,
+            One::Failed(error) => {
+                return Ok(Retried {
+                    handled,
+                    error: Some(error),
+                });
+            }
+        }
+        if reader.handler.order() == Order::Unimportant {
+            break;
+        }
+    }
+    Ok(Retried {
+        handled,
+        error: None,
+    })
+}
+
+enum One {
+    Handled,
+    Nothing,
+    Failed(String),
+}
+
+async fn retry_next(database: &Database, reader: &Reader, parked: &Parked) -> Result<One, Error> {
+    let name = reader.name();
+    let mut tx = database.begin().await?;
+    hold(&mut tx, name).await?;
+    let next: Option<(Uuid, Json<Recorded>)> = match reader.handler.order() {
+        Order::ByStream => {
+            let sql = "SELECT event_id, event FROM parked_events
+                       WHERE consumer = $1 AND stream = $2 ORDER BY position LIMIT 1";
+            tx.fetch_optional(sql, params![name, &parked.stream])
+                .await?
+        }
+        Order::Unimportant => {
+            let sql = "SELECT event_id, event FROM parked_events
+                       WHERE consumer = $1 AND event_id = $2";
+            tx.fetch_optional(sql, params![name, parked.event_id])
+                .await?
+        }
+    };
+    let Some((id, Json(event))) = next else {
+        return Ok(One::Nothing);
+    };
+    delete(&mut tx, name, id).await?;
+    let error = match call(&*reader.handler, &mut tx, &[&event]).await {
+        Ok(()) => {
+            tx.commit().await?;
+            return Ok(One::Handled);
+        }
+        Err(error) => error.to_string(),
+    };
+    tx.rollback().await?;
+    database
+        .execute(
+            "UPDATE parked_events SET error = $3, attempts = attempts + 1
+             WHERE consumer = $1 AND event_id = $2",
+            params![name, id, shortened(&error)],
+        )
+        .await?;
+    Ok(One::Failed(error))
+}
+
+/// Gives an event up; says whether it was there.
+pub(super) async fn discard(
+    database: &Database,
+    consumer: &str,
+    event_id: Uuid,
+) -> Result<bool, Error> {
+    let mut tx = database.begin().await?;
+    hold(&mut tx, consumer).await?;
+    let deleted = delete(&mut tx, consumer, event_id).await?;
+    tx.commit().await?;
+    Ok(deleted == 1)
+}
+
+/// The oldest event of the stream that is parked, when it only waited.
+pub(super) async fn next_waiting(
+    database: &Database,
+    consumer: &str,
+    stream: &str,
+) -> Result<bool, Error> {
+    let sql = "SELECT attempts FROM parked_events
+               WHERE consumer = $1 AND stream = $2 ORDER BY position LIMIT 1";
+    let row: Option<(i64,)> = database
+        .fetch_optional(sql, params![consumer, stream])
+        .await?;
+    Ok(row == Some((0,)))
+}
+
+async fn delete(tx: &mut Tx, consumer: &str, event_id: Uuid) -> Result<u64, Error> {
+    let sql = "DELETE FROM parked_events WHERE consumer = $1 AND event_id = $2";
+    tx.execute(sql, params![consumer, event_id]).await
+}
+
+fn shortened(error: &str) -> String {
+    error
+        .chars()
+        .filter(|c| *c != '\0')
+        .take(MAX_ERROR)
+        .collect()
+}

@@ -1,0 +1,336 @@
+//! One consumer's task: reads its checkpoint, follows the feed, and looks again whenever somebody
+//! else had a hand in it.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::Bus;
+use chassis::Shutdown;
+use contracts::Recorded;
+use database::{Database, Error};
+use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
+
+use super::{
+    ConsumerOptions, Reader, State,
+    attempt::{Attempt, Next, Standing, Trouble, wanted},
+    checkpoint::{self, CONTROL},
+    feed::{Feed, FeedError},
+    parking,
+};
+use crate::Log;
+
+/// Foreign positions that may be passed over before the checkpoint is stored: what a restart reads
+/// again in vain.
+const STORE_EVERY: i64 = 1_000;
+
+/// How soon a pause that was lifted by another process is noticed.
+const PAUSED_POLL: Duration = Duration::from_millis(500);
+
+pub(super) struct Runner {
+    reader: Arc<Reader>,
+    database: Database,
+    log: Log,
+    feed: Feed,
+    options: ConsumerOptions,
+    control: watch::Receiver<u64>,
+    shutdown: Shutdown,
+    epoch: Uuid,
+    /// The checkpoint as it lies in the database.
+    stored: i64,
+    /// How far it has read: at or above `stored`, with only foreign events between.
+    position: i64,
+    may_be_parked: bool,
+    trouble: Trouble,
+    database_failures: u32,
+}
+
+/// Why following ended.
+enum Interrupted {
+    ShutDown,
+    /// The row in the database is no longer what we think: read it.
+    LookAgain,
+}
+
+/// What the checkpoint allows.
+enum Looked {
+    Run,
+    Wait(Duration),
+}
+
+impl Runner {
+    pub(super) fn new(
+        reader: Arc<Reader>,
+        database: Database,
+        log: Log,
+        bus: Option<Arc<dyn Bus>>,
+        options: ConsumerOptions,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            reader,
+            feed: Feed::new(log.clone(), bus, options.silence),
+            control: database.signal(CONTROL),
+            database,
+            epoch: log.epoch(),
+            log,
+            options,
+            shutdown,
+            stored: 0,
+            position: 0,
+            may_be_parked: true,
+            trouble: Trouble::default(),
+            database_failures: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let looked = match self.look().await {
+                Ok(looked) => looked,
+                Err(error) => Looked::Wait(self.failed(&error)),
+            };
+            let ended = match looked {
+                Looked::Run => self.follow().await,
+                Looked::Wait(pause) => self.pause(pause).await,
+            };
+            if matches!(ended, Interrupted::ShutDown) {
+                break;
+            }
+        }
+        self.reader.reporter.is(State::Stopped);
+    }
+
+    /// Reads the checkpoint and judges it against the log.
+    async fn look(&mut self) -> Result<Looked, Error> {
+        self.control.borrow_and_update();
+        let head = self.log.head().await?;
+        let checkpoint = checkpoint::load(&self.database, self.reader.name(), head.epoch).await?;
+        if let Some(reason) = refusal(checkpoint.epoch, checkpoint.position, &head) {
+            if !self.reader.reporter.refused() {
+                tracing::error!(consumer = self.reader.name(), reason, "the log is refused");
+            }
+            self.reader.reporter.is(State::Refused(reason));
+            self.report(head.position);
+            return Ok(Looked::Wait(self.options.idle));
+        }
+        if (checkpoint.epoch, checkpoint.position) != (self.epoch, self.stored) {
+            self.position = checkpoint.position;
+        }
+        self.epoch = checkpoint.epoch;
+        self.stored = checkpoint.position;
+        self.position = self.position.max(self.stored);
+        self.feed.start(self.epoch);
+        self.may_be_parked = parking::any(&self.database, self.reader.name()).await?;
+        self.database_failures = 0;
+        let state = if checkpoint.paused {
+            State::Paused
+        } else {
+            State::Running
+        };
+        self.reader.reporter.is(state);
+        self.reader.reporter.at(self.position);
+        self.report(head.position);
+        Ok(if checkpoint.paused {
+            Looked::Wait(PAUSED_POLL)
+        } else {
+            Looked::Run
+        })
+    }
+
+    async fn follow(&mut self) -> Interrupted {
+        let mut idle_at = Instant::now() + self.options.idle;
+        loop {
+            let events = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {
+                    // What was passed over is read again if this fails.
+                    let _ = self.store().await;
+                    return Interrupted::ShutDown;
+                }
+                _ = self.control.changed() => return Interrupted::LookAgain,
+                events = self.feed.next(self.position) => events,
+                () = tokio::time::sleep_until(idle_at) => {
+                    let _ = self.store().await;
+                    return Interrupted::LookAgain;
+                }
+            };
+            let taken = match events {
+                Ok(events) => self.take(&events).await,
+                Err(FeedError::ForeignLog) => return self.pause(self.options.backoff).await,
+                Err(FeedError::Log(error)) => Err(error),
+            };
+            match taken {
+                Ok(None) => idle_at = Instant::now() + self.options.idle,
+                Ok(Some(interrupted)) => return interrupted,
+                Err(error) => {
+                    let pause = self.failed(&error);
+                    return self.pause(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Takes contiguous events from the feed.
+    async fn take(&mut self, events: &[Arc<Recorded>]) -> Result<Option<Interrupted>, Error> {
+        let Some(last) = events.last() else {
+            return Ok(None);
+        };
+        let reader = Arc::clone(&self.reader);
+        let wanted = wanted(&reader, events);
+        let interrupted = if wanted.is_empty() {
+            self.arrive(self.stored, last.position);
+            if self.position - self.stored >= STORE_EVERY {
+                self.store().await?
+            } else {
+                None
+            }
+        } else {
+            self.handle(&wanted, last.position).await?
+        };
+        self.report(*self.log.appended().borrow());
+        Ok(interrupted)
+    }
+
+    /// All in one transaction; when that is refused, one by one.
+    async fn handle(
+        &mut self,
+        events: &[&Recorded],
+        to: i64,
+    ) -> Result<Option<Interrupted>, Error> {
+        if events.len() > 1 {
+            match self.standing().handle(events, to).await? {
+                Attempt::Done => {
+                    self.handled(events, to);
+                    return Ok(None);
+                }
+                Attempt::Lost => return Ok(Some(Interrupted::LookAgain)),
+                Attempt::Refused(error) => {
+                    tracing::debug!(consumer = self.reader.name(), %error, "batch; one by one");
+                }
+            }
+        }
+        for event in events {
+            if let Some(interrupted) = self.handle_one(event).await? {
+                return Ok(Some(interrupted));
+            }
+        }
+        self.arrive(self.stored, to);
+        Ok(None)
+    }
+
+    /// Tries one event until it is handled or parked.
+    async fn handle_one(&mut self, event: &Recorded) -> Result<Option<Interrupted>, Error> {
+        loop {
+            let error = match self.standing().handle(&[event], event.position).await? {
+                Attempt::Done => {
+                    self.handled(&[event], event.position);
+                    return Ok(None);
+                }
+                Attempt::Lost => return Ok(Some(Interrupted::LookAgain)),
+                Attempt::Refused(error) => error,
+            };
+            let consumer = self.reader.name();
+            let (position, id) = (event.position, event.event.id);
+            match self.trouble.after(position, error.fault(), &self.options) {
+                Next::Retry(pause) => {
+                    tracing::warn!(consumer, position, %id, %error, ?pause, "will try again");
+                    tokio::select! {
+                        () = self.shutdown.cancelled() => return Ok(Some(Interrupted::ShutDown)),
+                        _ = self.control.changed() => return Ok(Some(Interrupted::LookAgain)),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+                Next::Park(attempts) => {
+                    return match self.standing().park(event, &error, attempts).await? {
+                        Attempt::Lost => Ok(Some(Interrupted::LookAgain)),
+                        _ => {
+                            tracing::error!(consumer, position, %id, %error, "event parked");
+                            self.log.metrics().parked(consumer);
+                            self.may_be_parked = true;
+                            self.arrive(position, position);
+                            Ok(None)
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// Stores how far foreign events were passed over.
+    async fn store(&mut self) -> Result<Option<Interrupted>, Error> {
+        if self.position == self.stored {
+            return Ok(None);
+        }
+        match self.standing().pass(self.position).await? {
+            Attempt::Lost => Ok(Some(Interrupted::LookAgain)),
+            _ => {
+                self.stored = self.position;
+                Ok(None)
+            }
+        }
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        Standing {
+            database: &self.database,
+            reader: &self.reader,
+            epoch: self.epoch,
+            from: self.stored,
+            may_be_parked: self.may_be_parked,
+        }
+    }
+
+    fn handled(&mut self, events: &[&Recorded], to: i64) {
+        self.log.metrics().handled(self.reader.name(), events.len());
+        self.arrive(to, to);
+    }
+
+    fn arrive(&mut self, stored: i64, position: i64) {
+        self.stored = stored;
+        self.position = position;
+        self.reader.reporter.at(position);
+    }
+
+    fn report(&self, head: i64) {
+        let refused = self.reader.reporter.refused();
+        self.log
+            .metrics()
+            .consumer(self.reader.name(), head - self.position, refused);
+    }
+
+    /// Logs a failing database and says how long to wait.
+    fn failed(&mut self, error: &Error) -> Duration {
+        tracing::warn!(consumer = self.reader.name(), %error, "database trouble; will look again");
+        let doubled = self
+            .options
+            .backoff
+            .saturating_mul(1 << self.database_failures.min(16));
+        self.database_failures = self.database_failures.saturating_add(1);
+        doubled.min(self.options.max_backoff)
+    }
+
+    async fn pause(&mut self, pause: Duration) -> Interrupted {
+        tokio::select! {
+            () = self.shutdown.cancelled() => Interrupted::ShutDown,
+            _ = self.control.changed() => Interrupted::LookAgain,
+            () = tokio::time::sleep(pause) => Interrupted::LookAgain,
+        }
+    }
+}
+
+/// Why a checkpoint does not fit the log, if it does not.
+fn refusal(epoch: Uuid, position: i64, head: &crate::Head) -> Option<String> {
+    if epoch != head.epoch {
+        let now = head.epoch;
+        return Some(format!(
+            "the checkpoint belongs to log {epoch}, but this is log {now}: it was replaced or \
+             restored from a backup, and positions do not compare"
+        ));
+    }
+    (position > head.position).then(|| {
+        format!(
+            "the checkpoint is at {position}, beyond the log's head {}: the log has lost events",
+            head.position
+        )
+    })
+}

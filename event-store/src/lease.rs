@@ -1,0 +1,98 @@
+//! One active at a time, with a fencing token: whoever lost its lease without knowing cannot
+//! commit under it.
+
+use std::time::Duration;
+
+use database::{Database, Dialect, Error, Tx, params};
+use uuid::Uuid;
+
+/// How long a holder that died keeps others out. What a lease guards here is idempotent, so it may
+/// be short: two at once waste work and harm nothing.
+const TERM: Duration = Duration::from_secs(2);
+
+/// How often an idle holder renews, and how often others look whether it is free.
+pub(crate) const RENEW: Duration = Duration::from_millis(500);
+
+/// A lease held by this task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    name: &'static str,
+    holder: Uuid,
+    token: i64,
+}
+
+impl Lease {
+    /// Takes the lease when it is free, expired, or already this holder's.
+    ///
+    /// `take_over` takes it from whoever has it. A SQLite file is served by one process, so at its
+    /// start the holder is a dead predecessor, and waiting for it would only delay the restart;
+    /// should it live after all, its token no longer counts.
+    pub(crate) async fn acquire(
+        database: &Database,
+        name: &'static str,
+        holder: Uuid,
+        take_over: bool,
+    ) -> Result<Option<Self>, Error> {
+        let take_over = take_over && database.dialect() == Dialect::Sqlite;
+        let mut tx = database.begin().await?;
+        let now = tx.now().await?;
+        let values = params![name, holder, now + TERM, now];
+        let sql = if take_over {
+            "INSERT INTO leases (name, holder, token, expires_at) VALUES ($1, $2, 1, $3)
+             ON CONFLICT (name) DO UPDATE
+             SET holder = $2, token = leases.token + 1, expires_at = $3
+             WHERE leases.expires_at < $4 OR TRUE RETURNING token"
+        } else {
+            "INSERT INTO leases (name, holder, token, expires_at) VALUES ($1, $2, 1, $3)
+             ON CONFLICT (name) DO UPDATE
+             SET holder = $2, token = leases.token + 1, expires_at = $3
+             WHERE leases.expires_at < $4 OR leases.holder = $2 RETURNING token"
+        };
+        let token: Option<(i64,)> = tx.fetch_optional(sql, values).await?;
+        tx.commit().await?;
+        Ok(token.map(|(token,)| Self {
+            name,
+            holder,
+            token,
+        }))
+    }
+
+    /// Renews the lease inside `tx`, which must be rolled back when the lease is no longer ours.
+    pub(crate) async fn fence(&self, tx: &mut Tx) -> Result<Fence, Error> {
+        let now = tx.now().await?;
+        let sql = "UPDATE leases SET expires_at = $4
+                   WHERE name = $1 AND holder = $2 AND token = $3";
+        let values = params![self.name, self.holder, self.token, now + TERM];
+        let held = tx.execute(sql, values).await? == 1;
+        Ok(if held { Fence::Held } else { Fence::Lost })
+    }
+
+    /// Renews the lease by itself.
+    pub(crate) async fn renew(&self, database: &Database) -> Result<Fence, Error> {
+        let mut tx = database.begin().await?;
+        let fence = self.fence(&mut tx).await?;
+        tx.commit().await?;
+        Ok(fence)
+    }
+
+    /// Gives the lease back, so that the next one need not wait.
+    pub(crate) async fn release(&self, database: &Database) -> Result<(), Error> {
+        let sql = "UPDATE leases SET expires_at = $4
+                   WHERE name = $1 AND holder = $2 AND token = $3";
+        let expired = database::Timestamp::from_micros(0);
+        database
+            .execute(sql, params![self.name, self.holder, self.token, expired])
+            .await?;
+        Ok(())
+    }
+}
+
+/// Whether a lease is still ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Fence {
+    /// Yes, and it was renewed.
+    Held,
+    /// Somebody else has it.
+    Lost,
+}

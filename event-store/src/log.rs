@@ -1,0 +1,181 @@
+//! The log: all events in one total order, in a database of its own.
+//!
+//! Invariants: positions are contiguous from 1 and in commit order, so whoever has seen position N
+//! has seen all below it; a stream's versions are contiguous from 1; a stored event never changes.
+
+mod append;
+mod group_commit;
+mod postgres;
+mod read;
+mod sqlite;
+mod wake;
+
+use std::sync::Arc;
+
+use contracts::Recorded;
+use database::{Database, Dialect, Error};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
+pub use read::{READ_LIMIT, ReadQuery};
+
+use self::{group_commit::GroupCommit, wake::Heads};
+use crate::Metrics;
+
+/// How a log is opened.
+#[derive(Clone, Default)]
+pub struct LogOptions {
+    /// The database's own options.
+    pub database: database::Options,
+    /// Where this process counts what it does.
+    pub metrics: Metrics,
+}
+
+/// The log's newest position, and its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Positions of different epochs do not compare.
+    pub epoch: Uuid,
+    /// The newest event's position; 0 for an empty log.
+    pub position: i64,
+}
+
+/// An open log; cloning shares it.
+#[derive(Clone)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    epoch: Uuid,
+    appends: GroupCommit,
+    heads: Heads,
+    metrics: Metrics,
+    _background: DropGuard,
+}
+
+impl Log {
+    /// Opens `postgres://…` or `sqlite:path`, creating the tables where they are missing.
+    ///
+    /// # Errors
+    /// As [`Database::connect`] and [`Database::migrate`] say.
+    pub async fn open(url: &str, options: LogOptions) -> Result<Self, Error> {
+        let database = Database::connect(url, options.database).await?;
+        database.migrate(migrations()).await?;
+        let head = read::head(&database).await?;
+        let background = CancellationToken::new();
+        let heads = Heads::watch(database.clone(), head.position, background.clone());
+        let metrics = options.metrics;
+        metrics.log_head.set(head.position);
+        let appends = GroupCommit::start(database.clone(), heads.clone(), metrics.clone());
+        let inner = Inner {
+            database,
+            epoch: head.epoch,
+            appends,
+            heads,
+            metrics,
+            _background: background.drop_guard(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The log's identity, as it was on opening.
+    pub fn epoch(&self) -> Uuid {
+        self.inner.epoch
+    }
+
+    /// Which database the log lies in.
+    pub fn dialect(&self) -> Dialect {
+        self.inner.database.dialect()
+    }
+
+    /// Appends one batch: all of it or nothing. Whoever appends at the same moment shares the
+    /// commit. Dropping the future does not take the batch back.
+    ///
+    /// An event whose id is already there with the same content gets its old position again.
+    ///
+    /// # Errors
+    /// [`AppendError`]; after [`AppendError::Unavailable`] the batch may or may not be stored, and
+    /// a repeat is safe.
+    pub async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        let mut answers = self.append_each(vec![batch]).await;
+        answers.pop().unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Appends several batches in this order, each for itself all or nothing; one answer for each.
+    pub async fn append_each(
+        &self,
+        batches: Vec<Vec<Append>>,
+    ) -> Vec<Result<Vec<Appended>, AppendError>> {
+        self.inner.appends.append(batches).await
+    }
+
+    /// The newest position and the log's identity, as the database has them now.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn head(&self) -> Result<Head, Error> {
+        let head = read::head(&self.inner.database).await?;
+        self.inner.heads.saw(head.position);
+        Ok(head)
+    }
+
+    /// Reads events; see [`ReadQuery`].
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn read(&self, query: &ReadQuery) -> Result<Vec<Recorded>, Error> {
+        read::events(&self.inner.database, query).await
+    }
+
+    /// The newest head that this process knows of; changes with every append. A hint that may come
+    /// late by one polling interval, never a promise.
+    pub fn appended(&self) -> watch::Receiver<i64> {
+        self.inner.heads.subscribe()
+    }
+
+    /// What this process counts about the log, its relays and its consumers.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Up to which position a backup of the log is known to be safe; 0 when nobody said so.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn backed_up_to(&self) -> Result<i64, Error> {
+        let sql = "SELECT backed_up_to FROM log_head";
+        Ok(self
+            .inner
+            .database
+            .fetch_one::<(i64,)>(sql, Vec::new())
+            .await?
+            .0)
+    }
+
+    /// The database the log lies in, for leases and cursors of those who forward it.
+    pub fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    /// Asks the database for a sign of life; what a readiness check calls.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.inner.database.ping().await
+    }
+}
+
+fn migrations() -> database::Migrations {
+    database::Migrations::new(
+        "log",
+        sqlx::migrate!("../migrations/log/postgres"),
+        sqlx::migrate!("../migrations/log/sqlite"),
+    )
+}

@@ -1,0 +1,228 @@
+//! A service's events that are not in the log yet, written in the transaction that changes the
+//! service's state. A stream is written by its owning service alone.
+
+use chassis::trace::TraceContext;
+use contracts::{Event, Payload, Recorded};
+use database::{Error, Tx, params};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::{Builder, Uuid};
+
+pub use crate::relay::{RelayOptions, run as run_relay};
+
+/// The signal that a commit with a new outbox row raises; the relay waits for it.
+pub(crate) const SIGNAL: &str = "outbox";
+
+/// The tables that a service's own database needs for outbox, relay and consumers.
+pub fn migrations() -> database::Migrations {
+    database::Migrations::new(
+        "outbox",
+        sqlx::migrate!("../migrations/outbox/postgres"),
+        sqlx::migrate!("../migrations/outbox/sqlite"),
+    )
+}
+
+/// Where a service writes its events.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    service_id: &'static str,
+}
+
+/// An event that a service is about to write; the outbox adds version, time and service.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    event_type: String,
+    schema_version: i64,
+    payload: Result<Value, String>,
+    stream: Option<String>,
+    aggregate_id: String,
+    id: Option<Uuid>,
+    correlation_id: Option<Uuid>,
+    causation_id: Option<Uuid>,
+    saga_id: Option<Uuid>,
+    step: Option<String>,
+    traceparent: Option<String>,
+}
+
+impl NewEvent {
+    /// An event with this payload. Without more it belongs to the stream `{type}` and the
+    /// aggregate ``.
+    pub fn of<P: Payload>(payload: &P) -> Self {
+        Self {
+            event_type: P::TYPE.to_owned(),
+            schema_version: P::SCHEMA_VERSION,
+            payload: serde_json::to_value(payload).map_err(|error| error.to_string()),
+            stream: None,
+            aggregate_id: String::new(),
+            id: None,
+            correlation_id: None,
+            causation_id: None,
+            saga_id: None,
+            step: None,
+            traceparent: None,
+        }
+    }
+
+    /// The stream whose next version this becomes, such as `answers-{user}`.
+    #[must_use]
+    pub fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.stream = Some(stream.into());
+        self
+    }
+
+    /// The aggregate's own id.
+    #[must_use]
+    pub fn aggregate(mut self, id: impl ToString) -> Self {
+        self.aggregate_id = id.to_string();
+        self
+    }
+
+    /// What the whole chain of causes goes back to. Without one it is the current request's or
+    /// event's; with no such work at hand the event begins a chain.
+    #[must_use]
+    pub fn correlation(mut self, id: Uuid) -> Self {
+        self.correlation_id = Some(id);
+        self
+    }
+
+    /// Takes cause, correlation and trace from the event that led to this one.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &Recorded) -> Self {
+        self.causation_id = Some(cause.event.id);
+        self.correlation_id = Some(cause.event.correlation_id);
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&cause.event.traceparent);
+        }
+        self
+    }
+
+    /// The saga that this belongs to, and the step that it asks for or answers.
+    #[must_use]
+    pub fn saga(mut self, saga_id: Uuid, step: impl Into<String>) -> Self {
+        self.saga_id = Some(saga_id);
+        self.step = Some(step.into());
+        self
+    }
+
+    /// The id; [`derived_id`] for what a handler emits, a new UUIDv7 unless told.
+    #[must_use]
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The trace context of the work that writes it; the current one unless told.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// The event type on the wire.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+}
+
+impl Outbox {
+    /// The outbox of the service with this id, in whichever database a transaction belongs to.
+    pub const fn new(service_id: &'static str) -> Self {
+        Self { service_id }
+    }
+
+    /// The service that owns the streams.
+    pub const fn service_id(&self) -> &'static str {
+        self.service_id
+    }
+
+    /// Writes the event as its stream's next version. The stream stays locked until the
+    /// transaction ends, so that versions are in commit order. An event whose id is in the outbox
+    /// already is not written again; the one that is there is returned.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn enqueue(&self, tx: &mut Tx, new: NewEvent) -> Result<Event, Error> {
+        if let Some(id) = new.id {
+            let sql = "SELECT event FROM outbox WHERE id = $1";
+            if let Some((Json(event),)) = tx.fetch_optional(sql, params![id]).await? {
+                return Ok(event);
+            }
+        }
+        let payload = new.payload.map_err(encoding)?;
+        let stream = new.stream.unwrap_or_else(|| new.event_type.clone());
+        let (version,): (i64,) = tx
+            .fetch_one(
+                "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
+                 ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
+                 RETURNING version",
+                params![&stream],
+            )
+            .await?;
+        let now = tx.now().await?;
+        let trace = TraceContext::current();
+        let id = new.id.unwrap_or_else(Uuid::now_v7);
+        let event = Event {
+            id,
+            event_type: new.event_type,
+            stream,
+            aggregate_id: new.aggregate_id,
+            version,
+            schema_version: new.schema_version,
+            payload,
+            timestamp: now.into(),
+            correlation_id: new
+                .correlation_id
+                .or_else(|| trace.map(|trace| trace.correlation_id()))
+                .unwrap_or(id),
+            causation_id: new.causation_id,
+            saga_id: new.saga_id,
+            step: new.step,
+            service_id: self.service_id.to_owned(),
+            traceparent: new
+                .traceparent
+                .or_else(|| trace.map(|trace| trace.to_string())),
+        };
+        let json = serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?;
+        tx.execute(
+            "INSERT INTO outbox (id, stream, version, event, written_at)
+             VALUES ($1, $2, $3, $4, $5)",
+            params![id, &event.stream, version, json, now],
+        )
+        .await?;
+        tx.signal(SIGNAL);
+        Ok(event)
+    }
+}
+
+/// The id of the `number`-th event that `consumer` emits because of `cause`: the same on every
+/// repeat, so that a repeat appends nothing new.
+///
+/// A UUIDv8: the first six bytes are the cause's, which in a UUIDv7 are its time, so that derived
+/// ids sort with the events around them (random ids make every index insert a random one); the
+/// rest is the SHA-1 that a UUIDv5 of the three values consists of.
+pub fn derived_id(cause: Uuid, consumer: &str, number: u32) -> Uuid {
+    let name = format!("{consumer}/{number}");
+    let mut bytes = Uuid::new_v5(&cause, name.as_bytes()).into_bytes();
+    bytes[..6].copy_from_slice(&cause.as_bytes()[..6]);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+fn encoding(reason: String) -> Error {
+    Error::Query(sqlx::Error::Encode(reason.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_id_repeats_and_sorts_with_its_cause() {
+        let cause = Uuid::now_v7();
+        let first = derived_id(cause, "badges", 1);
+        assert_eq!(first, derived_id(cause, "badges", 1));
+        assert_ne!(first, derived_id(cause, "badges", 2));
+        assert_ne!(first, derived_id(cause, "boards", 1));
+        assert_eq!(first.as_bytes()[..6], cause.as_bytes()[..6]);
+        assert_eq!(first.get_version_num(), 8);
+    }
+}

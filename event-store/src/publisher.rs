@@ -1,0 +1,263 @@
+//! Forwards the log to the bus, in position order.
+//!
+//! A bus that keeps messages gets every event at least once: one active publisher, by lease, with
+//! its cursor in the log's database. A bus that keeps nothing gets what is appended from now on.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, BusError, Memory};
+use chassis::Shutdown;
+use contracts::Recorded;
+use database::{Error, params};
+use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    Head, Log, ReadQuery,
+    lease::{Fence, Lease, RENEW},
+};
+
+/// Events handed over between two looks at the shutdown and the lease.
+const BATCH: u32 = 500;
+
+/// How often the cursor is stored while events flow: what a crash publishes again.
+const STORE_EVERY: Duration = Duration::from_millis(250);
+
+/// The first and the longest pause after a failed hand-over.
+const BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+/// What a publisher is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublisherState {
+    /// Not started, or ended.
+    Stopped,
+    /// Another process publishes.
+    Standby,
+    /// It forwards; everything up to this position is with the bus.
+    Forwarding(i64),
+    /// The bus or the log does not answer; the text says which and why. It tries again.
+    Failing(String),
+    /// The log is another one than the cursor's, or ends before it: nothing is forwarded.
+    Refused(String),
+}
+
+/// Forwards one log to one bus.
+pub struct Publisher {
+    log: Log,
+    bus: Arc<dyn Bus>,
+    state: watch::Sender<PublisherState>,
+}
+
+/// Why a term of publishing ended with an error.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error("the log: {0}")]
+    Log(#[from] Error),
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Runs a publisher until the shutdown.
+pub async fn run(log: Log, bus: Arc<dyn Bus>, shutdown: Shutdown) {
+    Publisher::new(log, bus).run(shutdown).await;
+}
+
+impl Publisher {
+    /// A publisher that does not run yet.
+    pub fn new(log: Log, bus: Arc<dyn Bus>) -> Self {
+        Self {
+            log,
+            bus,
+            state: watch::Sender::new(PublisherState::Stopped),
+        }
+    }
+
+    /// Follows what it is doing.
+    pub fn state(&self) -> watch::Receiver<PublisherState> {
+        self.state.subscribe()
+    }
+
+    /// Forwards until the shutdown.
+    pub async fn run(self, shutdown: Shutdown) {
+        let holder = Uuid::new_v4();
+        let mut failures = 0_u32;
+        let mut first = true;
+        while !shutdown.is_cancelled() {
+            let began = Instant::now();
+            let ended = match self.bus.memory() {
+                Memory::None => self.forward_new(&shutdown).await,
+                Memory::Durable => self.term(holder, first, &shutdown).await,
+            };
+            first = false;
+            let pause = match ended {
+                Ok(()) => {
+                    failures = 0;
+                    RENEW
+                }
+                Err(error) => {
+                    if began.elapsed() > MAX_BACKOFF {
+                        failures = 0;
+                    }
+                    let pause = BACKOFF
+                        .saturating_mul(1 << failures.min(16))
+                        .min(MAX_BACKOFF);
+                    failures += 1;
+                    self.failed(error);
+                    pause
+                }
+            };
+            shutdown.sleep(pause).await;
+        }
+        self.is(PublisherState::Stopped);
+    }
+
+    /// A bus without memory: whoever listens reads older events from the log.
+    async fn forward_new(&self, shutdown: &Shutdown) -> Result<(), PublishError> {
+        let mut appended = self.log.appended();
+        let mut position = self.log.head().await?.position;
+        self.is(PublisherState::Forwarding(position));
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                seen = appended.wait_for(|head| *head > position) => {
+                    if seen.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            let events = self
+                .log
+                .read(&ReadQuery::after(position).limit(BATCH))
+                .await?;
+            position = self.hand_over(&events).await?.unwrap_or(position);
+        }
+    }
+
+    /// A bus with memory: works for as long as the lease is ours.
+    async fn term(
+        &self,
+        holder: Uuid,
+        first: bool,
+        shutdown: &Shutdown,
+    ) -> Result<(), PublishError> {
+        let database = self.log.database();
+        let Some(lease) = Lease::acquire(database, "publisher", holder, first).await? else {
+            self.is(PublisherState::Standby);
+            return Ok(());
+        };
+        let head = self.log.head().await?;
+        let mut cursor = self.cursor(head).await?;
+        let mut stored = Instant::now();
+        let mut position = cursor;
+        let mut appended = self.log.appended();
+        self.is(PublisherState::Forwarding(position));
+        loop {
+            let idle = *appended.borrow_and_update() <= position;
+            if stored.elapsed() >= STORE_EVERY && (position > cursor || stored.elapsed() >= RENEW) {
+                if self.store(&lease, head.epoch, position).await? == Fence::Lost {
+                    return Ok(());
+                }
+                cursor = position;
+                stored = Instant::now();
+            }
+            if shutdown.is_cancelled() {
+                let _still_ours = self.store(&lease, head.epoch, position).await?;
+                lease.release(database).await?;
+                return Ok(());
+            }
+            if idle {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    _ = appended.changed() => {}
+                    () = tokio::time::sleep(STORE_EVERY) => {}
+                }
+                continue;
+            }
+            let events = self
+                .log
+                .read(&ReadQuery::after(position).limit(BATCH))
+                .await?;
+            if events.iter().any(|event| event.epoch != head.epoch) {
+                return Err(PublishError::Refused(
+                    "the log was replaced meanwhile".to_owned(),
+                ));
+            }
+            position = self.hand_over(&events).await?.unwrap_or(position);
+        }
+    }
+
+    async fn hand_over(&self, events: &[Recorded]) -> Result<Option<i64>, PublishError> {
+        let Some(last) = events.last() else {
+            return Ok(None);
+        };
+        self.bus.publish(events).await?;
+        self.log.metrics().published(events.len());
+        self.is(PublisherState::Forwarding(last.position));
+        Ok(Some(last.position))
+    }
+
+    /// Where to go on. A new cursor starts at the log's beginning.
+    async fn cursor(&self, head: Head) -> Result<i64, PublishError> {
+        let sql = "SELECT epoch, position FROM publisher_cursors WHERE bus = $1";
+        let row: Option<(Uuid, i64)> = self
+            .log
+            .database()
+            .fetch_optional(sql, params![self.bus.name()])
+            .await?;
+        match row {
+            None => Ok(0),
+            Some((epoch, _)) if epoch != head.epoch => Err(PublishError::Refused(format!(
+                "the publisher's cursor belongs to log {epoch}, but this is log {}",
+                head.epoch
+            ))),
+            Some((_, position)) if position > head.position => Err(PublishError::Refused(format!(
+                "the publisher's cursor is at {position}, beyond the log's head {}",
+                head.position
+            ))),
+            Some((_, position)) => Ok(position),
+        }
+    }
+
+    async fn store(&self, lease: &Lease, epoch: Uuid, position: i64) -> Result<Fence, Error> {
+        let mut tx = self.log.database().begin().await?;
+        if lease.fence(&mut tx).await? == Fence::Lost {
+            return Ok(Fence::Lost);
+        }
+        let now = tx.now().await?;
+        tx.execute(
+            "INSERT INTO publisher_cursors (bus, epoch, position, updated_at)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (bus) DO UPDATE SET epoch = $2, position = $3, updated_at = $4",
+            params![self.bus.name(), epoch, position, now],
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(Fence::Held)
+    }
+
+    fn failed(&self, error: PublishError) {
+        self.log.metrics().publish_failed();
+        let bus = self.bus.name();
+        match error {
+            PublishError::Refused(reason) => {
+                tracing::error!(bus, reason, "publishing refused");
+                self.is(PublisherState::Refused(reason));
+            }
+            PublishError::Log(_) | PublishError::Bus(_) => {
+                tracing::warn!(bus, %error, "publishing failed; will try again");
+                self.is(PublisherState::Failing(error.to_string()));
+            }
+        }
+    }
+
+    fn is(&self, state: PublisherState) {
+        self.state.send_if_modified(|now| {
+            let changed = *now != state;
+            *now = state;
+            changed
+        });
+    }
+}

@@ -1,0 +1,270 @@
+//! Moves a service's outbox rows into the log, in outbox order; one active relay per database.
+//!
+//! Append first, then mark: a crash between the two repeats the append, which the log answers with
+//! the old positions. Marking is fenced by the lease, so a relay that was overtaken marks nothing.
+
+mod rows;
+
+use std::{collections::HashSet, time::Duration};
+
+use chassis::Shutdown;
+use contracts::Event;
+use database::{Database, Error};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::rows::{Row, Sent};
+use crate::{
+    Append, AppendError, Log,
+    lease::{Fence, Lease, RENEW},
+    outbox::SIGNAL,
+};
+
+/// Between looks at metrics, at what may be pruned, and at the log's epoch.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// How long a stream whose predecessor is missing is left alone, so that it holds up nobody.
+const WAIT_FOR_PREDECESSOR: Duration = Duration::from_secs(1);
+
+/// How the relay works.
+#[derive(Clone, Copy, Debug)]
+pub struct RelayOptions {
+    /// Whose outbox it is; in metrics and logs.
+    pub service: &'static str,
+    /// Events in one append at most.
+    pub batch: u32,
+    /// How late a row written by another process is noticed; one of this process wakes the relay.
+    pub poll: Duration,
+    /// The pause after a failed round; it doubles up to `max_backoff`.
+    pub backoff: Duration,
+    /// The longest pause after a failed round.
+    pub max_backoff: Duration,
+    /// Sent rows are kept until the log's backup has them, but no longer than this.
+    pub keep_sent: Duration,
+}
+
+impl RelayOptions {
+    /// The usual ones, for this service.
+    pub const fn new(service: &'static str) -> Self {
+        Self {
+            service,
+            batch: 500,
+            poll: Duration::from_millis(100),
+            backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(5),
+            keep_sent: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// Runs the relay until the shutdown. The database needs [`crate::outbox::migrations`].
+pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: Shutdown) {
+    let mut relay = Relay {
+        database,
+        log,
+        options,
+        holder: Uuid::new_v4(),
+        waiting: None,
+    };
+    let mut first = true;
+    let mut failures = 0_u32;
+    while !shutdown.is_cancelled() {
+        let pause = match relay.term(first, &shutdown).await {
+            Ok(()) => {
+                failures = 0;
+                RENEW
+            }
+            Err(error) => {
+                relay.log.metrics().relay_failed(options.service);
+                tracing::warn!(service = options.service, %error, "relay failed; will try again");
+                let doubled = options.backoff.saturating_mul(1 << failures.min(16));
+                failures += 1;
+                doubled.min(options.max_backoff)
+            }
+        };
+        first = false;
+        shutdown.sleep(pause).await;
+    }
+}
+
+/// Why a term of the relay ended with an error.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the service's database: {0}")]
+    Database(#[from] Error),
+    #[error("the log: {0}")]
+    Log(AppendError),
+}
+
+struct Relay {
+    database: Database,
+    log: Log,
+    options: RelayOptions,
+    holder: Uuid,
+    /// Streams whose predecessor is missing, and until when they are left alone.
+    waiting: Option<(Instant, HashSet<String>)>,
+}
+
+/// What a round did.
+enum Round {
+    /// Something was moved: there may be more.
+    Moved,
+    Idle,
+    /// The lease is somebody else's.
+    Overtaken,
+}
+
+impl Relay {
+    /// Works for as long as the lease is ours.
+    async fn term(&mut self, first: bool, shutdown: &Shutdown) -> Result<(), RelayError> {
+        let acquired = Lease::acquire(&self.database, "relay", self.holder, first).await?;
+        let Some(lease) = acquired else { return Ok(()) };
+        let mut signal = self.database.signal(SIGNAL);
+        let mut renewed = Instant::now();
+        let mut keep_house = Instant::now();
+        loop {
+            if shutdown.is_cancelled() {
+                lease.release(&self.database).await?;
+                return Ok(());
+            }
+            if keep_house.elapsed() >= HOUSEKEEPING || renewed == keep_house {
+                self.keep_house(&lease).await?;
+                keep_house = Instant::now();
+            }
+            signal.borrow_and_update();
+            match self.round(&lease).await? {
+                Round::Moved => renewed = Instant::now(),
+                Round::Overtaken => return Ok(()),
+                Round::Idle => {
+                    if renewed.elapsed() >= RENEW {
+                        if lease.renew(&self.database).await? == Fence::Lost {
+                            return Ok(());
+                        }
+                        renewed = Instant::now();
+                    }
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        _ = signal.changed() => {}
+                        () = tokio::time::sleep(self.options.poll) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn round(&mut self, lease: &Lease) -> Result<Round, RelayError> {
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|(until, _)| *until <= Instant::now())
+        {
+            self.waiting = None;
+        }
+        let waiting = self
+            .waiting
+            .iter()
+            .flat_map(|(_, streams)| streams.iter().cloned())
+            .collect();
+        let rows = rows::unsent(&self.database, waiting, self.options.batch).await?;
+        if rows.is_empty() {
+            return Ok(Round::Idle);
+        }
+        let (sent, refused) = self.append(rows).await?;
+        if sent.is_empty() && refused.is_empty() {
+            return Ok(Round::Idle);
+        }
+        let mut tx = self.database.begin().await?;
+        if lease.fence(&mut tx).await? == Fence::Lost {
+            return Ok(Round::Overtaken);
+        }
+        rows::mark_sent(&mut tx, self.log.epoch(), &sent).await?;
+        for (row, error) in &refused {
+            rows::mark_refused(&mut tx, row.sequence, &error.to_string()).await?;
+        }
+        tx.commit().await?;
+        self.log.metrics().relayed(self.options.service, sent.len());
+        for (row, error) in refused {
+            let Event { id, stream, .. } = row.event;
+            let service = self.options.service;
+            tracing::error!(service, %id, stream, %error, alert = "outbox_stuck", "stream is stuck");
+        }
+        Ok(Round::Moved)
+    }
+
+    /// Appends all rows at once; when the log refuses that, each by itself, so that one stream's
+    /// trouble is not the others'.
+    async fn append(
+        &mut self,
+        rows: Vec<Row>,
+    ) -> Result<(Vec<Sent>, Vec<(Row, AppendError)>), RelayError> {
+        let batch = rows
+            .iter()
+            .map(|row| Append::exact(row.event.clone()))
+            .collect();
+        match self.log.append(batch).await {
+            Ok(appended) => {
+                let sent = rows
+                    .iter()
+                    .zip(appended)
+                    .map(|(row, a)| row.sent(a.position));
+                return Ok((sent.collect(), Vec::new()));
+            }
+            Err(error @ (AppendError::Unavailable(_) | AppendError::Closed)) => {
+                return Err(RelayError::Log(error));
+            }
+            Err(error) => tracing::debug!(%error, "batch refused; row by row"),
+        }
+        let singles = rows
+            .iter()
+            .map(|row| vec![Append::exact(row.event.clone())])
+            .collect();
+        let answers = self.log.append_each(singles).await;
+        let mut sent = Vec::new();
+        let mut refused = Vec::new();
+        let mut ahead = HashSet::new();
+        for (row, answer) in rows.into_iter().zip(answers) {
+            match answer {
+                Ok(appended) => {
+                    sent.extend(appended.first().map(|appended| row.sent(appended.position)));
+                }
+                Err(AppendError::Ahead { stream, .. }) => {
+                    ahead.insert(stream);
+                }
+                Err(error) if error.is_transient() => {}
+                Err(error) => refused.push((row, error)),
+            }
+        }
+        if !ahead.is_empty() {
+            self.waiting = Some((Instant::now() + WAIT_FOR_PREDECESSOR, ahead));
+        }
+        Ok((sent, refused))
+    }
+
+    async fn keep_house(&self, lease: &Lease) -> Result<(), RelayError> {
+        let service = self.options.service;
+        let backed_up_to = self.log.backed_up_to().await?;
+        let epoch = self.log.head().await?.epoch;
+        let mut tx = self.database.begin().await?;
+        if lease.fence(&mut tx).await? == Fence::Lost {
+            return Ok(());
+        }
+        let again = rows::send_again(&mut tx, epoch).await?;
+        let old = tx.now().await? - self.options.keep_sent;
+        rows::prune(&mut tx, backed_up_to, old).await?;
+        tx.commit().await?;
+        if again > 0 {
+            tracing::warn!(
+                service,
+                events = again,
+                "the log was restored; sending again"
+            );
+        }
+        let status = rows::status(&self.database).await?;
+        self.log
+            .metrics()
+            .outbox(service, status.oldest.unwrap_or_default(), status.stuck);
+        Ok(())
+    }
+}
+
+pub(crate) use rows::{OutboxStatus, Stuck, clear_error, status, stuck};

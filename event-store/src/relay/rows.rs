@@ -1,0 +1,186 @@
+//! The relay's SQL.
+
+use std::time::Duration;
+
+use contracts::Event;
+use database::{Database, Error, Sql, Timestamp, Tx, params};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// The oldest rows that one pruning looks at: some milliseconds of deleting.
+const PRUNE_AT_ONCE: i64 = 5_000;
+
+/// An event that is not in the log yet.
+pub(super) struct Row {
+    pub(super) sequence: i64,
+    pub(super) event: Event,
+}
+
+impl Row {
+    pub(super) fn sent(&self, position: i64) -> Sent {
+        Sent {
+            sequence: self.sequence,
+            position,
+        }
+    }
+}
+
+/// A row and where the log put it.
+pub(super) struct Sent {
+    sequence: i64,
+    position: i64,
+}
+
+/// An outbox as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OutboxStatus {
+    /// Events that are not in the log.
+    pub(crate) unsent: i64,
+    /// Age of the oldest of them.
+    #[serde(rename = "oldestSeconds", serialize_with = "seconds")]
+    pub(crate) oldest: Option<Duration>,
+    /// Streams that stand still.
+    pub(crate) stuck: i64,
+}
+
+/// An event that the log refused.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stuck {
+    pub(crate) id: Uuid,
+    pub(crate) stream: String,
+    pub(crate) version: i64,
+    pub(crate) error: String,
+    pub(crate) written_at: Timestamp,
+}
+
+/// Rows to send, in outbox order, without the streams that stand still or wait.
+pub(super) async fn unsent(
+    database: &Database,
+    waiting: Vec<String>,
+    limit: u32,
+) -> Result<Vec<Row>, Error> {
+    let sql = Sql::by_dialect(
+        "SELECT sequence, event FROM outbox
+         WHERE sent_position IS NULL AND stream <> ALL($1)
+           AND stream NOT IN (SELECT stream FROM outbox WHERE error IS NOT NULL)
+         ORDER BY sequence LIMIT $2",
+        "SELECT sequence, event FROM outbox
+         WHERE sent_position IS NULL AND stream NOT IN (SELECT value FROM json_each($1))
+           AND stream NOT IN (SELECT stream FROM outbox WHERE error IS NOT NULL)
+         ORDER BY sequence LIMIT $2",
+    );
+    let rows: Vec<(i64, Json<Event>)> = database.fetch_all(sql, params![waiting, limit]).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(sequence, event)| Row {
+            sequence,
+            event: event.0,
+        })
+        .collect())
+}
+
+pub(super) async fn mark_sent(tx: &mut Tx, epoch: Uuid, sent: &[Sent]) -> Result<(), Error> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    let sequences: Vec<i64> = sent.iter().map(|sent| sent.sequence).collect();
+    let positions: Vec<i64> = sent.iter().map(|sent| sent.position).collect();
+    let sql = Sql::by_dialect(
+        "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
+         FROM unnest($2::BIGINT[], $3::BIGINT[]) AS sent (sequence, position)
+         WHERE outbox.sequence = sent.sequence",
+        "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
+         FROM (SELECT s.value AS sequence, p.value AS position
+               FROM json_each($2) s JOIN json_each($3) p ON p.key = s.key) AS sent
+         WHERE outbox.sequence = sent.sequence",
+    );
+    tx.execute(sql, params![epoch, sequences, positions])
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn mark_refused(tx: &mut Tx, sequence: i64, error: &str) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE outbox SET error = $2 WHERE sequence = $1",
+        params![sequence, error],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Rows that another log had: this one was restored from a backup and may lack them.
+pub(super) async fn send_again(tx: &mut Tx, epoch: Uuid) -> Result<u64, Error> {
+    tx.execute(
+        "UPDATE outbox SET sent_epoch = NULL, sent_position = NULL
+         WHERE sent_position IS NOT NULL AND sent_epoch <> $1",
+        params![epoch],
+    )
+    .await
+}
+
+/// Deletes sent rows that the log's backup has, or that are older than `old`.
+pub(super) async fn prune(tx: &mut Tx, backed_up_to: i64, old: Timestamp) -> Result<u64, Error> {
+    tx.execute(
+        "DELETE FROM outbox
+         WHERE sequence IN (SELECT sequence FROM outbox ORDER BY sequence LIMIT $3)
+           AND sent_position IS NOT NULL AND (sent_position <= $1 OR written_at < $2)",
+        params![backed_up_to, old, PRUNE_AT_ONCE],
+    )
+    .await
+}
+
+/// How the outbox stands.
+pub(crate) async fn status(database: &Database) -> Result<OutboxStatus, Error> {
+    let (unsent, oldest): (i64, Option<Timestamp>) = database
+        .fetch_one(
+            "SELECT COUNT(*), MIN(written_at) FROM outbox WHERE sent_position IS NULL",
+            Vec::new(),
+        )
+        .await?;
+    let sql = "SELECT COUNT(DISTINCT stream) FROM outbox WHERE error IS NOT NULL";
+    let (stuck,): (i64,) = database.fetch_one(sql, Vec::new()).await?;
+    let now = database.now().await?;
+    Ok(OutboxStatus {
+        unsent,
+        oldest: oldest.map(|oldest| now.since(oldest)),
+        stuck,
+    })
+}
+
+/// The events that the log refused.
+pub(crate) async fn stuck(database: &Database, limit: u32) -> Result<Vec<Stuck>, Error> {
+    let rows: Vec<(Uuid, String, i64, String, Timestamp)> = database
+        .fetch_all(
+            "SELECT id, stream, version, error, written_at FROM outbox
+             WHERE error IS NOT NULL ORDER BY sequence LIMIT $1",
+            params![limit],
+        )
+        .await?;
+    let stuck = rows
+        .into_iter()
+        .map(|(id, stream, version, error, written_at)| Stuck {
+            id,
+            stream,
+            version,
+            error,
+            written_at,
+        });
+    Ok(stuck.collect())
+}
+
+/// Lets a stream be tried again; says whether the event was stuck.
+pub(crate) async fn clear_error(database: &Database, id: Uuid) -> Result<bool, Error> {
+    let mut tx = database.begin().await?;
+    let sql = "UPDATE outbox SET error = NULL WHERE id = $1 AND error IS NOT NULL";
+    let cleared = tx.execute(sql, params![id]).await?;
+    tx.signal(crate::outbox::SIGNAL);
+    tx.commit().await?;
+    Ok(cleared == 1)
+}
+
+fn seconds<S: serde::Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    age.map(|age| age.as_secs_f64()).serialize(serializer)
+}
