@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    ops::ControlFlow,
     panic::Location,
     time::{Duration, Instant},
 };
@@ -8,7 +9,8 @@ use std::{
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a condition may say: `bool`, `Option<T>` or `Result<T, E>`.
+/// What a condition may say: `()`, `bool`, `Option<T>`, a `Result` of one of these, or
+/// `ControlFlow::Break(value)` against `Continue(why not yet)`.
 pub trait Outcome {
     /// What is there once the condition holds.
     type Value;
@@ -34,10 +36,31 @@ impl<T> Outcome for Option<T> {
     }
 }
 
-impl<T, E: fmt::Display> Outcome for Result<T, E> {
+impl Outcome for () {
+    type Value = ();
+    fn settle(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// An error is a reason to look again; `Ok(false)` and `Ok(None)` are not yet what was waited for.
+impl<T: Outcome, E: fmt::Display> Outcome for Result<T, E> {
+    type Value = T::Value;
+    fn settle(self) -> Result<T::Value, String> {
+        match self {
+            Ok(outcome) => outcome.settle(),
+            Err(error) => Err(format!("the last error was: {error:#}")),
+        }
+    }
+}
+
+impl<T> Outcome for ControlFlow<T, String> {
     type Value = T;
     fn settle(self) -> Result<T, String> {
-        self.map_err(|error| format!("the last error was: {error:#}"))
+        match self {
+            Self::Break(value) => Ok(value),
+            Self::Continue(why) => Err(why),
+        }
     }
 }
 
@@ -96,6 +119,15 @@ mod tests {
     async fn a_condition_that_never_holds_fails_with_its_last_error() {
         eventually(Duration::from_millis(30), || async {
             Err::<(), _>("not yet")
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "it was still false")]
+    async fn a_condition_that_could_be_read_and_is_false_does_not_hold() {
+        eventually(Duration::from_millis(30), || async {
+            Ok::<_, String>(false)
         })
         .await;
     }

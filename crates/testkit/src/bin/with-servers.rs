@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use testkit::{POSTGRES_URL, Postgres, Process};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -14,6 +15,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let program = arguments
         .next()
         .context("usage: with-servers COMMAND ARGUMENTS…")?;
+    // Ctrl-C reaches the command too, which ends in its own order; then we do.
+    let _interrupts = signal(SignalKind::interrupt())?;
     let postgres = Postgres::start().await?;
     let mut command = Command::new(program);
     command.args(arguments).env(POSTGRES_URL, postgres.url());
