@@ -1,6 +1,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read},
+    ops::ControlFlow,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -110,14 +111,14 @@ impl Process {
     pub async fn line(&self, part: &str, within: Duration) -> String {
         eventually(within, || async {
             let output = self.output();
-            let found = output.iter().find(|line| line.contains(part)).cloned();
-            found.ok_or_else(|| {
-                format!(
+            match output.iter().find(|line| line.contains(part)) {
+                Some(line) => ControlFlow::Break(line.clone()),
+                None => ControlFlow::Continue(format!(
                     "{} wrote no line with {part:?}:\n{}",
                     self.name,
                     output.join("\n")
-                )
-            })
+                )),
+            }
         })
         .await
     }
@@ -163,9 +164,14 @@ impl Process {
     /// When it does not end `within` the time; the message holds all output.
     pub async fn exit(&mut self, within: Duration) -> ExitStatus {
         eventually(within, || {
-            let ended = self
-                .ended()
-                .ok_or_else(|| format!("{} still runs:\n{}", self.name, self.output().join("\n")));
+            let ended = match self.ended() {
+                Some(status) => ControlFlow::Break(status),
+                None => ControlFlow::Continue(format!(
+                    "{} still runs:\n{}",
+                    self.name,
+                    self.output().join("\n")
+                )),
+            };
             async move { ended }
         })
         .await
