@@ -1,0 +1,228 @@
+//! What every service that speaks through events is made of, put together once: its port, its
+//! database, the log and the bus, relay and consumers, `/ops`, health, metrics, and the order in
+//! which they start and stop.
+//!
+//! A service's `run` opens a [`Frame`], adds its consumers and tasks, and serves its router. The
+//! port is bound first and served last: a taken port is told before anything else is touched, and
+//! the process is ready only when everything behind it is.
+
+pub mod audit;
+pub mod import;
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use axum::Router;
+use bus::{Bus, NatsBus, NatsOptions};
+use chassis::{Health, Metrics, Shutdown, http, net, ops, tasks::Supervisor};
+use database::{Database, Migrations, Options};
+use event_store::{Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
+use tokio::net::TcpListener;
+
+/// The log and the bus: opened by `main` from the configuration, or shared in one process.
+#[derive(Clone)]
+pub struct Shared {
+    /// The log.
+    pub log: Log,
+    /// The bus; without one, consumers poll the log.
+    pub bus: Option<Arc<dyn Bus>>,
+}
+
+impl Shared {
+    /// Opens the log (setting `log`) and connects to NATS (setting `nats`), where one is given.
+    ///
+    /// # Errors
+    /// One line that names the setting. An absent NATS is no error: the log is the truth, and the
+    /// connection comes up by itself.
+    pub async fn connect(log: &str, nats: Option<&str>) -> anyhow::Result<Self> {
+        let log = Log::open(log, LogOptions::default())
+            .await
+            .context("cannot open the log (setting `log`)")?;
+        let bus = match nats {
+            Some(url) => {
+                let bus = NatsBus::connect(url, NatsOptions::default())
+                    .await
+                    .context("cannot use NATS (setting `nats`)")?;
+                Some(Arc::new(bus) as Arc<dyn Bus>)
+            }
+            None => None,
+        };
+        Ok(Self { log, bus })
+    }
+}
+
+/// What a [`Frame`] is opened with.
+pub struct Plan<'a> {
+    /// The service's name: the events' `serviceId`, and in logs.
+    pub name: &'static str,
+    /// Setting `listen`.
+    pub listen: SocketAddr,
+    /// Setting `database`.
+    pub database: &'a str,
+    /// Setting `ops_token`.
+    pub ops_token: Option<String>,
+    /// The service's own migration sets; the outbox's are added.
+    pub migrations: Vec<Migrations>,
+}
+
+/// A service being put together.
+pub struct Frame {
+    name: &'static str,
+    listener: TcpListener,
+    ops_token: Option<String>,
+    /// The service's own database.
+    pub database: Database,
+    /// The log.
+    pub log: Log,
+    /// Where the service's own events go.
+    pub outbox: Outbox,
+    /// Readiness checks; the database's, the log's and the consumers' are there.
+    pub health: Health,
+    /// The service's metrics.
+    pub metrics: Metrics,
+    /// The end of this service.
+    pub shutdown: Shutdown,
+    bus: Option<Arc<dyn Bus>>,
+    consumers: Consumers,
+    tasks: Supervisor,
+}
+
+impl Frame {
+    /// Binds the port, opens the database and brings its tables up to date.
+    ///
+    /// # Errors
+    /// One line that names the setting at fault.
+    pub async fn open(plan: Plan<'_>, shared: Shared, shutdown: Shutdown) -> anyhow::Result<Self> {
+        Self::open_with(Options::default(), plan, shared, shutdown).await
+    }
+
+    /// As [`Frame::open`], with other options for the database; tests break commits with them.
+    ///
+    /// # Errors
+    /// One line that names the setting at fault.
+    pub async fn open_with(
+        options: Options,
+        plan: Plan<'_>,
+        shared: Shared,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
+        if let Some(fault) = ops::fault(plan.listen, plan.ops_token.as_deref()) {
+            return Err(chassis::config::Faults(vec![fault]).into());
+        }
+        let listener = net::bind(plan.listen, "listen").await?;
+        let database = Database::connect(plan.database, options)
+            .await
+            .with_context(|| {
+                format!(
+                    "{}: cannot open its database (setting `database`)",
+                    plan.name
+                )
+            })?;
+        database.migrate(event_store::outbox::migrations()).await?;
+        for migrations in plan.migrations {
+            database.migrate(migrations).await?;
+        }
+        let Shared { log, bus } = shared;
+        let health = Health::new(shutdown.clone());
+        let probed = database.clone();
+        health.check("database", move || ping(probed.clone())).await;
+        let probed = log.clone();
+        health.check("log", move || ping_log(probed.clone())).await;
+        let metrics = Metrics::new();
+        metrics.register(|registry| log.metrics().register(registry));
+        Ok(Self {
+            name: plan.name,
+            listener,
+            ops_token: plan.ops_token,
+            consumers: Consumers::new(database.clone(), log.clone()),
+            outbox: Outbox::new(plan.name),
+            health,
+            metrics,
+            tasks: Supervisor::new(shutdown.clone()),
+            database,
+            log,
+            shutdown,
+            bus,
+        })
+    }
+
+    /// The address that the service listens on.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Adds a consumer.
+    pub fn consume(&mut self, handler: impl Handler) {
+        self.consumers = self.consumers.clone().add(handler);
+    }
+
+    /// The consumers added so far.
+    pub fn consumers(&self) -> &Consumers {
+        &self.consumers
+    }
+
+    /// Adds a task that lives as long as the service; when it ends early, the service ends.
+    pub fn spawn(
+        &mut self,
+        name: &str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(format!("{}/{name}", self.name), task);
+    }
+
+    /// Starts relay, consumers and the port, and runs until the shutdown. `api` is the public
+    /// router; `verbs` what the service adds to `/ops`.
+    ///
+    /// # Errors
+    /// The first part that failed, by name.
+    pub async fn serve(mut self, api: Router, verbs: Router) -> anyhow::Result<()> {
+        let consumers = self.consumers.clone();
+        let watched = consumers.clone();
+        self.health
+            .check("consumers", move || std::future::ready(watched.readiness()))
+            .await;
+        let service = http::Service {
+            name: self.name,
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let router = http::stack(
+            api.merge(ops::router(self.ops_token.take(), verbs)),
+            &service,
+        );
+
+        let (database, log, end) = (
+            self.database.clone(),
+            self.log.clone(),
+            self.shutdown.clone(),
+        );
+        let options = RelayOptions::new(self.name);
+        self.spawn("relay", async move {
+            event_store::relay::run(database, log, options, end).await;
+            Ok(())
+        });
+        let (bus, end) = (self.bus.clone(), self.shutdown.clone());
+        self.spawn("consumers", async move {
+            consumers.run(bus, end).await;
+            Ok(())
+        });
+        let address = self.address()?;
+        let (listener, end) = (self.listener, self.shutdown.clone());
+        self.tasks.spawn(format!("{}/http", self.name), async move {
+            Ok(http::serve(listener, router, end).await?)
+        });
+        tracing::info!(service = self.name, %address, "serving");
+        self.tasks.join().await
+    }
+}
+
+async fn ping(database: Database) -> Result<(), String> {
+    database.ping().await.map_err(|error| error.to_string())
+}
+
+async fn ping_log(log: Log) -> Result<(), String> {
+    log.ping().await.map_err(|error| error.to_string())
+}
