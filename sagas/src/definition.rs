@@ -113,6 +113,9 @@ pub enum DefinitionFault {
     /// More than [`MAX_STEPS`].
     #[error("definition {0} has more than {MAX_STEPS} steps")]
     TooMany(&'static str),
+    /// Two workflows of one name and version.
+    #[error("definition {0} version {1} is registered twice")]
+    Twice(&'static str, u32),
     /// An attempt count outside `1..=MAX_ATTEMPTS`.
     #[error("step {1} of definition {0} must have 1 to {MAX_ATTEMPTS} attempts")]
     Attempts(&'static str, &'static str),

@@ -1,9 +1,34 @@
 //! Sagas: durable state machines that span services.
+//!
+//! - [`definition`]: what a workflow looks like; code that reads like the workflow.
+//! - [`state`] and [`transition()`]: the pure core, the same for live work, recovery and tests.
+//! - [`Workflow`] and [`Engine`]: the owner's side; every transition is one transaction.
+//! - [`participant`]: the other side; a ledger that makes repeats harmless.
+//!
+//! Invariants: a late reply never changes what a saga has decided; every step that may have
+//! started is undone when it turns back; it ends, or says that it needs a person.
 
+mod clock;
 pub mod definition;
+mod engine;
+mod error;
+mod metrics;
+mod ops;
+pub mod participant;
+mod saga;
 pub mod state;
+mod store;
 pub mod transition;
+mod workflow;
 
+pub use clock::{Clock, DatabaseClock, ManualClock};
 pub use definition::{Action, Definition, DefinitionFault, OnTimeout, Retry, Step, Timing, Undo};
-pub use state::{Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing};
+pub use engine::{CONSUMER, Engine, NewSaga, Options, PolicyChange, Replies, Waiter};
+pub use error::Error;
+pub use metrics::Metrics;
+pub use saga::Saga;
+pub use state::{
+    Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing,
+};
 pub use transition::{Effect, End, IllegalMove, Input, Intervention, Resolution, Verb, transition};
+pub use workflow::{LocalOutcome, Reply, Workflow, WorkflowError};

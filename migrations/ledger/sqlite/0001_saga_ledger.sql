@@ -1,0 +1,18 @@
+-- A participant's memory of what sagas asked of it, in the participant's own database.
+
+CREATE TABLE saga_ledger (
+    saga_id BLOB NOT NULL,
+    step TEXT NOT NULL,
+    -- NULL until the ask was done or refused here.
+    outcome TEXT,
+    -- What the ask did, as much as undoing and answering again need.
+    effect TEXT,
+    -- NULL until the participant learned the saga's end.
+    ending TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    CONSTRAINT saga_ledger_pk PRIMARY KEY (saga_id, step),
+    CONSTRAINT saga_ledger_outcome_known CHECK (outcome IN ('done', 'refused')),
+    CONSTRAINT saga_ledger_ending_known CHECK (ending IN ('revoked', 'completed'))
+) STRICT;
+CREATE INDEX saga_ledger_ended ON saga_ledger (updated_at) WHERE ending IS NOT NULL;

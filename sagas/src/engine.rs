@@ -1,0 +1,260 @@
+//! The durable engine: every transition is one transaction of the owner's database.
+//!
+//! Invariants:
+//! - The saga row, the transition's own effects, its events, its deadlines and the checkpoint of
+//!   the event that caused it commit together or not at all.
+//! - Whoever moves a saga has locked its row and writes it as the next version of what was read:
+//!   a lost race is a no-op, also between replicas.
+//! - Nothing is only in memory; a new process goes on with what the tables say.
+
+mod moves;
+mod operator;
+mod recovery;
+mod replies;
+mod timers;
+mod waiters;
+
+use std::{collections::HashMap, sync::Arc};
+
+use chassis::Shutdown;
+use contracts::Recorded;
+use database::{Database, Tx};
+use event_store::{Log, Outbox, consumer::Progress};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
+use self::{moves::Steering, waiters::Waiters};
+use crate::{
+    Clock, DatabaseClock, Error, Metrics, Saga, Workflow,
+    definition::DefinitionFault,
+    state::State,
+    store,
+    transition::Input,
+};
+
+/// The name of the consumer that reads replies; its checkpoint lies in the owner's database.
+pub const CONSUMER: &str = "sagas";
+
+/// A service's sagas. Clones share them.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    log: Log,
+    outbox: Outbox,
+    workflows: Registry,
+    /// The reply types of all definitions ever registered here.
+    reply_types: &'static [&'static str],
+    clock: Arc<dyn Clock>,
+    waiters: Waiters,
+    metrics: Metrics,
+}
+
+/// What may be chosen when an engine is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where this process counts what it does.
+    pub metrics: Metrics,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Arc::new(DatabaseClock), metrics: Metrics::default() }
+    }
+}
+
+/// A saga about to start.
+#[derive(Clone, Debug)]
+pub struct NewSaga {
+    definition: &'static str,
+    id: Uuid,
+    data: Value,
+    correlation_id: Option<Uuid>,
+    traceparent: Option<String>,
+    cause: Option<Recorded>,
+}
+
+impl NewSaga {
+    /// A saga of the newest registered version of `definition`. `data` is all that its workflow
+    /// will know about it.
+    pub const fn new(definition: &'static str, id: Uuid, data: Value) -> Self {
+        Self { definition, id, data, correlation_id: None, traceparent: None, cause: None }
+    }
+
+    /// What the whole chain of causes goes back to; the saga's id unless told.
+    #[must_use]
+    pub const fn correlation(mut self, id: Uuid) -> Self {
+        self.correlation_id = Some(id);
+        self
+    }
+
+    /// The trace context of the work that starts it.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// The event that starts it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &Recorded) -> Self {
+        self.correlation_id = Some(cause.event.correlation_id);
+        self.traceparent.clone_from(&cause.event.traceparent);
+        self.cause = Some(cause.clone());
+        self
+    }
+}
+
+impl Engine {
+    /// Opens the sagas in `database`: migrates its tables and registers the workflows. The
+    /// database also needs [`event_store::outbox::migrations`].
+    ///
+    /// # Errors
+    /// A faulty or doubly registered definition, or as the database says.
+    pub async fn open(
+        database: Database,
+        log: Log,
+        outbox: Outbox,
+        workflows: Vec<Arc<dyn Workflow>>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        database.migrate(store::migrations()).await?;
+        let workflows = Registry::new(workflows)?;
+        let mut tx = database.begin().await?;
+        let now = options.clock.now_within(&mut tx).await?;
+        for workflow in workflows.by_key.values() {
+            let types = workflow.reply_types();
+            store::register_definition(&mut tx, workflow.definition(), types, now).await?;
+        }
+        tx.commit().await?;
+        let reply_types = replies::all_reply_types(&database).await?;
+        let inner = Inner {
+            database,
+            log,
+            outbox,
+            workflows,
+            reply_types,
+            clock: options.clock,
+            waiters: Waiters::default(),
+            metrics: options.metrics,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Starts a saga in the caller's transaction, together with whatever the caller changes there:
+    /// its first local steps run now. Register a [`Engine::waiter`] before the commit.
+    ///
+    /// # Errors
+    /// After any error roll back; nothing was started. [`Error::AlreadyStarted`] for a known id;
+    /// [`Error::Workflow`] when a first local step failed.
+    pub async fn start(&self, tx: &mut Tx, new: NewSaga) -> Result<Saga, Error> {
+        let workflow = self.inner.workflows.newest(new.definition)?;
+        let definition = workflow.definition();
+        let overrides = store::overrides(tx, definition.name()).await?;
+        let now = self.inner.clock.now_within(tx).await?;
+        let mut saga = Saga {
+            id: new.id,
+            definition: definition.name().to_owned(),
+            definition_version: definition.version(),
+            version: 0,
+            correlation_id: new.correlation_id.unwrap_or(new.id),
+            traceparent: new.traceparent,
+            data: new.data,
+            state: State::new(definition, &overrides),
+            created_at: now,
+            updated_at: now,
+            ended_at: None,
+            moment: crate::saga::Moment::default(),
+        };
+        saga.moment.cause = new.cause;
+        store::insert(tx, &saga).await?;
+        self.inner
+            .move_saga(tx, &mut saga, workflow.as_ref(), Steering::starting(), Input::Start)
+            .await?;
+        Ok(saga)
+    }
+
+    /// Reads a saga.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or as the database says.
+    pub async fn load(&self, id: Uuid) -> Result<Saga, Error> {
+        store::load(&self.inner.database, id).await?.ok_or(Error::NotFound(id))
+    }
+
+    /// The consumer of all replies: add it to the service's consumers.
+    pub fn handler(&self) -> Replies {
+        Replies::new(Arc::clone(&self.inner))
+    }
+
+    /// Fires deadlines, repeats attempts, resumes sagas whose definition is there again and wakes
+    /// waiters, until the shutdown. Any number of replicas may run it.
+    ///
+    /// `replies` tells how far the consumer of [`Engine::handler`] is in this process
+    /// (`consumers.progress(sagas::CONSUMER)`): a deadline fires only after it has read what lies
+    /// in the log. Without it deadlines fire without that look.
+    pub async fn run(&self, replies: Option<Progress>, shutdown: Shutdown) {
+        let inner = &self.inner;
+        tokio::join!(
+            waiters::follow(inner, &shutdown),
+            timers::run(inner, replies.as_ref(), &shutdown),
+            recovery::run(inner, &shutdown),
+        );
+    }
+
+    /// What this process counts about sagas.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// `/ops/sagas`, to be nested into the service's operator routes.
+    pub fn ops(&self) -> axum::Router {
+        crate::ops::router(self.clone())
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.inner.database
+    }
+}
+
+/// The workflows by name and version.
+struct Registry {
+    by_key: HashMap<(String, u32), Arc<dyn Workflow>>,
+}
+
+impl Registry {
+    fn new(workflows: Vec<Arc<dyn Workflow>>) -> Result<Self, Error> {
+        let mut by_key = HashMap::new();
+        for workflow in workflows {
+            let definition = workflow.definition();
+            definition.check()?;
+            let (name, version) = (definition.name(), definition.version());
+            if by_key.insert((name.to_owned(), version), workflow).is_some() {
+                return Err(DefinitionFault::Twice(name, version).into());
+            }
+        }
+        Ok(Self { by_key })
+    }
+
+    fn of(&self, saga: &Saga) -> Option<&Arc<dyn Workflow>> {
+        self.by_key.get(&(saga.definition.clone(), saga.definition_version))
+    }
+
+    fn has(&self, name: &str, version: u32) -> bool {
+        self.by_key.contains_key(&(name.to_owned(), version))
+    }
+
+    fn newest(&self, name: &str) -> Result<&Arc<dyn Workflow>, Error> {
+        self.by_key
+            .values()
+            .filter(|workflow| workflow.definition().name() == name)
+            .max_by_key(|workflow| workflow.definition().version())
+            .ok_or_else(|| Error::NotRegistered { name: name.to_owned(), version: 0 })
+    }
+}

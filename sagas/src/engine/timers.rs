@@ -1,0 +1,151 @@
+//! Timers: any replica may fire one; the version check makes one of them win.
+
+use std::time::Duration;
+
+use chassis::Shutdown;
+use database::Timestamp;
+use event_store::consumer::Progress;
+
+use super::{Inner, moves::{Steering, TIMERS}};
+use crate::{
+    Error,
+    store::{self, Due},
+    transition::{IllegalMove, Input},
+};
+
+/// Timers fired per look at the table; each is a transaction of its own.
+const BATCH: i64 = 64;
+
+/// The longest sleep: another replica may have set a nearer timer, and only this process's
+/// commits wake us.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// How long a deadline waits for the consumer to read what lies in the log. A consumer that is
+/// further behind, or a log that is down, must not keep sagas from ending.
+const FENCE: Duration = Duration::from_secs(2);
+
+/// The pause after firing failed once; it doubles up to [`LONGEST_PUT_OFF`].
+const PUT_OFF: Duration = Duration::from_secs(1);
+
+/// A saga that cannot be read or moved is looked at again this rarely, and does not hold up others.
+const LONGEST_PUT_OFF: Duration = Duration::from_secs(300);
+
+/// After this many failures a saga's timer is only put off at the longest pause, and said aloud as
+/// an error: a person must look.
+const LOUD_AFTER: u32 = 5;
+
+/// Fires what is due, until the shutdown.
+pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Shutdown) {
+    let mut set = inner.database.signal(TIMERS);
+    while !shutdown.is_cancelled() {
+        set.borrow_and_update();
+        let next = match inner.fire_due(replies, shutdown).await {
+            Ok(Some(at)) => at,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "due timers of sagas could not be read");
+                Next { now: Timestamp::from_micros(0), at: None }
+            }
+        };
+        let nearest = async {
+            match next.at {
+                Some(at) => inner.clock.wait_until(next.now, at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = set.changed() => {}
+            () = tokio::time::sleep(LONGEST_SLEEP) => {}
+            () = nearest => {}
+        }
+    }
+}
+
+/// Until when nothing is due.
+struct Next {
+    now: Timestamp,
+    at: Option<Timestamp>,
+}
+
+impl Inner {
+    /// Fires one batch; `None` when there may be more.
+    async fn fire_due(
+        &self,
+        replies: Option<&Progress>,
+        shutdown: &Shutdown,
+    ) -> Result<Option<Next>, Error> {
+        let now = self.clock.now(&self.database).await?;
+        let due = store::due(&self.database, now, BATCH).await?;
+        if due.is_empty() {
+            let at = store::nearest(&self.database).await?;
+            return Ok(Some(Next { now, at }));
+        }
+        self.read_what_lies_in_the_log(replies, shutdown).await;
+        for timer in due {
+            if shutdown.is_cancelled() {
+                break;
+            }
+            if let Err(error) = self.fire(&timer).await {
+                self.put_off(&timer, now, &error).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A reply that already lies in the log wins over a deadline: waits, bounded, until the
+    /// consumer of this process has read up to the head of this moment.
+    async fn read_what_lies_in_the_log(&self, replies: Option<&Progress>, shutdown: &Shutdown) {
+        let Some(replies) = replies else { return };
+        let caught_up = async {
+            match self.log.head().await {
+                Ok(head) => replies.caught_up_to(head.position).await,
+                Err(error) => tracing::warn!(%error, "deadlines fire without a look at the log"),
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            waited = tokio::time::timeout(FENCE, caught_up) => {
+                if waited.is_err() {
+                    tracing::warn!("deadlines fire although the consumer of replies is behind");
+                }
+            }
+        }
+    }
+
+    async fn fire(&self, due: &Due) -> Result<(), Error> {
+        let mut tx = self.database.begin().await?;
+        let Some(mut saga) = store::lock(&mut tx, due.saga).await? else { return Ok(()) };
+        let Some(workflow) = self.workflows.of(&saga).cloned() else {
+            self.suspend(&mut tx, &mut saga).await?;
+            return Ok(tx.commit().await?);
+        };
+        let has = saga.step(&due.step).is_some_and(|step| step.timers.contains_key(&due.timer));
+        if !has || saga.state.suspended.is_some() {
+            store::clear_timer(&mut tx, due).await?;
+            return Ok(tx.commit().await?);
+        }
+        let input = Input::Due { step: due.step.clone(), timer: due.timer };
+        let steering = Steering::going_on();
+        match self.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input).await {
+            // Set anew by another replica since it was read; the table has its new time.
+            Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(()),
+            moved => moved?,
+        }
+        tx.commit().await?;
+        self.metrics.fired(due.timer, saga.updated_at.since(due.due_at));
+        Ok(())
+    }
+
+    async fn put_off(&self, due: &Due, now: Timestamp, error: &Error) -> Result<(), Error> {
+        let doublings = due.failures.min(16);
+        let pause = PUT_OFF.saturating_mul(1 << doublings).min(LONGEST_PUT_OFF);
+        if due.failures >= LOUD_AFTER {
+            tracing::error!(saga = %due.saga, step = due.step, %error, "a saga stands still");
+        } else {
+            tracing::warn!(saga = %due.saga, step = due.step, %error, "a timer did not fire");
+        }
+        self.metrics.stuck();
+        Ok(store::put_off(&self.database, due, now, pause).await?)
+    }
+}

@@ -1,0 +1,225 @@
+//! The participant's side: a ledger of what sagas asked of it and how those sagas ended.
+//!
+//! Invariant: whatever is repeated, late or out of order, an ask has its effect at most once, a
+//! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
+//! All of it happens in the handler's transaction, with the effect itself.
+
+use database::{Database, Error, Migrations, Sql, Tx, params};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// The ledger of one participant's database.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ledger;
+
+/// What is to be done about an ask.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Ask {
+    /// Do it, provisionally, and say so with [`Ledger::done`] or [`Ledger::refused`].
+    Do,
+    /// The saga completed without waiting for this: do it for good at once, and say so.
+    DoForGood,
+    /// It was done before; the effect that was kept. Answer as then.
+    Done(Value),
+    /// It was refused before, for this reason. Answer as then.
+    Refused(Value),
+    /// The saga took it back before it was done: do nothing.
+    Revoked,
+}
+
+/// What is to be done about a revocation.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Revoke {
+    /// Take back this effect, then confirm.
+    Undo(Value),
+    /// Nothing was done, and from now on nothing will be: confirm.
+    Nothing,
+    /// It was taken back before; the effect that was. Confirm again.
+    Again(Value),
+    /// The saga completed: what it did stays. A revocation after that is somebody's fault.
+    Completed,
+}
+
+/// What is to be done about a completion.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Complete {
+    /// Make this effect final.
+    Settle(Value),
+    /// Nothing was done here; should the ask still come, it is done for good.
+    Nothing,
+    /// It was final before.
+    Again,
+    /// The saga was revoked: nothing is left to make final. A completion after that is somebody's
+    /// fault.
+    Revoked,
+}
+
+const REVOKED: &str = "revoked";
+const COMPLETED: &str = "completed";
+const DONE: &str = "done";
+const REFUSED: &str = "refused";
+
+impl Ledger {
+    /// Creates the ledger's table in a participant's database.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn migrate(database: &Database) -> Result<(), Error> {
+        let migrations = Migrations::new(
+            "ledger",
+            sqlx::migrate!("../migrations/ledger/postgres"),
+            sqlx::migrate!("../migrations/ledger/sqlite"),
+        );
+        database.migrate(migrations).await
+    }
+
+    /// A saga asks for `step`.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn ask(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Ask, Error> {
+        let row = self.open(tx, saga, step).await?;
+        let effect = row.effect();
+        Ok(match (row.outcome.as_deref(), row.ending.as_deref()) {
+            (_, Some(REVOKED)) => Ask::Revoked,
+            (Some(DONE), _) => Ask::Done(effect),
+            (Some(_), _) => Ask::Refused(effect),
+            (None, Some(COMPLETED)) => Ask::DoForGood,
+            (None, _) => Ask::Do,
+        })
+    }
+
+    /// The ask was done; `effect` is what undoing it and answering again need.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn done(
+        self,
+        tx: &mut Tx,
+        saga: Uuid,
+        step: &str,
+        effect: &(impl Serialize + Sync),
+    ) -> Result<(), Error> {
+        self.settle(tx, saga, step, DONE, effect).await
+    }
+
+    /// The ask was refused, and nothing was done.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn refused(
+        self,
+        tx: &mut Tx,
+        saga: Uuid,
+        step: &str,
+        reason: &(impl Serialize + Sync),
+    ) -> Result<(), Error> {
+        self.settle(tx, saga, step, REFUSED, reason).await
+    }
+
+    /// The saga takes `step` back.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn revoke(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Revoke, Error> {
+        let row = self.open(tx, saga, step).await?;
+        let effect = row.effect();
+        let was_done = row.outcome.as_deref() == Some(DONE);
+        match row.ending.as_deref() {
+            Some(COMPLETED) => return Ok(Revoke::Completed),
+            Some(_) if was_done => return Ok(Revoke::Again(effect)),
+            Some(_) => return Ok(Revoke::Nothing),
+            None => self.end(tx, saga, step, REVOKED).await?,
+        }
+        Ok(if was_done { Revoke::Undo(effect) } else { Revoke::Nothing })
+    }
+
+    /// The saga completed.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn complete(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Complete, Error> {
+        let row = self.open(tx, saga, step).await?;
+        match row.ending.as_deref() {
+            Some(REVOKED) => return Ok(Complete::Revoked),
+            Some(_) => return Ok(Complete::Again),
+            None => self.end(tx, saga, step, COMPLETED).await?,
+        }
+        let was_done = row.outcome.as_deref() == Some(DONE);
+        Ok(if was_done { Complete::Settle(row.effect()) } else { Complete::Nothing })
+    }
+
+    /// The step's row, created when there is none, and kept still until the transaction ends.
+    async fn open(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Row, Error> {
+        const LOCK: Sql = Sql::by_dialect(
+            "SELECT outcome, effect, ending FROM saga_ledger
+             WHERE saga_id = $1 AND step = $2 FOR UPDATE",
+            "SELECT outcome, effect, ending FROM saga_ledger WHERE saga_id = $1 AND step = $2",
+        );
+        let now = tx.now().await?;
+        tx.execute(
+            "INSERT INTO saga_ledger (saga_id, step, created_at, updated_at)
+             VALUES ($1, $2, $3, $3) ON CONFLICT (saga_id, step) DO NOTHING",
+            params![saga, step, now],
+        )
+        .await?;
+        tx.fetch_one(LOCK, params![saga, step]).await
+    }
+
+    async fn settle(
+        self,
+        tx: &mut Tx,
+        saga: Uuid,
+        step: &str,
+        outcome: &str,
+        effect: &(impl Serialize + Sync),
+    ) -> Result<(), Error> {
+        let effect = serde_json::to_value(effect)
+            .map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))?;
+        let now = tx.now().await?;
+        tx.execute(
+            "UPDATE saga_ledger SET outcome = $3, effect = $4, updated_at = $5
+             WHERE saga_id = $1 AND step = $2",
+            params![saga, step, outcome, effect, now],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn end(self, tx: &mut Tx, saga: Uuid, step: &str, ending: &str) -> Result<(), Error> {
+        let now = tx.now().await?;
+        tx.execute(
+            "UPDATE saga_ledger SET ending = $3, updated_at = $4
+             WHERE saga_id = $1 AND step = $2",
+            params![saga, step, ending, now],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// Reads an effect that the ledger kept.
+///
+/// # Errors
+/// When it does not have `T`'s shape.
+pub fn effect<T: DeserializeOwned>(kept: &Value) -> Result<T, serde_json::Error> {
+    T::deserialize(kept)
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    outcome: Option<String>,
+    effect: Option<Json<Value>>,
+    ending: Option<String>,
+}
+
+impl Row {
+    fn effect(&self) -> Value {
+        self.effect.as_ref().map_or(Value::Null, |Json(effect)| effect.clone())
+    }
+}

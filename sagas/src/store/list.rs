@@ -1,0 +1,84 @@
+//! Sagas as operators look for them.
+
+use database::{Database, Sql, Timestamp, params};
+use uuid::Uuid;
+
+use super::{Row, columns};
+use crate::{Error, Saga, state::Phase};
+
+/// Sagas on one page at most: an operator reads them, and each has all its steps.
+pub(crate) const MAX_PAGE: u32 = 200;
+
+/// Which sagas; all that is given must fit. The newest come first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Where they stand.
+    pub(crate) state: Option<Phase>,
+    /// Only those that have not ended.
+    pub(crate) open: bool,
+    /// Started at or before.
+    pub(crate) created_before: Option<Timestamp>,
+    /// With a step of that name begun and not settled, or being undone.
+    pub(crate) step: Option<String>,
+    /// Of that definition.
+    pub(crate) definition: Option<String>,
+    /// Of that chain of causes.
+    pub(crate) correlation: Option<Uuid>,
+    /// Older than this one of the page before.
+    pub(crate) after: Option<(Timestamp, Uuid)>,
+    /// At most; see [`MAX_PAGE`].
+    pub(crate) limit: u32,
+}
+
+/// Reads one page.
+pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Vec<Saga>, Error> {
+    macro_rules! page {
+        ($open_step:literal) => {
+            columns!(
+                "SELECT",
+                concat!(
+                    "WHERE ($1 IS NULL OR state = $1)
+                       AND ($2 = FALSE OR ended_at IS NULL)
+                       AND ($3 IS NULL OR created_at <= $3)
+                       AND ($4 IS NULL OR EXISTS (",
+                    $open_step,
+                    "))
+                       AND ($5 IS NULL OR definition = $5)
+                       AND ($6 IS NULL OR correlation_id = $6)
+                       AND ($7 IS NULL OR created_at < $7 OR (created_at = $7 AND id < $8))
+                     ORDER BY created_at DESC, id DESC LIMIT $9"
+                )
+            )
+        };
+    }
+    const SQL: Sql = Sql::by_dialect(
+        page!(
+            "SELECT 1 FROM jsonb_array_elements(steps) AS step WHERE step->>'name' = $4
+             AND (step->>'progress' IN ('started', 'held')
+                  OR step->>'undo' IN ('waiting', 'started', 'failed'))"
+        ),
+        page!(
+            "SELECT 1 FROM json_each(steps) AS step WHERE step.value->>'name' = $4
+             AND (step.value->>'progress' IN ('started', 'held')
+                  OR step.value->>'undo' IN ('waiting', 'started', 'failed'))"
+        ),
+    );
+    let (after_at, after_id) = filter.after.unzip();
+    let rows: Vec<Row> = database
+        .fetch_all(
+            SQL,
+            params![
+                filter.state.map(Phase::as_str),
+                filter.open,
+                filter.created_before,
+                filter.step.clone(),
+                filter.definition.clone(),
+                filter.correlation,
+                after_at,
+                after_id,
+                filter.limit.clamp(1, MAX_PAGE),
+            ],
+        )
+        .await?;
+    rows.into_iter().map(Row::into_saga).collect()
+}
