@@ -15,7 +15,9 @@
 pub mod consumer;
 mod lease;
 pub mod log;
+pub mod log_process;
 mod metrics;
+pub mod ops;
 pub mod outbox;
 pub mod publisher;
 pub mod relay;

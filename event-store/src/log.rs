@@ -34,7 +34,7 @@ pub struct LogOptions {
 }
 
 /// The log's newest position, and its identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Head {
     /// Positions of different epochs do not compare.
     pub epoch: Uuid,

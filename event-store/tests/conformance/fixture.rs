@@ -11,16 +11,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Longer than anything takes on a busy machine; only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub const OUTBOX: Outbox = Outbox::new("test");
+pub(crate) const OUTBOX: Outbox = Outbox::new("test");
 
-pub async fn open_log(backend: &Backend) -> Log {
-    Log::open(&backend.url, LogOptions::default()).await.expect("the log opens")
+pub(crate) async fn open_log(backend: &Backend) -> Log {
+    Log::open(&backend.url, LogOptions::default())
+        .await
+        .expect("the log opens")
 }
 
 /// A second database of the same kind.
-pub async fn another(backend: &Backend) -> Backend {
+pub(crate) async fn another(backend: &Backend) -> Backend {
     match backend.name {
         "sqlite" => Backend::sqlite(),
         _ => Backend::postgres().await,
@@ -28,28 +30,34 @@ pub async fn another(backend: &Backend) -> Backend {
 }
 
 /// A service's database, with the outbox's tables.
-pub async fn service(backend: &Backend) -> Database {
+pub(crate) async fn service(backend: &Backend) -> Database {
     service_with(backend, Options::default()).await
 }
 
 /// A service's database whose commits can be made to fail.
-pub async fn fragile_service(backend: &Backend) -> (Database, Arc<CommitFaults>) {
+pub(crate) async fn fragile_service(backend: &Backend) -> (Database, Arc<CommitFaults>) {
     let faults = CommitFaults::new();
-    let options = Options { commit_hook: Some(faults.clone()), ..Options::default() };
+    let options = Options {
+        commit_hook: Some(faults.clone()),
+        ..Options::default()
+    };
     (service_with(backend, options).await, faults)
 }
 
 async fn service_with(backend: &Backend, options: Options) -> Database {
     let database = backend.open(options).await;
-    database.migrate(outbox::migrations()).await.expect("the outbox's tables");
+    database
+        .migrate(outbox::migrations())
+        .await
+        .expect("the outbox's tables");
     database
 }
 
-pub fn event(stream: &str, version: i64) -> Event {
+pub(crate) fn event(stream: &str, version: i64) -> Event {
     typed(stream, version, "user.deleted")
 }
 
-pub fn typed(stream: &str, version: i64, event_type: &str) -> Event {
+pub(crate) fn typed(stream: &str, version: i64, event_type: &str) -> Event {
     Event {
         id: Uuid::now_v7(),
         event_type: event_type.to_owned(),
@@ -69,25 +77,34 @@ pub fn typed(stream: &str, version: i64, event_type: &str) -> Event {
 }
 
 /// `count` events of one stream, from version 1.
-pub fn run_of(stream: &str, count: i64) -> Vec<Append> {
-    (1..=count).map(|version| Append::exact(event(stream, version))).collect()
+pub(crate) fn run_of(stream: &str, count: i64) -> Vec<Append> {
+    (1..=count)
+        .map(|version| Append::exact(event(stream, version)))
+        .collect()
 }
 
 /// Appends one event of each stream in the list, in that order, whatever their versions.
-pub async fn append_to(log: &Log, streams: &[&str]) -> i64 {
-    let batch = streams.iter().map(|stream| Append::any(event(stream, 0))).collect();
+pub(crate) async fn append_to(log: &Log, streams: &[&str]) -> i64 {
+    let batch = streams
+        .iter()
+        .map(|stream| Append::any(event(stream, 0)))
+        .collect();
     let appended = log.append(batch).await.expect("appended");
     appended.last().expect("one at least").position
 }
 
 /// A new event of the stream for the outbox.
-pub fn draft(stream: &str) -> NewEvent {
-    NewEvent::of(&UserDeleted { user_id: Uuid::nil() }).stream(stream).aggregate(stream)
+pub(crate) fn draft(stream: &str) -> NewEvent {
+    NewEvent::of(&UserDeleted {
+        user_id: Uuid::nil(),
+    })
+    .stream(stream)
+    .aggregate(stream)
 }
 
 /// Fails the test instead of waiting for ever.
 #[track_caller]
-pub fn soon<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+pub(crate) fn soon<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         tokio::time::timeout(PATIENCE, work)

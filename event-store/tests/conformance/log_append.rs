@@ -30,7 +30,10 @@ async fn positions_are_contiguous_from_1_and_events_come_back_as_they_were(backe
     assert!(appended.iter().all(|a| !a.duplicate));
     let read = log.read(&ReadQuery::after(0)).await.unwrap();
     let events: Vec<_> = read.iter().map(|r| r.event.clone()).collect();
-    assert_eq!(events, batch.into_iter().map(|a| a.event).collect::<Vec<_>>());
+    assert_eq!(
+        events,
+        batch.into_iter().map(|a| a.event).collect::<Vec<_>>()
+    );
     assert!(read.iter().all(|r| r.epoch == log.epoch()));
     assert_eq!(log.head().await.unwrap().position, 3);
 }
@@ -46,10 +49,22 @@ async fn a_batch_is_all_or_nothing_and_the_error_says_where_the_stream_is(backen
     assert!(!error.is_transient());
     let ahead = vec![Append::exact(event("b", 1)), Append::exact(event("a", 4))];
     let error = log.append(ahead).await.unwrap_err();
-    assert!(matches!(&error, AppendError::Ahead { version: 4, actual: 2, .. }));
+    assert!(matches!(
+        &error,
+        AppendError::Ahead {
+            version: 4,
+            actual: 2,
+            ..
+        }
+    ));
     assert!(error.is_transient());
     assert_eq!(log.head().await.unwrap().position, 2);
-    assert!(log.read(&ReadQuery::after(0).stream("b")).await.unwrap().is_empty());
+    assert!(
+        log.read(&ReadQuery::after(0).stream("b"))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn the_same_batch_appended_twice_is_stored_once(backend: Backend) {
@@ -59,7 +74,9 @@ async fn the_same_batch_appended_twice_is_stored_once(backend: Backend) {
     let again = log.append(batch.clone()).await.unwrap();
     assert!(again.iter().all(|a| a.duplicate));
     let places = |list: &[event_store::Appended]| {
-        list.iter().map(|a| (a.position, a.version)).collect::<Vec<_>>()
+        list.iter()
+            .map(|a| (a.position, a.version))
+            .collect::<Vec<_>>()
     };
     assert_eq!(places(&first), places(&again));
     // The same in one commit, from two callers.
@@ -91,11 +108,19 @@ async fn of_many_writers_of_one_version_exactly_one_wins(backend: Backend) {
             tokio::spawn(async move { log.append(vec![event("race", version).into()]).await })
         });
         let results: Vec<_> = futures::future::join_all(writers).await;
-        let won = results.iter().filter(|r| r.as_ref().unwrap().is_ok()).count();
+        let won = results
+            .iter()
+            .filter(|r| r.as_ref().unwrap().is_ok())
+            .count();
         assert_eq!(won, 1, "version {version}");
-        assert!(results.into_iter().filter_map(|r| r.unwrap().err()).all(|error| {
-            matches!(error, AppendError::Conflict { actual, .. } if actual == version)
-        }));
+        assert!(
+            results
+                .into_iter()
+                .filter_map(|r| r.unwrap().err())
+                .all(|error| {
+                    matches!(error, AppendError::Conflict { actual, .. } if actual == version)
+                })
+        );
     }
     assert_eq!(log.head().await.unwrap().position, 10);
 }
@@ -111,8 +136,10 @@ async fn in_a_group_only_the_conflicting_caller_fails(backend: Backend) {
             vec![event("b", 2).into()],
         ])
         .await;
-    let positions: Vec<_> =
-        results.iter().map(|r| r.as_ref().map(|a| a[0].position).unwrap_or_default()).collect();
+    let positions: Vec<_> = results
+        .iter()
+        .map(|r| r.as_ref().map(|a| a[0].position).unwrap_or_default())
+        .collect();
     assert_eq!(positions, [2, 0, 3, 4]);
     assert!(matches!(results[1], Err(AppendError::Conflict { .. })));
     assert_eq!(log.head().await.unwrap().position, 4);
@@ -123,11 +150,17 @@ async fn any_version_takes_whatever_is_next(backend: Backend) {
     log.append(run_of("a", 2)).await.unwrap();
     let batch = vec![Append::any(event("a", 99)), Append::any(event("a", 0))];
     let appended = log.append(batch.clone()).await.unwrap();
-    assert_eq!(appended.iter().map(|a| a.version).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(
+        appended.iter().map(|a| a.version).collect::<Vec<_>>(),
+        [3, 4]
+    );
     let again = log.append(batch).await.unwrap();
     assert_eq!(again.iter().map(|a| a.version).collect::<Vec<_>>(), [3, 4]);
     let read = log.read(&ReadQuery::after(0).stream("a")).await.unwrap();
-    assert_eq!(read.iter().map(|r| r.event.version).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(
+        read.iter().map(|r| r.event.version).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
 }
 
 async fn a_batch_may_repeat_some_events_and_add_others(backend: Backend) {
@@ -148,7 +181,10 @@ async fn stored_events_cannot_be_changed_or_deleted(backend: Backend) {
     }
     for statement in statements {
         let error = log.database().execute(statement, vec![]).await.unwrap_err();
-        assert!(error.to_string().contains("never change"), "{statement}: {error}");
+        assert!(
+            error.to_string().contains("never change"),
+            "{statement}: {error}"
+        );
     }
     assert_eq!(log.read(&ReadQuery::after(0)).await.unwrap().len(), 2);
 }
@@ -177,7 +213,12 @@ async fn a_log_keeps_its_identity_and_its_events_over_a_restart(backend: Backend
     let log = open_log(&backend).await;
     assert_eq!(log.epoch(), epoch);
     assert_eq!(log.head().await.unwrap().position, 3);
-    let ids: HashSet<Uuid> =
-        log.read(&ReadQuery::after(0)).await.unwrap().iter().map(|r| r.event.id).collect();
+    let ids: HashSet<Uuid> = log
+        .read(&ReadQuery::after(0))
+        .await
+        .unwrap()
+        .iter()
+        .map(|r| r.event.id)
+        .collect();
     assert_eq!(ids.len(), 3);
 }

@@ -45,7 +45,11 @@ async fn a_tailing_reader_never_sees_a_position_before_the_one_below_it(backend:
     let seen = reader.await.unwrap();
     let head = log.head().await.unwrap().position;
     assert_eq!(seen, head);
-    let rolled_back = if backend.name == "postgres" { WRITERS * APPENDS_EACH / 4 } else { 0 };
+    let rolled_back = if backend.name == "postgres" {
+        WRITERS * APPENDS_EACH / 4
+    } else {
+        0
+    };
     assert_eq!(head, (WRITERS * APPENDS_EACH - rolled_back) as i64);
 }
 
@@ -54,7 +58,10 @@ async fn tail(log: Log, done: Arc<AtomicBool>) -> i64 {
     let mut last = 0;
     loop {
         let finished = done.load(Ordering::Acquire);
-        let events = log.read(&ReadQuery::after(last).limit(1_000)).await.unwrap();
+        let events = log
+            .read(&ReadQuery::after(last).limit(1_000))
+            .await
+            .unwrap();
         for event in &events {
             assert_eq!(event.position, last + 1, "a hole below {}", event.position);
             last = event.position;
@@ -76,7 +83,9 @@ async fn write(log: &Log, writer: usize, turn: usize) {
     entry["anyVersion"] = json!(false);
     loop {
         // 32 writers share a small pool; who gets no connection in time comes again.
-        let Ok(mut tx) = log.database().begin().await else { continue };
+        let Ok(mut tx) = log.database().begin().await else {
+            continue;
+        };
         let sql = "SELECT log_append($1)";
         let batches = json!([[entry.clone()]]);
         let (answer,): (sqlx::types::Json<Value>,) =
@@ -99,17 +108,24 @@ async fn two_processes_append_to_one_log_without_holes(backend: Backend) {
         let log = logs[writer % 2].clone();
         tokio::spawn(async move {
             for version in 1..=20 {
-                log.append(vec![event(&format!("p{writer}"), version).into()]).await.unwrap();
+                log.append(vec![event(&format!("p{writer}"), version).into()])
+                    .await
+                    .unwrap();
             }
         })
     });
     for writer in futures::future::join_all(writers).await {
         writer.unwrap();
     }
-    let events = logs[0].read(&ReadQuery::after(0).limit(1_000)).await.unwrap();
+    let events = logs[0]
+        .read(&ReadQuery::after(0).limit(1_000))
+        .await
+        .unwrap();
     let positions: Vec<_> = events.iter().map(|event| event.position).collect();
     assert_eq!(positions, (1..=160).collect::<Vec<_>>());
     for log in &logs {
-        soon(log.appended().wait_for(|head| *head == 160)).await.unwrap();
+        soon(log.appended().wait_for(|head| *head == 160))
+            .await
+            .unwrap();
     }
 }

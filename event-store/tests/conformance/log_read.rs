@@ -27,7 +27,9 @@ async fn events_are_read_by_position_stream_type_and_correlation_both_ways(backe
     events[1].correlation_id = correlation;
     events[2].correlation_id = correlation;
     let id = events[3].id;
-    log.append(events.into_iter().map(Append::exact).collect()).await.unwrap();
+    log.append(events.into_iter().map(Append::exact).collect())
+        .await
+        .unwrap();
     let cases = [
         (ReadQuery::after(2), vec![3, 4]),
         (ReadQuery::before(3), vec![2, 1]),
@@ -41,7 +43,11 @@ async fn events_are_read_by_position_stream_type_and_correlation_both_ways(backe
         (ReadQuery::after(4), vec![]),
     ];
     for (query, expected) in cases {
-        assert_eq!(positions(&log.read(&query).await.unwrap()), expected, "{query:?}");
+        assert_eq!(
+            positions(&log.read(&query).await.unwrap()),
+            expected,
+            "{query:?}"
+        );
     }
 }
 
@@ -49,10 +55,15 @@ async fn an_answer_is_bounded(backend: Backend) {
     let log = open_log(&backend).await;
     let count = i64::from(READ_LIMIT);
     for batch in 0..3 {
-        let events = (1..=count / 2).map(|n| event("a", batch * count / 2 + n).into()).collect();
+        let events = (1..=count / 2)
+            .map(|n| event("a", batch * count / 2 + n).into())
+            .collect();
         log.append(events).await.unwrap();
     }
-    let read = log.read(&ReadQuery::after(0).limit(u32::MAX)).await.unwrap();
+    let read = log
+        .read(&ReadQuery::after(0).limit(u32::MAX))
+        .await
+        .unwrap();
     assert_eq!(read.len(), READ_LIMIT as usize);
     assert_eq!(log.read(&ReadQuery::after(0)).await.unwrap().len(), 100);
 }
@@ -62,6 +73,12 @@ async fn whoever_waits_is_woken_by_an_append_of_another_process(backend: Backend
     let other = open_log(&backend).await;
     let mut appended = mine.appended();
     let position = append_to(&other, &["a", "b"]).await;
-    soon(appended.wait_for(|head| *head >= position)).await.unwrap();
-    assert_eq!(*other.appended().borrow(), position, "the appending process knows at once");
+    soon(appended.wait_for(|head| *head >= position))
+        .await
+        .unwrap();
+    assert_eq!(
+        *other.appended().borrow(),
+        position,
+        "the appending process knows at once"
+    );
 }

@@ -1,0 +1,78 @@
+//! The `log` process of the distributed form: forwards the log to the bus and shows it to the
+//! operators. Appending needs no process: every service talks to the log's database itself.
+
+mod config;
+
+use std::sync::Arc;
+
+use bus::{Bus, NatsBus, NatsOptions};
+use chassis::{Health, Metrics, Shutdown, http::Service, tasks::Supervisor};
+use tokio::{net::TcpListener, sync::watch};
+
+pub use config::Config;
+
+use crate::{
+    Log, LogOptions, ops,
+    publisher::{Publisher, PublisherState},
+};
+
+/// Runs the process until the shutdown, on a listener that is bound already.
+///
+/// # Errors
+/// When the log's database cannot be opened, NATS's address is unusable, or a task fails.
+pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let log = Log::open(&config.log, LogOptions::default()).await?;
+    metrics.register(|registry| log.metrics().register(registry));
+    let health = Health::new(shutdown.clone());
+    let probed = log.clone();
+    let probe = move || {
+        let log = probed.clone();
+        async move { log.ping().await.map_err(|error| error.to_string()) }
+    };
+    health.check("log", probe).await;
+
+    let mut tasks = Supervisor::new(shutdown.clone());
+    if let Some(nats) = &config.nats {
+        let options = NatsOptions {
+            replicas: config.nats_replicas,
+            ..NatsOptions::default()
+        };
+        let bus: Arc<dyn Bus> = Arc::new(NatsBus::connect(nats, options).await?);
+        let publisher = Publisher::new(log.clone(), bus);
+        let state = publisher.state();
+        health
+            .check("publisher", move || std::future::ready(publishing(&state)))
+            .await;
+        let stop = shutdown.clone();
+        tasks.spawn("publisher", async move {
+            publisher.run(stop).await;
+            Ok(())
+        });
+    }
+    let service = Service {
+        name: "log",
+        health,
+        metrics,
+    };
+    let verbs = chassis::ops::router(config.ops_token, ops::log(log));
+    let router = chassis::http::stack(verbs, &service);
+    let stop = shutdown.clone();
+    tasks.spawn("http", async move {
+        Ok(chassis::http::serve(listener, router, stop).await?)
+    });
+    tracing::info!(listen = %config.listen, "log process ready");
+    tasks.join().await
+}
+
+/// A bus that is away does not make the log unusable: events still flow, by polling, only slower.
+/// A cursor that does not fit the log needs an operator.
+fn publishing(state: &watch::Receiver<PublisherState>) -> Result<(), String> {
+    match &*state.borrow() {
+        PublisherState::Refused(reason) => Err(reason.clone()),
+        PublisherState::Stopped
+        | PublisherState::Standby
+        | PublisherState::Forwarding(_)
+        | PublisherState::Failing(_) => Ok(()),
+    }
+}

@@ -1,0 +1,62 @@
+use std::{net::SocketAddr, path::Path};
+
+use chassis::config::{Faults, load};
+use serde::{Deserialize, Serialize};
+
+/// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG__…`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where health, metrics and `/ops` are served.
+    pub listen: SocketAddr,
+    /// The log: `postgres://…` or `sqlite:path`.
+    pub log: String,
+    /// `nats://host:port`, several with commas; absent: nothing is forwarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats: Option<String>,
+    /// Copies of the stream in a NATS cluster.
+    pub nats_replicas: usize,
+    /// Opens `/ops`; required off loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_token: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 9010).into(),
+            log: "sqlite:.banyan/log.db".to_owned(),
+            nats: None,
+            nats_replicas: 1,
+            ops_token: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        let config: Self = load("BANYAN_LOG_", file, Self::default())?;
+        let mut faults: Vec<String> =
+            chassis::ops::fault(config.listen, config.ops_token.as_deref())
+                .into_iter()
+                .collect();
+        if !["postgres://", "postgresql://", "sqlite:"]
+            .iter()
+            .any(|s| config.log.starts_with(s))
+        {
+            faults.push("log: must start with postgres:// or sqlite:".to_owned());
+        }
+        if !(1..=5).contains(&config.nats_replicas) {
+            faults.push("nats_replicas: must be 1 to 5".to_owned());
+        }
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(Faults(faults))
+        }
+    }
+}

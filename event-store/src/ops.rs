@@ -1,0 +1,61 @@
+//! What an operator sees and does over HTTP. Nest the router under `/ops`.
+//!
+//! | verb and path | what |
+//! | --- | --- |
+//! | GET `/consumers` | every consumer: checkpoint, lag, parked events, state |
+//! | POST `/consumers/{name}/pause`, `/resume`, `/replay` | on all replicas |
+//! | GET `/dlq?consumer=&limit=` | parked events, oldest first |
+//! | GET `/dlq/{consumer}/{event id}` | one of them, whole |
+//! | POST `/dlq/{consumer}/{event id}/retry`, `/discard` | `{handled, error}` |
+//! | GET `/outbox` | `{service, unsent, oldestSeconds, stuck, items}`: the events that the log refused |
+//! | POST `/outbox/{event id}/retry` | lets a stuck stream be tried again |
+//! | GET `/events?after=&before=&backward=&limit=&stream=&types=a,b&correlation=&wait=` | read; `wait` seconds for a tail |
+//! | GET `/events/{event id}`, `/events/trace/{correlation}`, `/events/stats`, `/events/head` | the log |
+
+mod consumers;
+mod dlq;
+mod events;
+mod outbox;
+
+use axum::Router;
+use chassis::Problem;
+use database::Database;
+
+use crate::{Consumers, Log, consumer::OperatorError};
+
+pub use events::{Stats, TypeCount};
+
+/// Items in one list at most.
+const MAX_ITEMS: u32 = 1_000;
+
+/// The verbs of a service with consumers and an outbox.
+pub fn service(consumers: Consumers, service: &'static str, database: Database) -> Router {
+    Router::new()
+        .merge(consumers::router(consumers.clone()))
+        .merge(dlq::router(consumers))
+        .merge(outbox::router(service, database))
+}
+
+/// The verbs of whoever holds the log.
+pub fn log(log: Log) -> Router {
+    events::router(log)
+}
+
+fn unavailable(error: database::Error) -> Problem {
+    if error.is_transient() {
+        Problem::dependency("database", &error)
+    } else {
+        Problem::internal(&error)
+    }
+}
+
+fn problem(error: OperatorError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        OperatorError::UnknownConsumer(_) => Problem::not_found("no_such_consumer", detail),
+        OperatorError::NotParked(_) => Problem::not_found("not_parked", detail),
+        OperatorError::NotReplayable(_) => Problem::conflict("not_replayable", detail),
+        OperatorError::Reset(_) => Problem::conflict("reset_failed", detail),
+        OperatorError::Database(error) => unavailable(error),
+    }
+}

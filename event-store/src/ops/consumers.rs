@@ -1,0 +1,70 @@
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
+use chassis::{
+    Problem,
+    http::{Json, Path},
+    ops::Actor,
+};
+use contracts::http::Items;
+
+use super::{problem, unavailable};
+use crate::{Consumers, consumer::ConsumerStatus};
+
+pub(super) fn router(consumers: Consumers) -> Router {
+    Router::new()
+        .route("/consumers", get(list))
+        .route("/consumers/{name}/pause", post(pause))
+        .route("/consumers/{name}/resume", post(resume))
+        .route("/consumers/{name}/replay", post(replay))
+        .with_state(consumers)
+}
+
+async fn list(State(consumers): State<Consumers>) -> Result<Json<Items<ConsumerStatus>>, Problem> {
+    let items = consumers.list().await.map_err(unavailable)?;
+    Ok(Json(Items { items }))
+}
+
+async fn pause(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.pause(&name).await.map_err(problem)?;
+    tracing::warn!(consumer = name, actor, "consumer paused");
+    status(&consumers, &name).await
+}
+
+async fn resume(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.resume(&name).await.map_err(problem)?;
+    tracing::warn!(consumer = name, actor, "consumer resumed");
+    status(&consumers, &name).await
+}
+
+async fn replay(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.replay(&name).await.map_err(problem)?;
+    tracing::warn!(
+        consumer = name,
+        actor,
+        "consumer starts again at the log's beginning"
+    );
+    status(&consumers, &name).await
+}
+
+async fn status(consumers: &Consumers, name: &str) -> Result<Json<ConsumerStatus>, Problem> {
+    let list = consumers.list().await.map_err(unavailable)?;
+    let found = list.into_iter().find(|consumer| consumer.name == name);
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("no_such_consumer", format!("No consumer {name:?}.")))
+}

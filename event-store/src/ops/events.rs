@@ -1,0 +1,197 @@
+use std::time::Duration;
+
+use axum::{Router, extract::State, routing::get};
+use chassis::{
+    Problem,
+    http::{Json, Path, Query},
+};
+use contracts::{Recorded, http::Items};
+use database::{Timestamp, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::unavailable;
+use crate::{
+    Log, ReadQuery,
+    log::{Head, READ_LIMIT},
+};
+
+/// The longest wait of a tail: below the HTTP stack's own bound.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// What the log holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    /// The log's identity.
+    pub epoch: Uuid,
+    /// The newest position, which is also the number of events.
+    pub head: i64,
+    /// Streams in it.
+    pub streams: i64,
+    /// When the oldest event happened.
+    pub first_at: Option<Timestamp>,
+    /// When the newest event happened.
+    pub last_at: Option<Timestamp>,
+    /// Every event type, the most frequent first.
+    pub items: Vec<TypeCount>,
+}
+
+/// How often an event type occurs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeCount {
+    /// The type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Its events.
+    pub events: i64,
+    /// The newest one's position.
+    pub last_position: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Reading {
+    after: Option<i64>,
+    before: Option<i64>,
+    backward: bool,
+    limit: Option<u32>,
+    stream: Option<String>,
+    types: Option<String>,
+    correlation: Option<Uuid>,
+    /// Seconds to wait for an event above `after` when there is none.
+    wait: Option<u64>,
+}
+
+pub(super) fn router(log: Log) -> Router {
+    Router::new()
+        .route("/events", get(read))
+        .route("/events/head", get(head))
+        .route("/events/stats", get(stats))
+        .route("/events/trace/{correlation}", get(trace))
+        .route("/events/{event_id}", get(show))
+        .with_state(log)
+}
+
+impl Reading {
+    fn query(&self) -> Result<ReadQuery, Problem> {
+        let mut query = match (self.after, self.before) {
+            (Some(_), Some(_)) => {
+                let detail = "Give `after` or `before`, not both.";
+                return Err(Problem::unprocessable("two_places", detail).field("before"));
+            }
+            (None, Some(before)) => ReadQuery::before(before),
+            (after, None) if self.backward => {
+                ReadQuery::after(after.unwrap_or_default()).backward()
+            }
+            (after, None) => ReadQuery::after(after.unwrap_or_default()),
+        };
+        let selections = [
+            self.stream.is_some(),
+            self.types.is_some(),
+            self.correlation.is_some(),
+        ];
+        if selections.into_iter().filter(|given| *given).count() > 1 {
+            let detail = "Give one of `stream`, `types` and `correlation`.";
+            return Err(Problem::unprocessable("two_selections", detail).field("stream"));
+        }
+        if let Some(stream) = &self.stream {
+            query = query.stream(stream);
+        }
+        if let Some(types) = &self.types {
+            query = query.types(types.split(',').map(str::trim));
+        }
+        if let Some(correlation) = self.correlation {
+            query = query.correlation(correlation);
+        }
+        Ok(query.limit(self.limit.unwrap_or(100)))
+    }
+}
+
+async fn read(
+    State(log): State<Log>,
+    Query(reading): Query<Reading>,
+) -> Result<Json<Items<Recorded>>, Problem> {
+    let query = reading.query()?;
+    let forward = reading.before.is_none() && !reading.backward;
+    let wait = Duration::from_secs(reading.wait.unwrap_or_default()).min(MAX_WAIT);
+    let mut appended = log.appended();
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        appended.borrow_and_update();
+        let items = log.read(&query).await.map_err(unavailable)?;
+        if !items.is_empty() || !forward || wait.is_zero() {
+            return Ok(Json(Items { items }));
+        }
+        if !matches!(
+            tokio::time::timeout_at(deadline, appended.changed()).await,
+            Ok(Ok(()))
+        ) {
+            return Ok(Json(Items { items }));
+        }
+    }
+}
+
+async fn show(State(log): State<Log>, Path(id): Path<Uuid>) -> Result<Json<Recorded>, Problem> {
+    let found = log
+        .read(&ReadQuery::after(0).id(id))
+        .await
+        .map_err(unavailable)?
+        .pop();
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::not_found("no_such_event", format!("No event {id} in the log.")))
+}
+
+async fn trace(
+    State(log): State<Log>,
+    Path(correlation): Path<Uuid>,
+) -> Result<Json<Items<Recorded>>, Problem> {
+    let query = ReadQuery::after(0)
+        .correlation(correlation)
+        .limit(READ_LIMIT);
+    let items = log.read(&query).await.map_err(unavailable)?;
+    Ok(Json(Items { items }))
+}
+
+async fn head(State(log): State<Log>) -> Result<Json<Head>, Problem> {
+    log.head().await.map(Json).map_err(unavailable)
+}
+
+async fn stats(State(log): State<Log>) -> Result<Json<Stats>, Problem> {
+    count(&log).await.map(Json).map_err(unavailable)
+}
+
+async fn count(log: &Log) -> Result<Stats, database::Error> {
+    let head = log.head().await?;
+    let types: Vec<(String, i64, i64)> = log
+        .database()
+        .fetch_all(
+            "SELECT type, COUNT(*), MAX(position) FROM events
+             GROUP BY type ORDER BY COUNT(*) DESC, type",
+            params![],
+        )
+        .await?;
+    let sql = "SELECT COUNT(*) FROM events WHERE version = 1";
+    let (streams,): (i64,) = log.database().fetch_one(sql, params![]).await?;
+    let sql = "SELECT (SELECT occurred_at FROM events ORDER BY position LIMIT 1),
+                      (SELECT occurred_at FROM events ORDER BY position DESC LIMIT 1)";
+    let (first_at, last_at) = log.database().fetch_one(sql, params![]).await?;
+    let items = types
+        .into_iter()
+        .map(|(event_type, events, last_position)| TypeCount {
+            event_type,
+            events,
+            last_position,
+        })
+        .collect();
+    Ok(Stats {
+        epoch: head.epoch,
+        head: head.position,
+        streams,
+        first_at,
+        last_at,
+        items,
+    })
+}
