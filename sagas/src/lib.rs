@@ -15,6 +15,7 @@ mod error;
 mod metrics;
 mod ops;
 pub mod participant;
+pub mod participating;
 mod saga;
 pub mod state;
 mod store;

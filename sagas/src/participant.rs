@@ -10,6 +10,15 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+/// The ledger's table.
+pub fn migrations() -> Migrations {
+    Migrations::new(
+        "ledger",
+        sqlx::migrate!("../migrations/ledger/postgres"),
+        sqlx::migrate!("../migrations/ledger/sqlite"),
+    )
+}
+
 /// The ledger of one participant's database.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ledger;
@@ -70,12 +79,7 @@ impl Ledger {
     /// # Errors
     /// As the database says.
     pub async fn migrate(database: &Database) -> Result<(), Error> {
-        let migrations = Migrations::new(
-            "ledger",
-            sqlx::migrate!("../migrations/ledger/postgres"),
-            sqlx::migrate!("../migrations/ledger/sqlite"),
-        );
-        database.migrate(migrations).await
+        database.migrate(migrations()).await
     }
 
     /// A saga asks for `step`.

@@ -1,3 +1,51 @@
-//! achievement
+//! The achievement service: what answers earn. A participant of the answer-submission saga.
+//!
+//! Invariants: a badge is `earned` while its answer is undecided, and shown to nobody before it is
+//! `unlocked`; an answer that is taken back leaves nothing behind.
 
+pub mod answers;
+pub mod audit;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod import;
+pub mod store;
+
+use chassis::{Shutdown, identity::Verifier};
+use sagas::{participant, participating::Participating};
+use service::{Frame, Plan, Shared, import::Importer};
+
+pub use config::Config;
+
+use crate::{answers::Badges, http::Api, import::FromLegacy};
+
+/// The service's name: its events' `serviceId`.
+pub const SERVICE: &str = "achievement";
+
+/// Runs the service until the shutdown.
+///
+/// # Errors
+/// What it could not start with, naming the setting; or the first of its parts that failed.
+pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+    let plan = Plan {
+        name: SERVICE,
+        listen: config.listen,
+        database: &config.database,
+        ops_token: config.ops_token,
+        migrations: vec![participant::migrations(), store::migrations()],
+    };
+    let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
+    frame.consume(Participating::new(Badges, frame.outbox.clone()));
+    let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
+    frame.spawn(
+        "import",
+        importer.clone().run_at_start(frame.shutdown.clone()),
+    );
+    let books = audit::verbs(frame.database.clone(), frame.consumers().clone());
+    let verbs = importer.verbs().merge(books);
+    let api = Api {
+        db: frame.database.clone(),
+        verifier: Verifier::jwks(config.jwks_url),
+    };
+    frame.serve(http::router(api), verbs).await
+}

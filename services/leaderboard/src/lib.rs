@@ -1,3 +1,51 @@
-//! leaderboard
+//! The leaderboard service: a score per player and quiz mode. A participant of the answer-submission saga.
+//!
+//! Invariants: an answer's points count once, from the moment they are added until they are taken
+//! back; the order of a board is total.
 
+pub mod answers;
+pub mod audit;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod import;
+pub mod store;
+
+use chassis::{Shutdown, identity::Verifier};
+use sagas::{participant, participating::Participating};
+use service::{Frame, Plan, Shared, import::Importer};
+
+pub use config::Config;
+
+use crate::{answers::Boards, http::Api, import::FromLegacy};
+
+/// The service's name: its events' `serviceId`.
+pub const SERVICE: &str = "leaderboard";
+
+/// Runs the service until the shutdown.
+///
+/// # Errors
+/// What it could not start with, naming the setting; or the first of its parts that failed.
+pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+    let plan = Plan {
+        name: SERVICE,
+        listen: config.listen,
+        database: &config.database,
+        ops_token: config.ops_token,
+        migrations: vec![participant::migrations(), store::migrations()],
+    };
+    let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
+    frame.consume(Participating::new(Boards, frame.outbox.clone()));
+    let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
+    frame.spawn(
+        "import",
+        importer.clone().run_at_start(frame.shutdown.clone()),
+    );
+    let books = audit::verbs(frame.database.clone(), frame.consumers().clone());
+    let verbs = importer.verbs().merge(books);
+    let api = Api {
+        db: frame.database.clone(),
+        verifier: Verifier::jwks(config.jwks_url),
+    };
+    frame.serve(http::router(api), verbs).await
+}

@@ -1,0 +1,232 @@
+//! What an answer does to badges: earned provisionally, then unlocked or taken back.
+//!
+//! Invariant: taking an answer back restores the player exactly as it was before. A player has one
+//! undecided answer at a time and the log keeps the order, so nothing was built on top of it.
+
+use async_trait::async_trait;
+use contracts::{
+    Payload, Recorded,
+    events::{
+        AchievementCheckFailed, AchievementChecked, AchievementEarned, AchievementRevoked,
+        AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted, BadgeRef,
+        UserDeleted,
+    },
+};
+use database::{Timestamp, Tx};
+use event_store::{HandlerError, NewEvent};
+use sagas::participating::{Applied, Finished, Participant, Role};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    domain::{self, Answered},
+    store,
+};
+
+/// The step of the answer-submission saga that this service does.
+pub const STEP: &str = "achievements";
+
+/// Applies the badge rules to answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Badges;
+
+/// What an answer did here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Effect {
+    /// Who answered.
+    pub user_id: Uuid,
+    /// The badges that it earned.
+    pub badges: Vec<String>,
+    /// The player before it; none for the first answer ever, and once the answer is final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+}
+
+#[async_trait]
+impl Participant for Badges {
+    type Effect = Effect;
+
+    fn name(&self) -> &'static str {
+        "badges"
+    }
+
+    fn step(&self) -> &'static str {
+        STEP
+    }
+
+    fn types(&self) -> &'static [&'static str] {
+        &[
+            AnswerSubmitted::TYPE,
+            AnswerRevoked::TYPE,
+            AnswerSubmissionCompleted::TYPE,
+            UserDeleted::TYPE,
+        ]
+    }
+
+    fn role(&self, event_type: &str) -> Role {
+        match event_type {
+            AnswerSubmitted::TYPE => Role::Ask,
+            AnswerRevoked::TYPE => Role::Revocation,
+            AnswerSubmissionCompleted::TYPE => Role::Completion,
+            _ => Role::Other,
+        }
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        recorded: &Recorded,
+    ) -> Result<Applied<Effect>, HandlerError> {
+        let ask: AnswerSubmitted = recorded.event.payload()?;
+        let known = store::lock(tx, ask.user_id).await?;
+        let before = known.state.clone();
+        let player = match known.player() {
+            Ok(player) => player,
+            Err(error) => {
+                let reason = format!("the player's state cannot be read: {error}");
+                return Ok(Applied::Refused(reason));
+            }
+        };
+        let answered = Answered {
+            question_id: ask.question_id,
+            category: ask.category,
+            difficulty: ask.difficulty,
+            quiz_mode: ask.quiz_mode,
+            is_correct: ask.is_correct,
+            at: recorded.event.timestamp,
+        };
+        let (after, earned) = domain::apply(&player, &answered);
+        store::save(tx, ask.user_id, &after).await?;
+        let at = Timestamp::from(recorded.event.timestamp);
+        for badge in &earned {
+            store::earn(tx, ask.user_id, badge.as_str(), ask.answer_id, at).await?;
+        }
+        let badges = earned.iter().map(ToString::to_string).collect();
+        Ok(Applied::Done(Effect {
+            user_id: ask.user_id,
+            badges,
+            before,
+        }))
+    }
+
+    fn applied(&self, recorded: &Recorded, effect: &Effect) -> Result<Vec<NewEvent>, HandlerError> {
+        let AnswerSubmitted {
+            answer_id, user_id, ..
+        } = recorded.event.payload()?;
+        let earned = references(&effect.badges);
+        let mut events: Vec<_> = earned
+            .iter()
+            .map(|badge| AchievementEarned {
+                answer_id,
+                user_id,
+                badge: badge.clone(),
+            })
+            .map(|payload| addressed(&payload, user_id))
+            .collect();
+        events.push(addressed(
+            &AchievementChecked {
+                answer_id,
+                user_id,
+                earned,
+            },
+            user_id,
+        ));
+        Ok(events)
+    }
+
+    fn refused(&self, recorded: &Recorded, reason: &str) -> Result<Vec<NewEvent>, HandlerError> {
+        let AnswerSubmitted {
+            answer_id, user_id, ..
+        } = recorded.event.payload()?;
+        let reason = reason.to_owned();
+        Ok(vec![addressed(
+            &AchievementCheckFailed {
+                answer_id,
+                user_id,
+                reason,
+            },
+            user_id,
+        )])
+    }
+
+    async fn undo(
+        &self,
+        tx: &mut Tx,
+        recorded: &Recorded,
+        effect: Option<&Effect>,
+    ) -> Result<Vec<NewEvent>, HandlerError> {
+        let AnswerRevoked {
+            answer_id, user_id, ..
+        } = recorded.event.payload()?;
+        let mut badges = Vec::new();
+        if let Some(effect) = effect {
+            badges = store::take_back(tx, answer_id).await?;
+            store::restore(tx, user_id, effect.before.as_ref()).await?;
+        }
+        let badges = references(&badges);
+        Ok(vec![addressed(
+            &AchievementRevoked {
+                answer_id,
+                user_id,
+                badges,
+            },
+            user_id,
+        )])
+    }
+
+    async fn finish(
+        &self,
+        tx: &mut Tx,
+        recorded: &Recorded,
+        effect: Effect,
+    ) -> Result<Finished<Effect>, HandlerError> {
+        let AnswerSubmissionCompleted { answer_id, user_id } = recorded.event.payload()?;
+        let at = Timestamp::from(recorded.event.timestamp);
+        let unlocked = store::unlock(tx, answer_id, at).await?;
+        let events = references(&unlocked)
+            .into_iter()
+            .map(|badge| {
+                addressed(
+                    &AchievementUnlocked {
+                        answer_id,
+                        user_id,
+                        badge,
+                    },
+                    user_id,
+                )
+            })
+            .collect();
+        // What undoing would need is not needed any more.
+        Ok(Finished {
+            effect: Effect {
+                before: None,
+                ..effect
+            },
+            events,
+        })
+    }
+
+    async fn other(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
+        let UserDeleted { user_id } = recorded.event.payload()?;
+        Ok(store::forget(tx, user_id).await?)
+    }
+}
+
+fn references(ids: &[String]) -> Vec<BadgeRef> {
+    let named = |id: &String| {
+        let name = domain::badge(id).map_or(id.as_str(), |badge| badge.name);
+        BadgeRef {
+            id: id.clone(),
+            name: name.to_owned(),
+        }
+    };
+    ids.iter().map(named).collect()
+}
+
+fn addressed<P: Payload>(payload: &P, user_id: Uuid) -> NewEvent {
+    NewEvent::of(payload)
+        .stream(format!("achievements-{user_id}"))
+        .aggregate(user_id)
+}

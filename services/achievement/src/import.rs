@@ -1,0 +1,86 @@
+//! Takes over what the monolith's database holds: unlocked badges, and what the badge rules know of
+//! each player.
+//!
+//! Invariant: it can be repeated at any time, also while the service runs. Badges are only ever
+//! added; a player's state is taken while newer than the last import's and only as long as the
+//! player has not answered here.
+
+use async_trait::async_trait;
+use database::{Database, Result, Timestamp, params};
+use serde::Serialize;
+use service::import::{BATCH, Count, Import};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{domain::Player, store};
+
+/// Takes over the monolith's badges and players.
+#[derive(Clone, Copy, Debug)]
+pub struct FromLegacy;
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What the rules know of each player.
+    pub players: Count,
+    /// Unlocked badges.
+    pub badges: Count,
+}
+
+#[async_trait]
+impl Import for FromLegacy {
+    type Report = Report;
+
+    async fn run(&self, own: &Database, legacy: &Database) -> Result<Report> {
+        Ok(Report {
+            players: players(own, legacy).await?,
+            badges: badges(own, legacy).await?,
+        })
+    }
+}
+
+async fn players(db: &Database, legacy: &Database) -> Result<Count> {
+    let mut count = Count::default();
+    let mut after = Uuid::nil();
+    loop {
+        let rows: Vec<(Uuid, Json<Player>, Timestamp)> = legacy
+            .fetch_all(
+                "SELECT user_id, state, updated_at FROM players
+                 WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+                params![after, BATCH],
+            )
+            .await?;
+        let Some((last, ..)) = rows.last() else {
+            return Ok(count);
+        };
+        after = *last;
+        let mut tx = db.begin().await?;
+        for (user_id, state, at) in rows {
+            count.add(store::import_player(&mut tx, user_id, &state, at).await?);
+        }
+        tx.commit().await?;
+    }
+}
+
+async fn badges(db: &Database, legacy: &Database) -> Result<Count> {
+    let mut count = Count::default();
+    let mut after = (Uuid::nil(), String::new());
+    loop {
+        let rows: Vec<(Uuid, String, Timestamp)> = legacy
+            .fetch_all(
+                "SELECT user_id, badge_id, unlocked_at FROM achievements
+                 WHERE (user_id, badge_id) > ($1, $2) ORDER BY user_id, badge_id LIMIT $3",
+                params![after.0, &after.1, BATCH],
+            )
+            .await?;
+        let Some((user_id, badge_id, _)) = rows.last() else {
+            return Ok(count);
+        };
+        after = (*user_id, badge_id.clone());
+        let mut tx = db.begin().await?;
+        for (user_id, badge_id, at) in rows {
+            count.add(store::import_badge(&mut tx, user_id, &badge_id, at).await?);
+        }
+        tx.commit().await?;
+    }
+}

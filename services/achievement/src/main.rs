@@ -1,0 +1,30 @@
+//! `banyan-achievement`: the achievement service as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use achievement::Config;
+use chassis::{process, telemetry};
+use clap::Parser;
+use service::Shared;
+
+#[derive(Parser)]
+#[command(
+    name = "banyan-achievement",
+    version,
+    about = "Badges that answers earn"
+)]
+struct Arguments {
+    /// Configuration file, TOML or YAML; BANYAN_ACHIEVEMENT_… variables win over it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init(telemetry::Format::detect(), "info");
+    process::run(async |shutdown| {
+        let config = Config::load(arguments.config.as_deref())?;
+        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+        achievement::run(config, shared, shutdown).await
+    })
+}

@@ -1,0 +1,301 @@
+//! All SQL of the achievement service.
+//!
+//! Invariant: whoever changes what is known of a player holds the player's row first
+//! ([`lock`]); only the answers' consumer and the import do.
+
+use std::collections::{BTreeSet, HashMap};
+
+use database::{Database, Migrations, Result, Timestamp, Tx, params};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::domain::Player;
+
+/// A badge that is final.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unlocked {
+    /// Which one.
+    pub badge_id: String,
+    /// When it became final.
+    pub unlocked_at: Timestamp,
+}
+
+/// What is stored of a player.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The fold of the player's answers, as JSON, where there is one; read by [`Known::player`].
+    pub state: Option<Value>,
+    /// The ids of all badges that the player has, provisional ones included.
+    pub held: BTreeSet<String>,
+}
+
+impl Known {
+    /// The player as the badge rules take it. What was earned is what the table of badges says,
+    /// so that an imported badge is not earned a second time.
+    ///
+    /// # Errors
+    /// When the stored state is not one.
+    pub fn player(self) -> Result<Player, serde_json::Error> {
+        let mut player = match self.state {
+            Some(state) => serde_json::from_value(state)?,
+            None => Player::default(),
+        };
+        player.earned = self.held;
+        Ok(player)
+    }
+}
+
+/// A player as the audit sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// The player.
+    pub user_id: Uuid,
+    /// All answers that the rules know of, imported ones included.
+    pub answered: i64,
+    /// Those given here.
+    pub answers: i64,
+    /// The badges held, provisional ones included.
+    pub badges: Vec<String>,
+}
+
+/// The service's own tables.
+pub fn migrations() -> Migrations {
+    Migrations::new(
+        "achievement",
+        sqlx::migrate!("../../migrations/achievement/postgres"),
+        sqlx::migrate!("../../migrations/achievement/sqlite"),
+    )
+}
+
+/// What is stored of the player, held until the transaction ends.
+///
+/// # Errors
+/// As the database says.
+pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<Known> {
+    let row: Option<(Json<Value>,)> = tx
+        .fetch_optional(
+            "UPDATE players SET answers = answers WHERE user_id = $1 RETURNING state",
+            params![user_id],
+        )
+        .await?;
+    Ok(Known {
+        state: row.map(|(state,)| state.0),
+        held: held(tx, user_id).await?,
+    })
+}
+
+async fn held(tx: &mut Tx, user_id: Uuid) -> Result<BTreeSet<String>> {
+    let rows: Vec<(String,)> = tx
+        .fetch_all(
+            "SELECT badge_id FROM badges WHERE user_id = $1",
+            params![user_id],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Stores the player after one answer more.
+///
+/// # Errors
+/// As the database says.
+pub async fn save(tx: &mut Tx, user_id: Uuid, player: &Player) -> Result<()> {
+    tx.execute(
+        "INSERT INTO players (user_id, state, answers) VALUES ($1, $2, 1)
+         ON CONFLICT (user_id) DO UPDATE SET
+             state = excluded.state, answers = players.answers + 1",
+        params![user_id, json(player)?],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Stores the player as it was before an answer; without one, as if it had never been seen. A
+/// player who was forgotten meanwhile stays forgotten.
+///
+/// # Errors
+/// As the database says.
+pub async fn restore(tx: &mut Tx, user_id: Uuid, before: Option<&Value>) -> Result<()> {
+    match before {
+        Some(state) => {
+            tx.execute(
+                "UPDATE players SET state = $2, answers = answers - 1
+                 WHERE user_id = $1 AND answers > 0",
+                params![user_id, state.clone()],
+            )
+            .await
+        }
+        None => {
+            tx.execute("DELETE FROM players WHERE user_id = $1", params![user_id])
+                .await
+        }
+    }
+    .map(|_| ())
+}
+
+/// Notes a badge as earned, provisionally.
+///
+/// # Errors
+/// As the database says.
+pub async fn earn(
+    tx: &mut Tx,
+    user_id: Uuid,
+    badge_id: &str,
+    answer_id: Uuid,
+    at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO badges (user_id, badge_id, status, answer_id, earned_at)
+         VALUES ($1, $2, 'earned', $3, $4) ON CONFLICT (user_id, badge_id) DO NOTHING",
+        params![user_id, badge_id, answer_id, at],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Makes the answer's badges final; their ids.
+///
+/// # Errors
+/// As the database says.
+pub async fn unlock(tx: &mut Tx, answer_id: Uuid, at: Timestamp) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = tx
+        .fetch_all(
+            "UPDATE badges SET status = 'unlocked', unlocked_at = $2
+             WHERE answer_id = $1 AND status = 'earned' RETURNING badge_id",
+            params![answer_id, at],
+        )
+        .await?;
+    Ok(sorted(rows))
+}
+
+/// Takes the answer's provisional badges back; their ids.
+///
+/// # Errors
+/// As the database says.
+pub async fn take_back(tx: &mut Tx, answer_id: Uuid) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = tx
+        .fetch_all(
+            "DELETE FROM badges WHERE answer_id = $1 AND status = 'earned' RETURNING badge_id",
+            params![answer_id],
+        )
+        .await?;
+    Ok(sorted(rows))
+}
+
+/// Events that are derived from these rows are numbered, so their order must not vary.
+fn sorted(rows: Vec<(String,)>) -> Vec<String> {
+    let mut ids: Vec<_> = rows.into_iter().map(|(id,)| id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// The player's final badges, newest first.
+///
+/// # Errors
+/// As the database says.
+pub async fn unlocked(db: &Database, user_id: Uuid) -> Result<Vec<Unlocked>> {
+    db.fetch_all(
+        "SELECT badge_id, unlocked_at FROM badges
+         WHERE user_id = $1 AND status = 'unlocked' ORDER BY unlocked_at DESC, badge_id",
+        params![user_id],
+    )
+    .await
+}
+
+/// Forgets a player.
+///
+/// # Errors
+/// As the database says.
+pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    tx.execute("DELETE FROM badges WHERE user_id = $1", params![user_id])
+        .await?;
+    tx.execute("DELETE FROM players WHERE user_id = $1", params![user_id])
+        .await
+        .map(|_| ())
+}
+
+/// Takes over what the monolith knows of a player as of `at`; whether it was news. A player who
+/// has answered here is known better here.
+///
+/// # Errors
+/// As the database says.
+pub async fn import_player(
+    tx: &mut Tx,
+    user_id: Uuid,
+    state: &Player,
+    at: Timestamp,
+) -> Result<bool> {
+    let touched = tx
+        .execute(
+            "INSERT INTO players (user_id, state, base_at, answers) VALUES ($1, $2, $3, 0)
+             ON CONFLICT (user_id) DO UPDATE SET state = excluded.state, base_at = excluded.base_at
+             WHERE players.answers = 0
+               AND (players.base_at IS NULL OR players.base_at < excluded.base_at)",
+            params![user_id, json(state)?, at],
+        )
+        .await?;
+    Ok(touched > 0)
+}
+
+/// Takes over a badge that the monolith gave; whether it was news.
+///
+/// # Errors
+/// As the database says.
+pub async fn import_badge(
+    tx: &mut Tx,
+    user_id: Uuid,
+    badge_id: &str,
+    at: Timestamp,
+) -> Result<bool> {
+    let touched = tx
+        .execute(
+            "INSERT INTO badges (user_id, badge_id, status, earned_at, unlocked_at)
+             VALUES ($1, $2, 'unlocked', $3, $3) ON CONFLICT (user_id, badge_id) DO NOTHING",
+            params![user_id, badge_id, at],
+        )
+        .await?;
+    Ok(touched > 0)
+}
+
+/// A page of players in the order of their ids, each with the badges held: for the audit.
+///
+/// # Errors
+/// As the database says.
+pub async fn page(db: &Database, after: Uuid, limit: i64) -> Result<Vec<Audited>> {
+    let players: Vec<(Uuid, Json<Value>, i64)> = db
+        .fetch_all(
+            "SELECT user_id, state, answers FROM players WHERE user_id > $1
+             ORDER BY user_id LIMIT $2",
+            params![after, limit],
+        )
+        .await?;
+    let Some((last, ..)) = players.last() else {
+        return Ok(Vec::new());
+    };
+    let badges: Vec<(Uuid, String)> = db
+        .fetch_all(
+            "SELECT user_id, badge_id FROM badges WHERE user_id > $1 AND user_id <= $2
+             ORDER BY user_id, badge_id",
+            params![after, *last],
+        )
+        .await?;
+    let mut held: HashMap<Uuid, Vec<String>> = HashMap::new();
+    for (user_id, badge_id) in badges {
+        held.entry(user_id).or_default().push(badge_id);
+    }
+    let audited = |(user_id, state, answers): (Uuid, Json<Value>, i64)| Audited {
+        user_id,
+        answered: state
+            .get("answered")
+            .and_then(Value::as_i64)
+            .unwrap_or_default(),
+        answers,
+        badges: held.remove(&user_id).unwrap_or_default(),
+    };
+    Ok(players.into_iter().map(audited).collect())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| database::Error::Query(sqlx::Error::Encode(Box::new(error))))
+}

@@ -1,0 +1,30 @@
+//! `banyan-leaderboard`: the leaderboard service as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use chassis::{process, telemetry};
+use clap::Parser;
+use leaderboard::Config;
+use service::Shared;
+
+#[derive(Parser)]
+#[command(
+    name = "banyan-leaderboard",
+    version,
+    about = "Scores per player and quiz mode"
+)]
+struct Arguments {
+    /// Configuration file, TOML or YAML; BANYAN_LEADERBOARD_… variables win over it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init(telemetry::Format::detect(), "info");
+    process::run(async |shutdown| {
+        let config = Config::load(arguments.config.as_deref())?;
+        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+        leaderboard::run(config, shared, shutdown).await
+    })
+}

@@ -1,0 +1,229 @@
+//! The answers, each with its place in the life of its saga.
+
+use contracts::{
+    QuizMode,
+    http::{AnswerStatus, BadgeRef, Standing},
+};
+use database::{Database, Result, Timestamp, Tx, params};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{json, named};
+use crate::tally::Tally;
+
+/// An answer as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The answer, and its saga.
+    pub id: Uuid,
+    /// Who answered.
+    pub user_id: Uuid,
+    /// What was asked.
+    pub question_id: Uuid,
+    /// What was chosen.
+    pub choice_id: String,
+    /// What would have been right.
+    pub correct_choice_id: String,
+    /// How it was played.
+    pub quiz_mode: QuizMode,
+    /// Whether the choice was right.
+    pub is_correct: bool,
+    /// What it is worth.
+    pub points: i64,
+    /// The player's streak with it.
+    pub streak: i64,
+}
+
+/// A stored answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// As it was given.
+    pub given: Given,
+    /// Where its saga stands, as the player may know it.
+    pub status: AnswerStatus,
+    /// The badges it unlocked; empty until it completed.
+    pub achievements: Vec<BadgeRef>,
+    /// Where it put the player, once it completed and where the board answered.
+    pub standing: Option<Standing>,
+    /// Why it was taken back.
+    pub reason: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    question_id: Uuid,
+    choice_id: String,
+    correct_choice_id: String,
+    quiz_mode: String,
+    is_correct: bool,
+    points: i64,
+    streak: i64,
+    status: String,
+    achievements: Option<Json<Vec<BadgeRef>>>,
+    standing: Option<Json<Standing>>,
+    reason: Option<String>,
+}
+
+const COMPLETED: &str = "completed";
+const COMPENSATED: &str = "compensated";
+
+impl TryFrom<Row> for Answer {
+    type Error = database::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let status = match row.status.as_str() {
+            COMPLETED => AnswerStatus::Completed,
+            COMPENSATED => AnswerStatus::Compensated,
+            _ => AnswerStatus::Pending,
+        };
+        Ok(Self {
+            given: Given {
+                id: row.id,
+                user_id: row.user_id,
+                question_id: row.question_id,
+                choice_id: row.choice_id,
+                correct_choice_id: row.correct_choice_id,
+                quiz_mode: named(&row.quiz_mode)?,
+                is_correct: row.is_correct,
+                points: row.points,
+                streak: row.streak,
+            },
+            status,
+            achievements: row.achievements.map(|json| json.0).unwrap_or_default(),
+            standing: row.standing.map(|json| json.0),
+            reason: row.reason,
+        })
+    }
+}
+
+/// Records an undecided answer, with the tally that taking it back restores.
+///
+/// # Errors
+/// As the database says.
+pub async fn insert(tx: &mut Tx, given: &Given, before: &Tally, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO answers (id, user_id, question_id, choice_id, correct_choice_id, quiz_mode,
+                              is_correct, points, streak, status, own_before, submitted_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11)",
+        params![
+            given.id,
+            given.user_id,
+            given.question_id,
+            &given.choice_id,
+            &given.correct_choice_id,
+            given.quiz_mode.as_str(),
+            given.is_correct,
+            given.points,
+            given.streak,
+            json(before)?,
+            at
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// The player's undecided answer, if there is one.
+///
+/// # Errors
+/// As the database says.
+pub async fn undecided(tx: &mut Tx, user_id: Uuid) -> Result<Option<Uuid>> {
+    let row: Option<(Uuid,)> = tx
+        .fetch_optional(
+            "SELECT id FROM answers WHERE user_id = $1 AND status = 'pending'",
+            params![user_id],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// The answer makes what it did final. Nothing happens to one that is decided already.
+///
+/// # Errors
+/// As the database says.
+pub async fn complete(
+    tx: &mut Tx,
+    id: Uuid,
+    achievements: &[BadgeRef],
+    standing: Option<&Standing>,
+    at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE answers SET status = 'completed', own_before = NULL, achievements = $2,
+                            standing = $3, decided_at = $4
+         WHERE id = $1 AND status = 'pending'",
+        params![
+            id,
+            json(&achievements)?,
+            standing.map(json).transpose()?,
+            at
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Marks the answer as taken back; whose it was, and the tally to restore. None when it is decided
+/// already or its player was forgotten.
+///
+/// # Errors
+/// As the database says.
+pub async fn compensate(
+    tx: &mut Tx,
+    id: Uuid,
+    reason: &str,
+    at: Timestamp,
+) -> Result<Option<(Uuid, Tally)>> {
+    let row: Option<(Uuid, Option<Json<Tally>>)> = tx
+        .fetch_optional(
+            "UPDATE answers SET status = 'compensated', reason = $2, decided_at = $3
+             WHERE id = $1 AND status = 'pending' RETURNING user_id, own_before",
+            params![id, reason, at],
+        )
+        .await?;
+    Ok(row.and_then(|(user_id, before)| Some((user_id, before?.0))))
+}
+
+/// An answer by its id.
+///
+/// # Errors
+/// As the database says.
+pub async fn find(db: &Database, id: Uuid) -> Result<Option<Answer>> {
+    let row: Option<Row> = db
+        .fetch_optional(
+            "SELECT id, user_id, question_id, choice_id, correct_choice_id, quiz_mode, is_correct,
+                    points, streak, status, achievements, standing, reason
+             FROM answers WHERE id = $1",
+            params![id],
+        )
+        .await?;
+    row.map(Answer::try_from).transpose()
+}
+
+/// Forgets a player's answers.
+///
+/// # Errors
+/// As the database says.
+pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    tx.execute("DELETE FROM answers WHERE user_id = $1", params![user_id])
+        .await
+        .map(|_| ())
+}
+
+/// A page of answers in the order of their ids, for the audit.
+///
+/// # Errors
+/// As the database says.
+pub async fn page(db: &Database, after: Uuid, limit: i64) -> Result<Vec<Answer>> {
+    let rows: Vec<Row> = db
+        .fetch_all(
+            "SELECT id, user_id, question_id, choice_id, correct_choice_id, quiz_mode, is_correct,
+                    points, streak, status, achievements, standing, reason
+             FROM answers WHERE id > $1 ORDER BY id LIMIT $2",
+            params![after, limit],
+        )
+        .await?;
+    rows.into_iter().map(Answer::try_from).collect()
+}

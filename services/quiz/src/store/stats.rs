@@ -1,0 +1,131 @@
+//! Stats: what was imported, and what was counted here.
+
+use database::{Database, Result, Timestamp, Tx, params};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::json;
+use crate::{domain::Stats, tally::Tally};
+
+/// A player's row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What the player did before, elsewhere.
+    pub base: Stats,
+    /// What the player did here.
+    pub own: Tally,
+}
+
+impl Counted {
+    /// What the player is shown.
+    #[must_use]
+    pub fn total(&self) -> Stats {
+        self.own.onto(&self.base)
+    }
+}
+
+type Row = (Json<Stats>, Json<Tally>);
+
+fn counted((base, own): Row) -> Counted {
+    Counted {
+        base: base.0,
+        own: own.0,
+    }
+}
+
+/// The player's row, held until the transaction ends; opened where there is none.
+///
+/// # Errors
+/// As the database says.
+pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<Counted> {
+    let row: Row = tx
+        .fetch_one(
+            "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
+             ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
+             RETURNING base, own",
+            params![user_id, json(&Stats::default())?, json(&Tally::default())?],
+        )
+        .await?;
+    Ok(counted(row))
+}
+
+/// Holds the player's row until the transaction ends, where there is one.
+///
+/// # Errors
+/// As the database says.
+pub async fn hold(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    let sql = "UPDATE stats SET version = version + 1 WHERE user_id = $1";
+    tx.execute(sql, params![user_id]).await.map(|_| ())
+}
+
+/// Stores what the player did here; a player who was forgotten meanwhile stays forgotten.
+///
+/// # Errors
+/// As the database says.
+pub async fn save(tx: &mut Tx, user_id: Uuid, own: &Tally) -> Result<()> {
+    tx.execute(
+        "UPDATE stats SET own = $2 WHERE user_id = $1",
+        params![user_id, json(own)?],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// What is counted for a player; nothing where there is no row.
+///
+/// # Errors
+/// As the database says.
+pub async fn find(db: &Database, user_id: Uuid) -> Result<Counted> {
+    let row: Option<Row> = db
+        .fetch_optional(
+            "SELECT base, own FROM stats WHERE user_id = $1",
+            params![user_id],
+        )
+        .await?;
+    Ok(row.map(counted).unwrap_or_default())
+}
+
+/// Takes over the monolith's counts as of `at`; whether they were news. What was counted here
+/// stays, and so does an import that is as new.
+///
+/// # Errors
+/// As the database says.
+pub async fn import(tx: &mut Tx, user_id: Uuid, base: &Stats, at: Timestamp) -> Result<bool> {
+    let touched = tx
+        .execute(
+            "INSERT INTO stats (user_id, base, base_at, own, version) VALUES ($1, $2, $4, $3, 0)
+             ON CONFLICT (user_id) DO UPDATE SET
+                 base = excluded.base, base_at = excluded.base_at, version = stats.version + 1
+             WHERE stats.base_at IS NULL OR stats.base_at < excluded.base_at",
+            params![user_id, json(base)?, json(&Tally::default())?, at],
+        )
+        .await?;
+    Ok(touched > 0)
+}
+
+/// Forgets a player.
+///
+/// # Errors
+/// As the database says.
+pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    tx.execute("DELETE FROM stats WHERE user_id = $1", params![user_id])
+        .await
+        .map(|_| ())
+}
+
+/// A page of players in the order of their ids, for the audit.
+///
+/// # Errors
+/// As the database says.
+pub async fn page(db: &Database, after: Uuid, limit: i64) -> Result<Vec<(Uuid, Counted)>> {
+    let rows: Vec<(Uuid, Json<Stats>, Json<Tally>)> = db
+        .fetch_all(
+            "SELECT user_id, base, own FROM stats WHERE user_id > $1 ORDER BY user_id LIMIT $2",
+            params![after, limit],
+        )
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, base, own)| (id, counted((base, own))))
+        .collect())
+}

@@ -1,0 +1,229 @@
+//! Taking an answer in: which saga a request stands for, and waiting for what becomes of it.
+//!
+//! Invariant: a player has one undecided answer at a time. A request that comes meanwhile waits for
+//! it, bounded, so that streaks are never built on an answer that is taken back.
+
+use std::time::{Duration, Instant};
+
+use chassis::{Shutdown, identity::Caller, shutdown::Slept, trace::TraceContext};
+use contracts::http::{AnswerStatus, SubmitAnswer};
+use database::{Database, Timestamp, Tx};
+use sagas::{Engine, NewSaga, Waiter};
+use uuid::Uuid;
+
+use crate::{
+    domain::Asked,
+    error::Error,
+    saga::{self, Submitted},
+    store::{
+        answers::{self, Answer},
+        keys::{self, Key, Used},
+        questions, stats,
+    },
+};
+
+/// How long a request waits for the player's answer before it: the saga's deadline of 5 s and a
+/// second. With the longest wait after it, it stays below the 30 s that a handler may take.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(6);
+
+/// How long an Idempotency-Key stands for its request.
+const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Expired keys are deleted this often,
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// and this many in one statement, so that no player waits behind a long one.
+const PRUNE_BATCH: i64 = 500;
+
+/// Takes answers in. Clones share it.
+#[derive(Clone)]
+pub struct Submissions {
+    db: Database,
+    engine: Engine,
+}
+
+/// A request to count an answer.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Who answers.
+    pub caller: Caller,
+    /// What was sent.
+    pub body: SubmitAnswer,
+    /// The Idempotency-Key, where one was sent.
+    pub key: Option<Key>,
+    /// The request's trace, which becomes the events' correlation.
+    pub trace: TraceContext,
+}
+
+/// A place in line for what becomes of an answer.
+pub struct Ticket {
+    answer_id: Uuid,
+    waiter: Waiter,
+}
+
+/// What one look at the player's row led to.
+enum Attempt {
+    /// The answer is recorded now.
+    Recorded(Ticket),
+    /// An earlier request with the same key recorded it.
+    Repeated(Uuid),
+    /// This answer of the player's has to be decided first.
+    Behind(Uuid),
+}
+
+impl Submissions {
+    /// Takes answers into `db`, whose sagas `engine` moves.
+    pub fn new(db: Database, engine: Engine) -> Self {
+        Self { db, engine }
+    }
+
+    /// The service's database.
+    pub fn db(&self) -> &Database {
+        &self.db
+    }
+
+    /// Records the answer and starts its saga, or finds the one that the same key started.
+    ///
+    /// # Errors
+    /// What is wrong with the request; [`Error::InProgress`] when the player's answer before it is
+    /// not decided in time; or as the database says.
+    pub async fn submit(&self, submission: &Submission) -> Result<Ticket, Error> {
+        if let Some(answer_id) = self.repeated(submission).await? {
+            return Ok(self.ticket(answer_id));
+        }
+        let asked = questions::find(&self.db, submission.body.question_id).await?;
+        let asked = asked.ok_or(Error::UnknownQuestion(submission.body.question_id))?;
+        asked.judge(&submission.body.choice_id)?;
+        let begun = Instant::now();
+        loop {
+            let predecessor = match self.attempt(submission, &asked).await? {
+                Attempt::Recorded(ticket) => return Ok(ticket),
+                Attempt::Repeated(answer_id) => return Ok(self.ticket(answer_id)),
+                Attempt::Behind(predecessor) => predecessor,
+            };
+            let left = PREDECESSOR_WAIT.saturating_sub(begun.elapsed());
+            let saga = self.engine.wait(predecessor, left).await?;
+            if !saga.is_decided() {
+                return Err(Error::InProgress(predecessor));
+            }
+        }
+    }
+
+    /// Waits until the answer is decided, at most `wait`, and tells where it stands then.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAnswer`] when its player was deleted meanwhile, or as the database says.
+    pub async fn decided(&self, ticket: Ticket, wait: Duration) -> Result<Answer, Error> {
+        let answer_id = ticket.answer_id;
+        let answer = self.find(answer_id).await?;
+        if answer
+            .as_ref()
+            .is_some_and(|answer| answer.status == AnswerStatus::Pending)
+        {
+            ticket.waiter.wait(wait).await?;
+            return self
+                .find(answer_id)
+                .await?
+                .ok_or(Error::UnknownAnswer(answer_id));
+        }
+        answer.ok_or(Error::UnknownAnswer(answer_id))
+    }
+
+    /// An answer by its id, whoever gave it.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn find(&self, answer_id: Uuid) -> Result<Option<Answer>, Error> {
+        Ok(answers::find(&self.db, answer_id).await?)
+    }
+
+    /// Deletes expired keys, until the shutdown.
+    ///
+    /// # Errors
+    /// Never; the type is that of a supervised task.
+    pub async fn prune_keys(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        while shutdown.sleep(PRUNE_EVERY).await == Slept::Whole {
+            if let Err(error) = self.prune().await {
+                tracing::warn!(%error, "cannot delete expired keys; tried again later");
+            }
+        }
+        Ok(())
+    }
+
+    async fn prune(&self) -> database::Result<()> {
+        let now = self.db.now().await?;
+        let full = u64::try_from(PRUNE_BATCH).unwrap_or(u64::MAX);
+        while keys::prune(&self.db, now, PRUNE_BATCH).await? >= full {}
+        Ok(())
+    }
+
+    fn ticket(&self, answer_id: Uuid) -> Ticket {
+        Ticket {
+            answer_id,
+            waiter: self.engine.waiter(answer_id),
+        }
+    }
+
+    /// The answer that the request's key stands for already.
+    async fn repeated(&self, submission: &Submission) -> Result<Option<Uuid>, Error> {
+        let Some(key) = &submission.key else {
+            return Ok(None);
+        };
+        let now = self.db.now().await?;
+        let used = keys::find(&self.db, key, now).await?;
+        used.map(|used| same_body(key, &used)).transpose()
+    }
+
+    async fn attempt(&self, submission: &Submission, asked: &Asked) -> Result<Attempt, Error> {
+        let mut tx = self.db.begin().await?;
+        let user_id = submission.caller.user_id;
+        stats::lock(&mut tx, user_id).await?;
+        let now = tx.now().await?;
+        if let Some(key) = &submission.key
+            && let Some(used) = keys::find_within(&mut tx, key, now).await?
+        {
+            return Ok(Attempt::Repeated(same_body(key, &used)?));
+        }
+        if let Some(predecessor) = answers::undecided(&mut tx, user_id).await? {
+            return Ok(Attempt::Behind(predecessor));
+        }
+        let ticket = self.start(&mut tx, submission, asked, now).await?;
+        tx.commit().await?;
+        Ok(Attempt::Recorded(ticket))
+    }
+
+    async fn start(
+        &self,
+        tx: &mut Tx,
+        submission: &Submission,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Result<Ticket, Error> {
+        let answer_id = Uuid::now_v7();
+        let submitted = Submitted {
+            answer_id,
+            user_id: submission.caller.user_id,
+            display_name: submission.caller.display_name.clone(),
+            asked: asked.clone(),
+            choice_id: submission.body.choice_id.clone(),
+            quiz_mode: submission.body.quiz_mode,
+        };
+        let saga = NewSaga::new(saga::NAME, answer_id, submitted.to_json()?)
+            .correlation(submission.trace.correlation_id())
+            .traceparent(submission.trace.to_string());
+        // In line before the commit, so that a decision right after it is not missed.
+        let ticket = self.ticket(answer_id);
+        self.engine.start(tx, saga).await?;
+        if let Some(key) = &submission.key {
+            keys::remember(tx, key, answer_id, now + KEY_LIFETIME).await?;
+        }
+        Ok(ticket)
+    }
+}
+
+fn same_body(key: &Key, used: &Used) -> Result<Uuid, Error> {
+    if used.fingerprint == key.fingerprint {
+        Ok(used.answer_id)
+    } else {
+        Err(Error::KeyReused)
+    }
+}
