@@ -3,6 +3,7 @@
 //! Invariants: every fault of a file is reported in one go, with the path of its key; an unknown
 //! key is a fault; so is a key that this version would silently ignore (see [`UNSUPPORTED`]).
 
+mod declaration;
 mod parse;
 mod reader;
 mod unsupported;

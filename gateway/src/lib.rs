@@ -6,10 +6,25 @@
 //! Control plane: [`config`] (the file), [`table`] (who serves a path), [`flag`] (who goes to the
 //! candidate), the admin API and the reload of the file.
 
+mod access_log;
+pub mod admin;
+
 pub mod config;
+pub mod control;
 pub mod flag;
+mod forward;
+pub mod headers;
 pub mod id;
+pub mod identity;
+pub mod path;
+mod proxy;
+pub mod reload;
+pub mod server;
+pub mod stats;
+pub mod subject;
 pub mod table;
+pub mod trace;
+pub mod upstream;
 
 pub use config::Config;
 pub use id::{FlagId, RouteId, UpstreamId};

@@ -107,7 +107,10 @@ pub enum ChangeError {
     /// The state would be outside its bounds.
     #[error(transparent)]
     Invalid(#[from] InvalidSetting),
-    /// The log does not answer; nothing was changed.
+    /// The log does not take it; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// The log does not answer; nothing was changed, or it shows as soon as the log does.
     #[error("{0}; only a rollback works without it")]
     LogUnavailable(String),
     /// The state file cannot be written; nothing was changed.

@@ -68,6 +68,9 @@ pub enum JournalError {
     /// The place lies in another log, or beyond this one's end: read from the start.
     #[error("the log is another one than before")]
     AnotherLog,
+    /// It does not take the entry, now or later.
+    #[error("the log refuses the change: {0}")]
+    Refused(String),
     /// It does not answer.
     #[error("the log is not available: {0}")]
     Unavailable(String),
@@ -82,7 +85,6 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// Reads on, at most [`PAGE`] entries. A default cursor reads from the start.
     async fn read(&self, after: Cursor) -> Result<Page, JournalError>;
 
-    /// Returns when there may be something new; at once when that cannot be told is allowed only
-    /// after a pause, since the caller loops.
+    /// Returns when there may be something new, or after a pause: the caller reads in a loop.
     async fn changed(&self);
 }

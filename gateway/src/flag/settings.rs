@@ -119,10 +119,7 @@ impl Settings {
         Self {
             percent: Percent::ZERO,
             salt: id.to_owned(),
-            subject: vec![
-                SubjectSource::Cookie("banyan_subject".to_owned()),
-                SubjectSource::Ip,
-            ],
+            subject: vec![SubjectSource::Cookie("banyan_subject".to_owned())],
             allow: BTreeSet::new(),
             deny: BTreeSet::new(),
             rules: Vec::new(),

@@ -71,6 +71,9 @@ impl Flags {
                         self.read_on(cursor, &**journal).await?;
                         return Err(RecordError::Conflict);
                     }
+                    Ok(Err(JournalError::Refused(reason))) => {
+                        return Err(RecordError::Failed(ChangeError::Refused(reason)));
+                    }
                     Ok(Err(JournalError::Unavailable(reason))) => return Err(self.lost(reason)),
                     Err(_) => return Err(self.lost(no_answer())),
                 }

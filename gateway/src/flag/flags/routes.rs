@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Backing, ChangeError, FILE_ACTOR, Flags, record::RecordError, record::no_answer};
+use super::{Backing, FILE_ACTOR, Flags, record::RecordError, record::no_answer};
 use crate::{
     flag::journal::{Entry, JOURNAL_TIMEOUT, JournalError, RouteChange},
     id::RouteId,
@@ -94,8 +94,8 @@ impl Flags {
                 Ok(Err(error)) => Err(self.lost(error.to_string())),
                 Err(_) => Err(self.lost(no_answer())),
             };
-            if let Err(RecordError::Failed(ChangeError::LogUnavailable(reason))) = result {
-                tracing::warn!(reason, "the routes are not recorded yet");
+            if let Err(RecordError::Failed(error)) = result {
+                tracing::warn!(%error, "the routes are not recorded yet");
                 return;
             }
         }

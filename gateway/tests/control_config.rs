@@ -1,0 +1,226 @@
+//! The configuration file: what is accepted, and that every fault is told at once.
+
+use gateway::config::{Config, Fault, Language};
+
+/// The sample of the documentation, without what this version refuses.
+const SAMPLE: &str = include_str!("../examples/quiz.toml");
+
+fn faults(text: &str) -> Vec<Fault> {
+    match Config::from_text(text, Language::Toml) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0,
+    }
+}
+
+fn keys(text: &str) -> Vec<String> {
+    faults(text).into_iter().map(|fault| fault.key).collect()
+}
+
+/// The smallest configuration, with more text after it.
+fn small(more: &str) -> String {
+    format!(
+        r#"
+        upstreams.legacy.endpoints = ["http://127.0.0.1:9000"]
+        upstreams.quiz.endpoints = ["http://127.0.0.1:9003"]
+        [[routes]]
+        id = "all"
+        prefix = "/"
+        legacy = "legacy"
+        {more}
+        "#
+    )
+}
+
+#[test]
+fn the_sample_is_valid() {
+    let config = Config::from_text(SAMPLE, Language::Toml).expect("a valid sample");
+    assert_eq!(config.listen.port(), 8080);
+    let flag = &config.flags["quiz-cutover"];
+    assert_eq!(flag.percent.hundredths(), 2500);
+    assert_eq!(flag.subject.len(), 2);
+    let answers = config.route("answers").expect("the route");
+    assert_eq!(answers.methods.as_ref().map(Vec::len), Some(2));
+    assert_eq!(
+        answers
+            .candidate
+            .as_ref()
+            .map(ToString::to_string)
+            .as_deref(),
+        Some("quiz")
+    );
+}
+
+#[test]
+fn yaml_says_the_same_as_toml() {
+    let yaml = r#"
+upstreams: { legacy: { endpoints: ["http://127.0.0.1:9000"], timeout: 2m } }
+routes: [{ id: all, prefix: /, legacy: legacy }]
+"#;
+    let toml = r#"
+        upstreams.legacy = { endpoints = ["http://127.0.0.1:9000"], timeout = "2m" }
+        routes = [{ id = "all", prefix = "/", legacy = "legacy" }]
+    "#;
+    let yaml = Config::from_text(yaml, Language::Yaml).expect("valid YAML");
+    assert_eq!(
+        yaml,
+        Config::from_text(toml, Language::Toml).expect("valid TOML")
+    );
+    assert_eq!((yaml.listen.port(), yaml.admin_listen.port()), (8080, 8081));
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_their_keys() {
+    let text = r#"
+        listen = "here"
+        admin_listen = "0.0.0.0:8081"
+        lisen = 1
+        log = "mysql://x"
+        cookie_key = "short"
+        trusted_proxies = ["10.0.0.0/33", "10.0.0.0/8"]
+        [upstreams.legacy]
+        endpoints = []
+        timeout = "15"
+        [upstreams.quiz]
+        endpoint = ["http://127.0.0.1:9003"]
+        [flags.f]
+        percent = 12.345
+        subject = ["session"]
+        rules = [{ header = "x-tenant" }]
+        [[routes]]
+        id = "answers"
+        prefix = "api"
+        legacy = "legcy"
+        [[routes]]
+        id = "other"
+        prefix = "/"
+        legacy = "legcy"
+        candidate = "quiz"
+        methods = ["get"]
+        [[routes]]
+        prefix = "/x"
+        legacy = "legacy"
+    "#;
+    let expected = [
+        "admin_tokens",
+        "cookie_key",
+        "flags.f.percent",
+        "flags.f.rules[0].equals",
+        "flags.f.subject[0]",
+        "lisen",
+        "listen",
+        "log",
+        "routes.answers.prefix",
+        "routes.other.flag",
+        "routes.other.legacy",
+        "routes.other.methods",
+        "routes[2].id",
+        "trusted_proxies[0]",
+        "upstreams.legacy.endpoints",
+        "upstreams.legacy.timeout",
+        "upstreams.quiz.endpoint",
+        "upstreams.quiz.endpoints",
+    ];
+    let mut keys = keys(text);
+    keys.sort();
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn a_fault_says_what_would_be_right() {
+    let text = small("candidate = \"quizz\"\nflag = \"f\"\n[flags.f]\nprecent = 5");
+    let told: Vec<_> = faults(&text).iter().map(ToString::to_string).collect();
+    assert!(
+        told.contains(
+            &"routes.all.candidate: no upstream `quizz`; declared: legacy, quiz".to_owned()
+        ),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("flags.f.precent: is unknown; known here: percent"))
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_one_fault_that_tells_the_place() {
+    let told = faults("listen = \"127.0.0.1:8080\"\nroutes = [[\n");
+    assert_eq!(told.len(), 1);
+    assert!(told[0].message.contains("line"), "{told:?}");
+}
+
+#[test]
+fn what_this_version_does_not_do_is_refused_and_not_ignored() {
+    for (more, key) in [
+        ("[routes.shadow]\npercent = 100.0", "routes.all.shadow"),
+        ("path = \"/users/{id}\"", "routes.all.path"),
+        ("[tls]\ncert = \"c\"\nkey = \"k\"", "tls"),
+        (
+            "[auth]\nforward = { url = \"http://legacy/session\" }",
+            "auth.forward",
+        ),
+    ] {
+        let told = faults(&small(more));
+        let fault = told.iter().find(|fault| fault.key == key);
+        let fault = fault.unwrap_or_else(|| panic!("{key} in {told:?}"));
+        assert!(
+            fault.message.contains("not part of this version"),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn two_routes_may_share_a_prefix_only_for_different_methods_or_hosts() {
+    let second = |more: &str| {
+        small(&format!(
+            "methods = [\"GET\"]\n[[routes]]\nid = \"b\"\nprefix = \"/\"\nlegacy = \"legacy\"\n{more}"
+        ))
+    };
+    assert_eq!(
+        keys(&second("methods = [\"GET\", \"PUT\"]")),
+        ["routes.b.prefix"]
+    );
+    assert!(faults(&second("methods = [\"PUT\"]")).is_empty());
+    assert!(faults(&second("")).is_empty(), "a route for all the others");
+    assert!(faults(&second("methods = [\"GET\"]\nhost = \"a.example\"")).is_empty());
+}
+
+#[test]
+fn prefixes_that_would_never_match_are_refused() {
+    for prefix in [
+        "", "api", "/a/../b", "/a//b", "/a%20b", "/a;b", "/a?b", "/./a", "/a b",
+    ] {
+        let text = small("").replace("prefix = \"/\"", &format!("prefix = \"{prefix}\""));
+        assert_eq!(keys(&text), ["routes.all.prefix"], "{prefix:?}");
+    }
+}
+
+#[test]
+fn tokens_are_required_off_loopback_and_long_enough() {
+    let text = |more: &str| format!("admin_listen = \"0.0.0.0:8081\"\n{more}\n{}", small(""));
+    assert_eq!(keys(&text("")), ["admin_tokens"]);
+    let token = "admin_tokens = [{ name = \"ops\", token = \"0123456789abcdef\" }]";
+    assert!(faults(&text(token)).is_empty());
+    let short = "admin_tokens = [{ name = \"ops\", token = \"secret\", role = \"root\" }]";
+    let keys = keys(&text(short));
+    assert!(
+        keys.contains(&"admin_tokens[0].token".to_owned()),
+        "{keys:?}"
+    );
+    assert!(
+        keys.contains(&"admin_tokens[0].role".to_owned()),
+        "{keys:?}"
+    );
+}
+
+#[test]
+fn auth_and_claims_need_an_issuer() {
+    let text = small(
+        "auth = { required = true }\ncandidate = \"quiz\"\nflag = \"f\"\n[flags.f]\nsubject = [\"jwt:sub\"]",
+    );
+    assert_eq!(keys(&text), ["flags.f.subject", "routes.all.auth"]);
+    let issuer = "[[auth.issuers]]\nissuer = \"i\"\nsecret = \"s\"";
+    assert!(faults(&format!("{text}\n{issuer}")).is_empty());
+    let two_keys = format!("{text}\n{issuer}\npublic_key = \"p\"");
+    assert_eq!(keys(&two_keys), ["auth.issuers[0]"]);
+}
