@@ -21,8 +21,6 @@ const MACHINE: [&str; 4] = [
 const IGNORED: &str = concat!("#[ign", "ore");
 /// Waiting for time instead of for a sign.
 const SLEEP: &str = concat!("sle", "ep(");
-/// A comment that begins so says what a pause in a test stands for (a slow upstream, say).
-const SLEEP_REASON: &str = concat!("// sle", "ep:");
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -40,20 +38,16 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
             if is_rust(file) && text.trim_start().starts_with(IGNORED) {
                 found("a test that is ignored tests nothing".to_owned());
             }
-            if is_test && text.contains(SLEEP) && !explained(before, text) {
-                let rule = "wait for a sign, or poll a condition with a bound";
+            if is_test && text.contains(SLEEP) && !before.trim_start().starts_with("//") {
+                let rule = "wait for a sign or poll a condition with a bound";
                 found(format!(
-                    "{SLEEP:?} in a test: {rule}; `{SLEEP_REASON} …` says why not"
+                    "{SLEEP:?} in a test: {rule}, or say above what it stands for"
                 ));
             }
             before = text;
         }
     }
     findings
-}
-
-fn explained(before: &str, text: &str) -> bool {
-    before.contains(SLEEP_REASON) || text.contains(SLEEP_REASON)
 }
 
 /// Whether `word` stands in the text by itself, not inside a longer one.
@@ -105,7 +99,7 @@ mod tests {
         let pause = format!("    tokio::time::{SLEEP}second).await;");
         assert_eq!(count("bus/tests/it.rs", &pause), 1);
         assert_eq!(count("bus/src/lib.rs", &pause), 0);
-        let explained = format!("    {SLEEP_REASON} a slow upstream\n{pause}");
+        let explained = format!("    // A slow upstream.\n{pause}");
         assert_eq!(count("bus/tests/it.rs", &explained), 0);
     }
 
