@@ -189,6 +189,8 @@ impl Frame {
             health: self.health.clone(),
             metrics: self.metrics.clone(),
         };
+        let own = event_store::ops::service(consumers.clone(), self.name, self.database.clone());
+        let verbs = verbs.merge(own);
         let router = http::stack(
             api.merge(ops::router(self.ops_token.take(), verbs)),
             &service,
