@@ -208,7 +208,11 @@ impl Frame {
         });
         let (bus, end) = (self.bus.clone(), self.shutdown.clone());
         self.spawn("consumers", async move {
-            consumers.run(bus, end).await;
+            consumers.run(bus, end.clone()).await;
+            // A service that consumes nothing has nothing to run, which is no early end.
+            if consumers.all_progress().is_empty() {
+                end.cancelled().await;
+            }
             Ok(())
         });
         let address = self.address()?;
