@@ -13,6 +13,7 @@ use database::{Database, Error};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
     Append, AppendError, Log,
@@ -105,6 +106,12 @@ struct Relay {
     waiting: Option<(Instant, HashSet<String>)>,
 }
 
+/// What the log did with a round's rows.
+struct Moved {
+    sent: Vec<Sent>,
+    refused: Vec<(Row, AppendError)>,
+}
+
 /// What a round did.
 enum Round {
     /// Something was moved: there may be more.
@@ -121,15 +128,15 @@ impl Relay {
         let Some(lease) = acquired else { return Ok(()) };
         let mut signal = self.database.signal(SIGNAL);
         let mut renewed = Instant::now();
-        let mut keep_house = Instant::now();
+        let mut kept_house: Option<Instant> = None;
         loop {
             if shutdown.is_cancelled() {
                 lease.release(&self.database).await?;
                 return Ok(());
             }
-            if keep_house.elapsed() >= HOUSEKEEPING || renewed == keep_house {
+            if kept_house.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
                 self.keep_house(&lease).await?;
-                keep_house = Instant::now();
+                kept_house = Some(Instant::now());
             }
             signal.borrow_and_update();
             match self.round(&lease).await? {
@@ -169,7 +176,7 @@ impl Relay {
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
-        let (sent, refused) = self.append(rows).await?;
+        let Moved { sent, refused } = self.append(rows).await?;
         if sent.is_empty() && refused.is_empty() {
             return Ok(Round::Idle);
         }
@@ -191,53 +198,43 @@ impl Relay {
         Ok(Round::Moved)
     }
 
-    /// Appends all rows at once; when the log refuses that, each by itself, so that one stream's
-    /// trouble is not the others'.
-    async fn append(
-        &mut self,
-        rows: Vec<Row>,
-    ) -> Result<(Vec<Sent>, Vec<(Row, AppendError)>), RelayError> {
-        let batch = rows
-            .iter()
-            .map(|row| Append::exact(row.event.clone()))
-            .collect();
-        match self.log.append(batch).await {
-            Ok(appended) => {
-                let sent = rows
-                    .iter()
-                    .zip(appended)
-                    .map(|(row, a)| row.sent(a.position));
-                return Ok((sent.collect(), Vec::new()));
-            }
-            Err(error @ (AppendError::Unavailable(_) | AppendError::Closed)) => {
-                return Err(RelayError::Log(error));
-            }
-            Err(error) => tracing::debug!(%error, "batch refused; row by row"),
-        }
-        let singles = rows
-            .iter()
-            .map(|row| vec![Append::exact(row.event.clone())])
-            .collect();
-        let answers = self.log.append_each(singles).await;
-        let mut sent = Vec::new();
+    /// Appends all rows at once. When the log refuses one, its stream's rows from there on are left
+    /// out and the others tried again, so that one stream's trouble is not the others', and nothing
+    /// of a stream is ever appended past its trouble.
+    async fn append(&mut self, mut rows: Vec<Row>) -> Result<Moved, RelayError> {
         let mut refused = Vec::new();
         let mut ahead = HashSet::new();
-        for (row, answer) in rows.into_iter().zip(answers) {
-            match answer {
-                Ok(appended) => {
-                    sent.extend(appended.first().map(|appended| row.sent(appended.position)));
-                }
-                Err(AppendError::Ahead { stream, .. }) => {
-                    ahead.insert(stream);
-                }
-                Err(error) if error.is_transient() => {}
-                Err(error) => refused.push((row, error)),
+        let appended = loop {
+            let batch = rows
+                .iter()
+                .map(|row| Append::exact(row.event.clone()))
+                .collect();
+            let error = match self.log.append(batch).await {
+                Ok(appended) => break appended,
+                Err(error) => error,
+            };
+            let Some(culprit) = culprit(&error, &rows) else {
+                return Err(RelayError::Log(error));
+            };
+            let stream = rows[culprit].event.stream.clone();
+            let mut left_out: Vec<Row> = rows
+                .extract_if(culprit.., |row| row.event.stream == stream)
+                .collect();
+            if matches!(error, AppendError::Ahead { .. }) {
+                ahead.insert(stream);
+            } else {
+                refused.push((left_out.swap_remove(0), error));
             }
-        }
+        };
         if !ahead.is_empty() {
             self.waiting = Some((Instant::now() + WAIT_FOR_PREDECESSOR, ahead));
         }
-        Ok((sent, refused))
+        let sent = rows
+            .iter()
+            .zip(appended)
+            .map(|(row, a)| row.sent(a.position))
+            .collect();
+        Ok(Moved { sent, refused })
     }
 
     async fn keep_house(&self, lease: &Lease) -> Result<(), RelayError> {
@@ -267,4 +264,20 @@ impl Relay {
     }
 }
 
-pub(crate) use rows::{OutboxStatus, Stuck, clear_error, status, stuck};
+/// Which row the log refused; none when it refused for its own reasons.
+fn culprit(error: &AppendError, rows: &[Row]) -> Option<usize> {
+    match error {
+        AppendError::Conflict {
+            stream, version, ..
+        }
+        | AppendError::Ahead {
+            stream, version, ..
+        } => rows
+            .iter()
+            .position(|row| row.event.stream == *stream && row.event.version == *version),
+        AppendError::IdReused { id, .. } | AppendError::Invalid { id, .. } => {
+            rows.iter().position(|row| row.event.id == *id)
+        }
+        AppendError::Unavailable(_) | AppendError::Closed => None,
+    }
+}

@@ -16,9 +16,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const OUTBOX: Outbox = Outbox::new("test");
 
 pub(crate) async fn open_log(backend: &Backend) -> Log {
+    chassis::telemetry::init(chassis::telemetry::Format::Pretty, "warn");
     Log::open(&backend.url, LogOptions::default())
         .await
         .expect("the log opens")
+}
+
+/// A log in a database of its own, beside the service's; it is gone with the second value.
+pub(crate) async fn log_apart(backend: &Backend) -> (Log, Backend) {
+    let place = another(backend).await;
+    (open_log(&place).await, place)
 }
 
 /// A second database of the same kind.
