@@ -8,7 +8,6 @@
 
 mod access_log;
 pub mod admin;
-
 pub mod config;
 pub mod control;
 pub mod flag;

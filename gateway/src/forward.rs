@@ -1,0 +1,216 @@
+//! One request to one upstream: attempts, until there is an answer or no further attempt is right.
+//!
+//! Invariant: whatever comes out, it is known whether any byte of the request was written to any
+//! endpoint, since that decides who else may be asked.
+
+mod attempt;
+mod body;
+mod judge;
+mod relay;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, Method, Request, Response, Uri};
+
+pub(crate) use body::{BodySource, RequestBody};
+pub(crate) use relay::{Relay, RelayError};
+pub(crate) use retry::{Sent, may_cross};
+
+use crate::flag::Side;
+use crate::stats::RouteStats;
+use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy, breaker::Permit};
+
+/// A request as one upstream gets it.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
+    /// Origin form: path and query.
+    pub(crate) uri: Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a BodySource,
+}
+
+/// Who asks, and how its attempts are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) worker: usize,
+    pub(crate) side: Side,
+    pub(crate) stats: &'a RouteStats,
+    pub(crate) when_unhealthy: WhenUnhealthy,
+}
+
+/// Why an upstream gave no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Refused, reset, or closed before a response.
+    Unreachable,
+    /// No connection or no head in time.
+    Timeout,
+    /// What came is no HTTP response.
+    BadResponse,
+    /// The bulkhead is full.
+    Overloaded,
+    /// All circuits are open.
+    Open,
+    /// All health checks fail.
+    Unhealthy,
+    /// The client did not send its body in time.
+    ClientTimeout,
+    /// The client went away or broke its own framing.
+    ClientGone,
+    /// The body is larger than the route takes.
+    BodyTooLarge,
+}
+
+/// No response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    /// The most that any attempt has sent.
+    pub(crate) sent: Sent,
+}
+
+/// A response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Relay>,
+    /// Whether the upstream answered, or said that it failed.
+    pub(crate) verdict: Verdict,
+}
+
+/// What a response means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// An answer, be it an error of the application.
+    Outcome,
+    /// 500, 502, 503 or 504 without a problem `code`: the upstream failed.
+    Failed,
+}
+
+impl Outgoing<'_> {
+    /// The message for one attempt.
+    fn request(&self) -> Request<RequestBody> {
+        let mut request = Request::new(self.body.attempt());
+        request.method_mut().clone_from(self.method);
+        request.uri_mut().clone_from(&self.uri);
+        request.headers_mut().clone_from(self.headers);
+        request
+    }
+}
+
+impl Cause {
+    /// True when it is the upstream's doing, so that its breaker must hear of it.
+    fn blames_upstream(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Timeout | Self::BadResponse)
+    }
+}
+
+/// Sends the request to an upstream, again where that is right.
+pub(crate) async fn forward(
+    outgoing: &Outgoing<'_>,
+    upstream: &Upstream,
+    context: Context<'_>,
+) -> Result<Answer, Failure> {
+    let refused = |cause| Failure {
+        cause,
+        sent: Sent::Nothing,
+    };
+    let place = upstream.enter().ok_or(refused(Cause::Overloaded))?;
+    upstream.budget().deposit();
+    let mut chosen = upstream
+        .choose(Instant::now(), context.when_unhealthy, None)
+        .map_err(|none| refused(none.into()))?;
+    let mut most_sent = Sent::Nothing;
+    let mut number = 1;
+    loop {
+        let endpoint = Arc::clone(chosen.in_flight.endpoint());
+        let outcome = once(outgoing, upstream, context, chosen).await;
+        let sent = match &outcome {
+            Ok(_) => Sent::Something,
+            Err(failure) => failure.sent,
+        };
+        most_sent = most_sent.max(sent);
+        number += 1;
+        let next = match &outcome {
+            Ok(Answer { verdict: Verdict::Outcome, .. }) => None,
+            Err(failure) if !failure.cause.blames_upstream() => None,
+            _ => again(outgoing, upstream, context, (number, sent), &endpoint).await,
+        };
+        match (next, outcome) {
+            (Some(next), _) => chosen = next,
+            (None, Ok(mut answer)) => {
+                answer.response.body_mut().hold(place);
+                return Ok(answer);
+            }
+            (None, Err(failure)) => {
+                return Err(Failure {
+                    sent: most_sent,
+                    ..failure
+                });
+            }
+        }
+    }
+}
+
+/// One attempt, judged and told to the breaker.
+async fn once(
+    outgoing: &Outgoing<'_>,
+    upstream: &Upstream,
+    context: Context<'_>,
+    chosen: Chosen,
+) -> Result<Answer, Failure> {
+    let Chosen { in_flight, permit } = chosen;
+    let tried = attempt::run(outgoing, upstream.settings(), in_flight, context.worker).await;
+    let outcome = match tried {
+        Ok(response) => judge::judge(response).await,
+        Err(failure) => Err(failure),
+    };
+    let failed = match &outcome {
+        Ok(answer) => answer.verdict == Verdict::Failed,
+        Err(failure) if failure.cause.blames_upstream() => true,
+        // The client's doing says nothing about the endpoint: the permit is dropped unsettled.
+        Err(_) => return outcome,
+    };
+    if failed {
+        context.stats.record_failure(context.side);
+    }
+    match permit {
+        Some(permit) if failed => permit.fail(Instant::now()),
+        permit => permit.map_or((), Permit::succeed),
+    }
+    outcome
+}
+
+/// The endpoint for one more attempt, after its pause; `None` when there must be none.
+async fn again(
+    outgoing: &Outgoing<'_>,
+    upstream: &Upstream,
+    context: Context<'_>,
+    (number, sent): (u32, Sent),
+    failed: &Arc<Endpoint>,
+) -> Option<Chosen> {
+    let is_right = number <= upstream.max_attempts()
+        && retry::may_repeat(outgoing.method, sent)
+        && outgoing.body.can_replay()
+        && upstream.budget().withdraw();
+    if !is_right {
+        return None;
+    }
+    tokio::time::sleep(retry::pause(number, rand::random())).await;
+    let next = upstream
+        .choose(Instant::now(), context.when_unhealthy, Some(failed))
+        .ok()?;
+    context.stats.record_retry(context.side);
+    Some(next)
+}
+
+impl From<NoEndpoint> for Cause {
+    fn from(none: NoEndpoint) -> Self {
+        match none {
+            NoEndpoint::Open => Self::Open,
+            NoEndpoint::Unhealthy => Self::Unhealthy,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The life of one request, in DESIGN.md's order: parse strictly, trace id, match, authenticate,
+//! limits, flag, forward, fall back, record.
+//!
+//! Invariant: every request ends in exactly one response and is recorded exactly once, whichever
+//! step it ends at. What one request reads of the configuration is one [`Plane`], from beginning to
+//! end, however often it is reloaded meanwhile.
+
+mod admission;
+mod course;
+mod exchange;
+mod keyed;
+mod plane;
+mod reply;
+mod respond;
+mod rewrite;
+mod tunnel;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, Guard};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+
+use crate::access_log;
+use crate::config::AccessLog;
+use crate::control::Control;
+use crate::flag::Side;
+use crate::forward::BodySource;
+use crate::headers::{self, PeerTrust};
+use crate::stats::Stats;
+use crate::subject::CookieSigner;
+use crate::table::Route;
+use crate::trace::Trace;
+use crate::upstream::Upstreams;
+pub(crate) use keyed::KeyedSides;
+pub(crate) use plane::Plane;
+pub(crate) use reply::ReplyBody;
+use reply::Refusal;
+
+/// One worker's proxy.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) shared: Arc<Shared>,
+    /// Whose connections are used.
+    pub(crate) worker: usize,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) plane: ArcSwap<Plane>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) signer: CookieSigner,
+    pub(crate) keyed: Arc<KeyedSides>,
+    /// Where key sets are fetched.
+    pub(crate) background: Handle,
+    /// Held while a new plane is made.
+    pub(crate) refreshing: Mutex<()>,
+}
+
+/// A request's fixed points.
+#[derive(Debug)]
+struct Call {
+    started: Instant,
+    trace: Trace,
+    peer: IpAddr,
+    trust: PeerTrust,
+    /// The client's own address, behind trusted proxies.
+    client: IpAddr,
+}
+
+/// What is remembered of a request for its record.
+struct Record {
+    method: Method,
+    path: Option<String>,
+    route: Option<Arc<Route>>,
+    side: Option<Side>,
+    fell_back: bool,
+}
+
+impl Proxy {
+    /// Answers one request.
+    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: IpAddr) -> Response<ReplyBody> {
+        let plane = self.shared.plane();
+        let call = Call::new(&plane, request.headers(), peer);
+        let mut record = Record::new(&plane, &request);
+        let answered = self.answer(&plane, &call, request, &mut record).await;
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(refusal) => {
+                self.count_refusal(&record, &refusal, &call);
+                refusal.into_response(&call.trace)
+            }
+        };
+        respond::mark(&plane, &call, &record, response.headers_mut());
+        record.log(&call, response)
+    }
+
+    async fn answer(
+        &self,
+        plane: &Plane,
+        call: &Call,
+        request: Request<Incoming>,
+        record: &mut Record,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let (mut parts, incoming) = request.into_parts();
+        let admitted = admission::admit(plane, &mut parts)?;
+        record.route = Some(Arc::clone(admitted.route));
+        let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
+        let asked = admission::clean(&admitted, &mut parts);
+        let signer = &self.shared.signer;
+        let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
+        respond::add_upstream_headers(&mut parts, call, &course, identity.as_ref());
+        let body = BodySource::new(incoming, None);
+        let served = exchange::run(self, call, &admitted, &course, &parts, body).await?;
+        record.side = Some(served.side);
+        record.fell_back = served.fell_back;
+        respond::to_client((plane, signer), &admitted, call, course, asked, served)
+    }
+
+    /// Problems before a side was chosen are counted apart from what the sides answered.
+    fn count_refusal(&self, record: &Record, refusal: &Refusal, call: &Call) {
+        match (&record.route, record.side) {
+            (None, _) => self.shared.stats.record_unmatched(),
+            (Some(route), None) => {
+                self.shared.stats.route(&route.id).record_refusal(refusal.status());
+            }
+            (Some(route), Some(side)) => self.shared.stats.route(&route.id).record(
+                side,
+                refusal.status(),
+                call.started.elapsed(),
+            ),
+        }
+    }
+}
+
+impl Shared {
+    /// The plane of the table that is in force now.
+    fn plane(&self) -> Guard<Arc<Plane>> {
+        let plane = self.plane.load();
+        if Arc::ptr_eq(&plane.table, &self.control.table()) {
+            return plane;
+        }
+        // The first request after a reload makes the new plane; nobody meets the old table again.
+        self.refresh();
+        self.plane.load()
+    }
+}
+
+impl Call {
+    fn new(plane: &Plane, headers: &HeaderMap, peer: IpAddr) -> Self {
+        let peer = peer.to_canonical();
+        let trust = if plane.is_trusted(peer) {
+            PeerTrust::Proxy
+        } else {
+            PeerTrust::Client
+        };
+        let trace = Trace::from_headers(
+            headers,
+            || Trace::fresh_id(since_epoch(), rand::random()),
+            rand::random(),
+        );
+        Self {
+            started: Instant::now(),
+            trace,
+            peer,
+            trust,
+            client: headers::client_address(headers, peer, |address| plane.is_trusted(address)),
+        }
+    }
+}
+
+impl Record {
+    fn new(plane: &Plane, request: &Request<Incoming>) -> Self {
+        let is_logged = plane.access_log == AccessLog::Json;
+        Self {
+            method: request.method().clone(),
+            path: is_logged.then(|| request.uri().path().to_owned()),
+            route: None,
+            side: None,
+            fell_back: false,
+        }
+    }
+
+    /// Leaves the line to the response's end, if requests are logged.
+    fn log(self, call: &Call, response: Response<ReplyBody>) -> Response<ReplyBody> {
+        let Some(path) = self.path else {
+            return response;
+        };
+        let entry = access_log::Entry {
+            started: call.started,
+            method: self.method,
+            path,
+            client: call.client,
+            trace: call.trace,
+            route: self.route,
+            side: self.side,
+            status: response.status(),
+            fell_back: self.fell_back,
+            bytes: 0,
+        };
+        response.map(|body| body.logged(entry))
+    }
+}
+
+/// The wall clock, for what other systems compare with theirs.
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}

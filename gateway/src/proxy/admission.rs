@@ -1,0 +1,223 @@
+//! Whether a request is let in, and by which route: strict reading, match, authentication.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+
+use super::plane::{Entry, Plane};
+use super::reply::Refusal;
+use super::since_epoch;
+use crate::config::{EncodedSlash, PathForm, RouteAuth};
+use crate::flag::SubjectSource;
+use crate::headers;
+use crate::identity::{self, Denied, Identity, Standing, TokenError};
+use crate::path::{self, PathError};
+use crate::table::Route;
+
+/// A request that a route takes.
+pub(super) struct Admitted<'a> {
+    pub(super) route: &'a Arc<Route>,
+    pub(super) entry: &'a Entry,
+    demands: &'a [RouteAuth],
+    /// The path as it is forwarded.
+    pub(super) path: String,
+    /// What the client put in `Host`, or the authority of an absolute URI.
+    pub(super) host: Option<String>,
+}
+
+/// What the client asked of this connection, before those headers were removed.
+pub(super) struct Asked {
+    pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// A proxy before this one says that the client speaks TLS; whether it is believed is judged
+    /// by who it is.
+    pub(super) is_secure: bool,
+}
+
+/// Reads the request strictly and finds its route.
+pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<'a>, Refusal> {
+    refuse_ambiguous(parts)?;
+    let authority = authority(parts)?;
+    let host = authority.as_ref().map(Authority::host);
+    let raw = parts.uri.path();
+    let normal = path::normalize(raw).map_err(|error| bad_path(&error))?;
+    let no_route = || {
+        let detail = "No route of the gateway takes this path and method.";
+        Refusal::new(StatusCode::NOT_FOUND, "no_route", detail)
+    };
+    let mut found = plane
+        .table
+        .find(host, &parts.method, &normal.path)
+        .ok_or_else(no_route)?;
+    if found.route.config.method_override
+        && let Some(method) = headers::method_override(&parts.headers)
+    {
+        // The monolith will act on the override, so the route and its guards are judged by it.
+        found = plane
+            .table
+            .find(host, &method, &normal.path)
+            .ok_or_else(no_route)?;
+    }
+    let route = found.route;
+    if normal.has_encoded_separator && route.config.encoded_slash == EncodedSlash::Reject {
+        let detail = "The path holds an encoded slash, backslash or NUL.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "encoded_separator", detail));
+    }
+    let path = match route.config.path {
+        PathForm::Normalized => normal.path.into_owned(),
+        PathForm::Keep => raw.to_owned(),
+    };
+    let entry = plane.entry(&route.id).ok_or_else(no_route)?;
+    Ok(Admitted {
+        route,
+        entry,
+        demands: found.auth,
+        path,
+        host: authority.map(|authority| authority.to_string()),
+    })
+}
+
+/// Checks the token where the route demands one, and reads it where its flag wants a claim.
+pub(super) async fn authenticate(
+    plane: &Plane,
+    admitted: &Admitted<'_>,
+    headers: &HeaderMap,
+) -> Result<Option<Identity>, Refusal> {
+    let is_wanted = !admitted.demands.is_empty() || reads_claims(admitted.route);
+    let Some(verifier) = plane.verifier.as_ref().filter(|_| is_wanted) else {
+        if admitted.demands.iter().any(|demand| demand.required) {
+            return Err(denied(Denied::Unverifiable));
+        }
+        return Ok(None);
+    };
+    let identity = match headers.contains_key(header::AUTHORIZATION) {
+        true => verifier.identify(headers, since_epoch()).await,
+        false => Err(TokenError::Absent),
+    };
+    for demand in admitted.demands {
+        identity::authorize(demand, identity.as_ref().map_err(|error| *error)).map_err(denied)?;
+    }
+    Ok(identity.ok())
+}
+
+/// Removes what must not go further; says what the client wanted of this connection.
+pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
+    let upgrade = headers::upgrade_of(&parts.headers)
+        .filter(|_| parts.version == Version::HTTP_11)
+        // Tunnelled HTTP/2 would carry requests that no route and no guard has seen.
+        .filter(|protocol| !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c"));
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+    let accepts_trailers = headers::accepts_trailers(&parts.headers);
+    let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let headers = &mut parts.headers;
+    let is_secure = headers
+        .get(headers::X_FORWARDED_PROTO)
+        .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    headers::remove_hop_by_hop(headers);
+    headers::remove_reserved(headers);
+    if !admitted.route.config.method_override {
+        headers::remove_method_overrides(headers);
+    }
+    // The interim response is ours to send: the server does when the body is first asked for.
+    headers.remove(header::EXPECT);
+    if let Some(authority) = parts.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+    if accepts_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if is_chunked {
+        // Said explicitly, since a client library would take a GET's body of unknown length for none.
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(protocol) = &upgrade {
+        headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, protocol.clone());
+    }
+    Asked {
+        upgrade: upgrade.zip(on_upgrade),
+        is_secure,
+    }
+}
+
+/// An identity whose claims may be told to an upstream: one that is within its time.
+pub(super) fn vouched(identity: Option<&Identity>) -> Option<&Identity> {
+    identity.filter(|identity| identity.standing() == Standing::Valid)
+}
+
+fn refuse_ambiguous(parts: &Parts) -> Result<(), Refusal> {
+    let headers = &parts.headers;
+    if parts.method == Method::CONNECT {
+        let detail = "The gateway is no forward proxy.";
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        return Err(Refusal::new(status, "connect_refused", detail));
+    }
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
+    if has_length && headers.contains_key(header::TRANSFER_ENCODING) {
+        let detail = "The request has both Content-Length and Transfer-Encoding.";
+        return Err(Refusal::malformed("ambiguous_length", detail));
+    }
+    let expectation = headers.get(header::EXPECT);
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if expectation.is_some_and(|value| !is_known(value)) {
+        let detail = "The only expectation that is met is 100-continue.";
+        let status = StatusCode::EXPECTATION_FAILED;
+        return Err(Refusal::new(status, "expectation_failed", detail));
+    }
+    Ok(())
+}
+
+/// The host that is asked for: exactly one, and readable (RFC 9112 §3.2).
+fn authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
+    let wrong = |detail: &str| Refusal::malformed("bad_host", detail);
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(wrong("The request names more than one Host."));
+    }
+    if host.is_none() && parts.version == Version::HTTP_11 {
+        return Err(wrong("The request names no Host."));
+    }
+    let authority = match (parts.uri.authority(), host) {
+        (Some(authority), _) => authority.clone(),
+        (None, None) => return Ok(None),
+        (None, Some(host)) if host.is_empty() => return Ok(None),
+        (None, Some(host)) => Authority::try_from(host.as_bytes())
+            .map_err(|_| wrong("The Host is no host and port."))?,
+    };
+    if authority.as_str().contains('@') {
+        return Err(wrong("The Host holds user information."));
+    }
+    Ok(Some(authority))
+}
+
+fn bad_path(error: &PathError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad_path", format!("{error}."))
+}
+
+fn denied(denied: Denied) -> Refusal {
+    let detail = format!("{denied}.");
+    match denied {
+        Denied::Unauthenticated(_) | Denied::OutOfTime => {
+            Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        }
+        Denied::MissingRole => Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail),
+        Denied::Unverifiable => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Refusal::new(status, "auth_unavailable", detail).retry_after(1)
+        }
+    }
+}
+
+fn reads_claims(route: &Route) -> bool {
+    route.flag.as_ref().is_some_and(|flag| {
+        let state = flag.load();
+        let mut sources = state.settings.subject.iter();
+        sources.any(|source| matches!(source, SubjectSource::Jwt(_)))
+    })
+}

@@ -1,0 +1,103 @@
+//! Which side a request goes to, and what its client is to remember of it.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+
+use super::Call;
+use super::admission::Admitted;
+use crate::flag::{self, FlagState, Side, SubjectSource};
+use crate::identity::Identity;
+use crate::subject::{self, CookieSigner, Remembered, Subject};
+
+/// The course of one request.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) side: Side,
+    /// Whom the flag decided for.
+    pub(super) subject: Option<String>,
+    /// The flag's id, where the route has one.
+    pub(super) flag: Option<String>,
+    /// True when the client did not bring the subject: another request of the same client without
+    /// our cookie would have another one.
+    pub(super) is_minted: bool,
+    /// What the client is to be given as its cookie.
+    pub(super) cookie: Option<Remembered>,
+}
+
+/// Decides. One state of the flag decides and is recorded.
+pub(super) fn choose(
+    signer: &CookieSigner,
+    admitted: &Admitted<'_>,
+    call: &Call,
+    headers: &HeaderMap,
+    identity: Option<&Identity>,
+) -> Course {
+    let Some(cell) = &admitted.route.flag else {
+        return Course {
+            side: Side::Legacy,
+            subject: None,
+            flag: None,
+            is_minted: false,
+            cookie: None,
+        };
+    };
+    let state = cell.load();
+    let reads_own_cookie = state
+        .settings
+        .subject
+        .iter()
+        .any(|source| matches!(source, SubjectSource::Cookie(name) if name == subject::COOKIE));
+    let known = if reads_own_cookie {
+        signer.read(headers)
+    } else {
+        None
+    };
+    let found = subject::find(
+        &state.settings,
+        headers,
+        identity,
+        known.as_ref(),
+        call.client,
+    );
+    let minted = (found == Subject::ToMint).then(|| Remembered::new(rand::random()));
+    let subject = match (found, &minted) {
+        (Subject::Found(subject), _) => Some(subject),
+        (_, Some(minted)) => Some(minted.subject.clone()),
+        _ => None,
+    };
+    let remembered = known.as_ref().map(Cow::Borrowed);
+    let is_stamped = known.as_ref().is_some_and(|known| known.is_stamped(state.id.as_str()));
+    let decision = flag::decide(&state, subject.as_deref(), is_stamped, headers);
+    let cookie = match &minted {
+        Some(minted) => restamp(Cow::Borrowed(minted), &state, decision.side).or_else(|| Some(minted.clone())),
+        None => remembered.and_then(|known| restamp(known, &state, decision.side)),
+    };
+    Course {
+        side: decision.side,
+        subject,
+        flag: Some(state.id.to_string()),
+        is_minted: minted.is_some(),
+        cookie,
+    }
+}
+
+/// The cookie with the flag's stamp put on or taken off, if that changes it. While a flag drains
+/// or is killed stamps stay as they are: they say where the client was before.
+fn restamp(known: Cow<'_, Remembered>, state: &FlagState, side: Side) -> Option<Remembered> {
+    let id = state.id.as_str();
+    let is_frozen = state.killed || state.settings.drain;
+    match (side, known.is_stamped(id)) {
+        (Side::Candidate, false) => {
+            let mut stamped = known.into_owned();
+            stamped.stamp(id);
+            Some(stamped)
+        }
+        (Side::Legacy, true) if !is_frozen => {
+            let mut unstamped = known.into_owned();
+            unstamped.unstamp(id);
+            Some(unstamped)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! The request at its side, and at the other one where that is provably safe.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
+
+use super::admission::Admitted;
+use super::course::Course;
+use super::keyed::Claim;
+use super::reply::Refusal;
+use super::{Call, Proxy, rewrite};
+use crate::flag::Side;
+use crate::forward::{
+    self, Answer, BodySource, Cause, Failure, Outgoing, Sent, Verdict, may_cross,
+};
+use crate::headers::IDEMPOTENCY_KEY;
+use crate::upstream::{Upstream, WhenUnhealthy};
+
+/// A response, or why there is none, and from whom.
+pub(super) struct Served {
+    pub(super) outcome: Result<Answer, Failure>,
+    pub(super) side: Side,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) fell_back: bool,
+}
+
+/// Sends the request where its course says; to legacy when the candidate failed and nothing can
+/// happen twice.
+pub(super) async fn run(
+    proxy: &Proxy,
+    call: &Call,
+    admitted: &Admitted<'_>,
+    course: &Course,
+    parts: &Parts,
+    body: BodySource,
+) -> Result<Served, Refusal> {
+    let mut claim = claim(proxy, call, course, parts);
+    let side = claim.as_ref().map_or(course.side, Claim::side);
+    // A key that was with this side before must not meet the other one, sent or not.
+    let may_fall_back = side == Side::Candidate && admitted.route.config.fallback;
+    let ask = async |side, when_unhealthy| -> Result<Served, Refusal> {
+        let upstream = Arc::clone(admitted.entry.upstream(side));
+        let outgoing = Outgoing {
+            method: &parts.method,
+            uri: target(admitted, parts, side)?,
+            headers: &parts.headers,
+            body: &body,
+        };
+        let context = forward::Context {
+            worker: proxy.worker,
+            side,
+            stats: &admitted.entry.stats,
+            when_unhealthy,
+        };
+        let outcome = forward::forward(&outgoing, &upstream, context).await;
+        Ok(Served { outcome, side, upstream, fell_back: false })
+    };
+    let when_unhealthy = match may_fall_back {
+        true => WhenUnhealthy::Refuse,
+        false => WhenUnhealthy::TryAnyway,
+    };
+    let first = ask(side, when_unhealthy).await?;
+    let sent = match &first.outcome {
+        Ok(Answer { verdict: Verdict::Outcome, .. }) => return Ok(first),
+        Ok(_) => Sent::Something,
+        Err(failure) => failure.sent,
+    };
+    if let (Some(claim), Sent::Nothing) = (&mut claim, sent) {
+        claim.sent_nothing();
+    }
+    let crosses = may_fall_back
+        && is_upstreams_fault(&first)
+        && may_cross(&parts.method, sent)
+        && body.can_replay()
+        && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
+    if !crosses {
+        return Ok(first);
+    }
+    admitted.entry.stats.record_fallback(Side::Candidate);
+    let second = ask(Side::Legacy, WhenUnhealthy::TryAnyway).await?;
+    Ok(match (&first.outcome, &second.outcome) {
+        (_, Ok(Answer { verdict: Verdict::Outcome, .. })) | (Err(_), Ok(_)) => Served {
+            fell_back: true,
+            ..second
+        },
+        // Both failed: what the chosen side said is what its operator has to see.
+        _ => first,
+    })
+}
+
+/// Holds an unsafe request's key to the side that first got it, on routes with two sides.
+fn claim(proxy: &Proxy, call: &Call, course: &Course, parts: &Parts) -> Option<Claim> {
+    let flag = course.flag.as_deref()?;
+    if parts.method.is_safe() {
+        return None;
+    }
+    let key = parts.headers.get(IDEMPOTENCY_KEY)?;
+    // A minted subject is new with each repeat of a client that keeps no cookies.
+    let address = || call.client.to_string();
+    let subject = match &course.subject {
+        Some(subject) if !course.is_minted => subject.clone(),
+        _ => address(),
+    };
+    let (key, now) = (key.as_bytes(), Instant::now());
+    Some(proxy.shared.keyed.claim(flag, &subject, key, course.side, now))
+}
+
+/// The client's own faults are no reason to ask anybody else.
+fn is_upstreams_fault(served: &Served) -> bool {
+    !matches!(
+        &served.outcome,
+        Err(Failure {
+            cause: Cause::ClientGone | Cause::ClientTimeout | Cause::BodyTooLarge,
+            ..
+        })
+    )
+}
+
+/// The request's target on a side: the path as the route forwards it, rewritten for the candidate.
+fn target(admitted: &Admitted<'_>, parts: &Parts, side: Side) -> Result<Uri, Refusal> {
+    let rewritten = match (&admitted.route.config.rewrite, side) {
+        (Some(rules), Side::Candidate) => Some(rewrite::to_candidate(rules, &admitted.path)),
+        _ => None,
+    };
+    let path = rewritten.as_ref().unwrap_or(&admitted.path);
+    let target = match parts.uri.path_and_query() {
+        Some(asked) if asked.path() == path => asked.clone(),
+        asked => {
+            let text = match asked.and_then(PathAndQuery::query) {
+                Some(query) => format!("{path}?{query}"),
+                None => path.clone(),
+            };
+            PathAndQuery::try_from(text).map_err(|_| {
+                let detail = "The path cannot be forwarded.";
+                Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail)
+            })?
+        }
+    };
+    Ok(Uri::from(target))
+}

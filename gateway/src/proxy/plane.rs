@@ -1,0 +1,90 @@
+//! All that requests read of one configuration, resolved beforehand and swapped as a whole.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::config::{AccessLog, Config, Network};
+use crate::flag::Side;
+use crate::id::RouteId;
+use crate::identity::Verifier;
+use crate::stats::{RouteStats, Stats};
+use crate::table::Table;
+use crate::upstream::{Upstream, Upstreams};
+
+/// One configuration, as requests need it.
+#[derive(Debug)]
+pub(crate) struct Plane {
+    pub(crate) table: Arc<Table>,
+    entries: HashMap<RouteId, Entry>,
+    pub(crate) verifier: Option<Arc<Verifier>>,
+    trusted: Vec<Network>,
+    pub(crate) route_headers: bool,
+    pub(crate) access_log: AccessLog,
+}
+
+/// What belongs to one route.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    legacy: Arc<Upstream>,
+    candidate: Option<Arc<Upstream>>,
+    pub(crate) stats: Arc<RouteStats>,
+    /// The id as `X-Banyan-Route` has it.
+    pub(crate) name: HeaderValue,
+}
+
+impl Plane {
+    /// Resolves a table. A route whose upstream is missing is left out, which a valid
+    /// configuration does not have.
+    pub(crate) fn new(
+        config: &Config,
+        table: Arc<Table>,
+        upstreams: &Upstreams,
+        stats: &Stats,
+        verifier: Option<Arc<Verifier>>,
+    ) -> Self {
+        let entries = table
+            .routes()
+            .iter()
+            .filter_map(|route| {
+                let entry = Entry {
+                    legacy: upstreams.get(&route.legacy)?,
+                    candidate: match &route.candidate {
+                        Some(candidate) => Some(upstreams.get(candidate)?),
+                        None => None,
+                    },
+                    stats: stats.route(&route.id),
+                    name: HeaderValue::from_str(route.id.as_str()).ok()?,
+                };
+                Some((route.id.clone(), entry))
+            })
+            .collect();
+        Self {
+            table,
+            entries,
+            verifier,
+            trusted: config.trusted_proxies.clone(),
+            route_headers: config.route_headers,
+            access_log: config.access_log,
+        }
+    }
+
+    pub(crate) fn entry(&self, id: &RouteId) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+}
+
+impl Entry {
+    pub(crate) fn upstream(&self, side: Side) -> &Arc<Upstream> {
+        match (side, &self.candidate) {
+            (Side::Candidate, Some(candidate)) => candidate,
+            _ => &self.legacy,
+        }
+    }
+}

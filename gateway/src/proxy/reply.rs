@@ -1,0 +1,206 @@
+//! What a client gets: an upstream's response, or a problem of the gateway's own.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use chassis::Problem;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::access_log;
+use crate::forward::{Cause, Relay, RelayError};
+use crate::trace::Trace;
+
+/// The body of a response to a client.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    content: Content,
+    /// Writes the request's line when the body is done with.
+    log: Option<Box<access_log::Entry>>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    Relayed(Relay),
+}
+
+/// An answer of the gateway's own: a problem, and perhaps when to come back.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: Problem,
+    retry_after: Option<u64>,
+    /// The connection's framing is in doubt, or the client should not go on with it.
+    closes: bool,
+}
+
+impl ReplyBody {
+    pub(crate) fn relayed(relay: Relay) -> Self {
+        Self {
+            content: Content::Relayed(relay),
+            log: None,
+        }
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self {
+            content: Content::Whole(None),
+            log: None,
+        }
+    }
+
+    pub(crate) fn logged(mut self, entry: access_log::Entry) -> Self {
+        self.log = Some(Box::new(entry));
+        self
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            problem: Problem::with_status(status, code, detail),
+            retry_after: None,
+            closes: false,
+        }
+    }
+
+    /// 400, and no further request is read from this connection.
+    pub(crate) fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            closes: true,
+            ..Self::new(StatusCode::BAD_REQUEST, code, detail)
+        }
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// Why an upstream gave no response, in the client's words. `retry_after` is how long its
+    /// circuit stays open.
+    pub(crate) fn of_failure(cause: Cause, retry_after: u64) -> Self {
+        let bad_gateway = |code, detail| Self::new(StatusCode::BAD_GATEWAY, code, detail);
+        let unavailable = |code, detail| {
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(retry_after)
+        };
+        match cause {
+            Cause::Unreachable => bad_gateway(
+                "upstream_unreachable",
+                "The server behind the gateway cannot be reached, or broke off.",
+            ),
+            Cause::BadResponse => bad_gateway(
+                "upstream_bad_response",
+                "The server behind the gateway sent no valid response.",
+            ),
+            Cause::Timeout => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "The server behind the gateway did not answer in time.",
+            ),
+            Cause::Overloaded => unavailable(
+                "upstream_overloaded",
+                "The server behind the gateway has as much to do as it may.",
+            )
+            .retry_after(1),
+            Cause::Open => unavailable(
+                "upstream_open",
+                "The server behind the gateway failed repeatedly and is left alone for a while.",
+            ),
+            Cause::Unhealthy => unavailable(
+                "upstream_unhealthy",
+                "The server behind the gateway fails its health check.",
+            ),
+            Cause::ClientTimeout => Self {
+                closes: true,
+                ..Self::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "request_timeout",
+                    "The request's body did not arrive in time.",
+                )
+            },
+            Cause::ClientGone => Self::malformed(
+                "request_incomplete",
+                "The request's body broke off or is not framed correctly.",
+            ),
+            Cause::BodyTooLarge => Self {
+                closes: true,
+                ..Self::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body_too_large",
+                    "The request's body is larger than this path takes.",
+                )
+            },
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.problem.status()
+    }
+
+    pub(crate) fn into_response(self, trace: &Trace) -> Response<ReplyBody> {
+        let body = self.problem.body(Some(&trace.to_string())).to_string();
+        let mut response = Response::new(ReplyBody {
+            content: Content::Whole(Some(body.into())),
+            log: None,
+        });
+        *response.status_mut() = self.problem.status();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.problem.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.content {
+            Content::Whole(content) => Poll::Ready(
+                content
+                    .take()
+                    .map(|content| Ok::<_, Infallible>(Frame::data(content)))
+                    .map(|frame| frame.map_err(|never| match never {})),
+            ),
+            Content::Relayed(relay) => Pin::new(relay).poll_frame(cx),
+        };
+        if let (Some(log), Poll::Ready(Some(Ok(frame)))) = (&mut this.log, &frame) {
+            log.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(content) => content.is_none(),
+            Content::Relayed(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(content) => {
+                SizeHint::with_exact(content.as_ref().map_or(0, |content| content.len() as u64))
+            }
+            Content::Relayed(relay) => relay.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The headers that the gateway writes: for upstreams before sending, for clients at the end.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+
+use super::admission::{Admitted, Asked, vouched};
+use super::course::Course;
+use super::exchange::Served;
+use super::plane::Plane;
+use super::reply::{Refusal, ReplyBody};
+use super::{Call, Record, rewrite, tunnel};
+use crate::flag::Side;
+use crate::forward::{Answer, Cause, Relay};
+use crate::headers::{self, PeerTrust};
+use crate::identity::Identity;
+use crate::subject::{self, CookieSigner};
+use crate::trace::{TRACEPARENT, X_TRACE_ID};
+
+/// Tells the upstream who asks, by whom it came, and which trace it belongs to.
+pub(super) fn add_upstream_headers(
+    parts: &mut Parts,
+    call: &Call,
+    course: &Course,
+    identity: Option<&Identity>,
+) {
+    headers::add_via(&mut parts.headers, parts.version);
+    headers::add_forwarded(&mut parts.headers, call.peer, call.trust);
+    call.trace.inject(&mut parts.headers);
+    if let Some(subject) = &course.subject {
+        headers::insert_text(&mut parts.headers, headers::X_BANYAN_SUBJECT, subject);
+    }
+    if let Some(identity) = vouched(identity) {
+        if let Some(subject) = identity.subject() {
+            headers::insert_text(&mut parts.headers, headers::X_AUTH_SUBJECT, subject);
+        }
+        let roles: Vec<&str> = identity.roles().collect();
+        headers::insert_text(&mut parts.headers, headers::X_AUTH_ROLES, &roles.join(","));
+    }
+}
+
+/// Makes an upstream's answer the client's.
+pub(super) fn to_client(
+    (plane, signer): (&Plane, &CookieSigner),
+    admitted: &Admitted<'_>,
+    call: &Call,
+    course: Course,
+    asked: Asked,
+    served: Served,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let Served { outcome, side, upstream, fell_back } = served;
+    let refusal = |cause| Refusal::of_failure(cause, upstream.retry_after().as_secs());
+    let Answer { mut response, .. } = outcome.map_err(|failure| refusal(failure.cause))?;
+    let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_upgraded && asked.upgrade.is_none() {
+        // Nobody asked for it: what follows on that connection would be nobody's.
+        return Err(refusal(Cause::BadResponse));
+    }
+    let headers = response.headers_mut();
+    let protocol = headers.get(header::UPGRADE).cloned();
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // The chunks are the truth (RFC 9112 §6.3); a length beside them is a smuggler's.
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    headers::remove_hop_by_hop(headers);
+    headers::remove_own(headers);
+    headers::add_via(headers, Version::HTTP_11);
+    if let (Some(rules), Side::Candidate) = (&admitted.route.config.rewrite, side) {
+        rewrite::map_back(rules, headers, admitted.host.as_deref());
+    }
+    if let Some(cookie) = course.cookie
+        && !subject::is_publicly_cacheable(headers)
+    {
+        let is_secure = call.trust == PeerTrust::Proxy && asked.is_secure;
+        if let Some(cookie) = signer.set_cookie(&cookie, is_secure) {
+            headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+    if plane.route_headers {
+        headers.insert(headers::X_BANYAN_UPSTREAM, upstream.name().clone());
+    }
+    if fell_back {
+        headers.insert(headers::X_BANYAN_FALLBACK, HeaderValue::from_static("1"));
+    }
+    *response.version_mut() = Version::HTTP_11;
+    let status = response.status();
+    admitted.entry.stats.record(side, status, call.started.elapsed());
+    Ok(match asked.upgrade {
+        Some((_, client)) if is_upgraded => switch(response, protocol, client),
+        _ => response.map(ReplyBody::relayed),
+    })
+}
+
+/// What every response carries, refusals too.
+pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut HeaderMap) {
+    headers.insert(X_TRACE_ID, call.trace.id_value());
+    headers.insert(TRACEPARENT, call.trace.traceparent());
+    if plane.route_headers
+        && let Some(entry) = record.route.as_ref().and_then(|route| plane.entry(&route.id))
+    {
+        headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());
+    }
+}
+
+/// Hands both connections to a tunnel and confirms the new protocol to the client.
+fn switch(
+    response: Response<Relay>,
+    protocol: Option<HeaderValue>,
+    client: OnUpgrade,
+) -> Response<ReplyBody> {
+    let (mut parts, relay) = response.into_parts();
+    if let Some(upstream) = parts.extensions.remove::<OnUpgrade>() {
+        // The relay's lease keeps the request in flight for as long as the tunnel lives.
+        tokio::spawn(tunnel::run(client, upstream, relay));
+    }
+    let upgrade = HeaderValue::from_static("upgrade");
+    parts.headers.insert(header::CONNECTION, upgrade);
+    if let Some(protocol) = protocol {
+        parts.headers.insert(header::UPGRADE, protocol);
+    }
+    Response::from_parts(parts, ReplyBody::empty())
+}

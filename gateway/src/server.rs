@@ -1,0 +1,196 @@
+//! The data port: one thread with its own runtime, listener and upstream connections per core.
+//!
+//! Invariant: a connection lives on one worker from accept to close, together with the upstream
+//! connections that serve it, so that the way of a request crosses no thread. Workers share only
+//! what is read mostly or counted (the plane, breakers, statistics).
+
+mod connection;
+mod listeners;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use chassis::Shutdown;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+pub use listeners::Listeners;
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::identity::Verifier;
+use crate::proxy::{KeyedSides, Plane, Proxy, Shared};
+use crate::reload::Step;
+use crate::stats::Stats;
+use crate::subject::CookieSigner;
+use crate::upstream::Upstreams;
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    workers: Mutex<Vec<Worker>>,
+}
+
+/// The data plane could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A worker's thread or runtime.
+    #[error("a worker of the data port cannot be started: {0}")]
+    Worker(#[from] io::Error),
+}
+
+#[derive(Debug)]
+struct Worker {
+    thread: JoinHandle<()>,
+    /// Answers when the worker has drained.
+    ended: oneshot::Receiver<()>,
+}
+
+impl DataPlane {
+    /// Starts a worker for each of the listeners. Key sets and health checks run on the runtime that
+    /// this is called from. Once `shutdown` begins, workers stop accepting, finish what is under way
+    /// within [`chassis::shutdown::DRAIN`], and end.
+    ///
+    /// # Errors
+    /// When a thread or a runtime cannot be made.
+    pub fn start(
+        control: Arc<Control>,
+        listeners: Listeners,
+        shutdown: &Shutdown,
+    ) -> Result<Self, StartError> {
+        let (address, sockets) = listeners.into_parts();
+        let background = Handle::current();
+        let config = Arc::clone(&control.config());
+        let upstreams = Upstreams::new(&config, sockets.len(), background.clone());
+        let shared = Shared::new(control, upstreams, background, &config);
+        let shared = Arc::new(shared);
+        let mut workers = Vec::new();
+        for (number, socket) in sockets.into_iter().enumerate() {
+            let proxy = Proxy {
+                shared: Arc::clone(&shared),
+                worker: number,
+            };
+            workers.push(Worker::start(number, socket, proxy, shutdown.clone())?);
+        }
+        Ok(Self {
+            shared,
+            address,
+            workers: Mutex::new(workers),
+        })
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The upstreams, for the admin API.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.shared.upstreams
+    }
+
+    /// What was counted, for the admin API and the metrics.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.shared.stats
+    }
+
+    /// Follows a reload of the configuration (see [`crate::reload::watch`]).
+    pub fn follow(&self, config: &Config, _step: Step) {
+        self.shared.upstreams.reconcile(config);
+        self.shared.refresh();
+    }
+
+    /// Completes when all workers have drained and ended. Call it after the shutdown has begun.
+    pub async fn join(&self) {
+        let workers = {
+            let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *workers)
+        };
+        for worker in workers {
+            // An error means that the worker panicked, which the thread's end says, too.
+            let _ = worker.ended.await;
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker of the data port panicked");
+            }
+        }
+        self.shared.upstreams.stop();
+    }
+}
+
+impl Worker {
+    fn start(
+        number: usize,
+        socket: std::net::TcpListener,
+        proxy: Proxy,
+        shutdown: Shutdown,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (ends, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("gateway-{number}"))
+            .spawn(move || {
+                runtime.block_on(connection::accept(socket, Arc::new(proxy), shutdown));
+                // Whatever did not finish within the drain ends here.
+                drop(runtime);
+                let _ = ends.send(());
+            })?;
+        Ok(Self { thread, ended })
+    }
+}
+
+impl Shared {
+    fn new(control: Arc<Control>, upstreams: Upstreams, background: Handle, config: &Config) -> Self {
+        let signer = CookieSigner::new(config.cookie_key.as_ref());
+        let stats = Arc::new(Stats::default());
+        let verifier = verifier(config, None, &background);
+        let table = Arc::clone(&control.table());
+        let plane = Plane::new(config, table, &upstreams, &stats, verifier);
+        Self {
+            plane: ArcSwap::from_pointee(plane),
+            control,
+            upstreams,
+            stats,
+            signer,
+            keyed: Arc::new(KeyedSides::default()),
+            background,
+            refreshing: Mutex::default(),
+        }
+    }
+
+    /// Makes the plane of the control plane's current configuration. One at a time; who comes
+    /// second finds the work done.
+    pub(crate) fn refresh(&self) {
+        let _one = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        // The table is stored after its configuration: read in the opposite order, the
+        // configuration is the table's or newer, and then the next refresh follows.
+        let table = Arc::clone(&self.control.table());
+        let config = Arc::clone(&self.control.config());
+        let before = self.plane.load();
+        let verifier = verifier(&config, before.verifier.as_ref(), &self.background);
+        let plane = Plane::new(&config, table, &self.upstreams, &self.stats, verifier);
+        self.plane.store(Arc::new(plane));
+    }
+}
+
+/// The verifier of a configuration: the one from before where nothing changed.
+fn verifier(
+    config: &Config,
+    before: Option<&Arc<Verifier>>,
+    background: &Handle,
+) -> Option<Arc<Verifier>> {
+    let settings = config.auth.as_ref()?;
+    match before {
+        Some(before) if before.settings() == settings => Some(Arc::clone(before)),
+        before => {
+            let before = before.map(Arc::as_ref);
+            Some(Arc::new(Verifier::new(settings, before, background)))
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The sockets of the data port: one for each worker, on one port.
+//!
+//! Invariant: a port that somebody else listens on is never shared with them, although the sockets
+//! share it among themselves: it is probed without SO_REUSEPORT first.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use chassis::net::BindError;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// The bound sockets.
+#[derive(Debug)]
+pub struct Listeners {
+    address: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
+
+/// How many connections may wait to be accepted, per worker; the kernel's usual limit is 4096.
+const BACKLOG: i32 = 4096;
+
+impl Listeners {
+    /// Listens on `address` with a socket for each core. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the port is taken (also by another gateway) or the address is not this machine's.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::bind_for(address, workers)
+    }
+
+    /// The same for a given number of workers.
+    ///
+    /// # Errors
+    /// As [`Listeners::bind`].
+    pub fn bind_for(address: SocketAddr, workers: usize) -> Result<Self, BindError> {
+        let failed = |error| BindError::new(address, "listen", error);
+        if address.port() != 0 {
+            drop(TcpListener::bind(address).map_err(failed)?);
+        }
+        let first = listen(address).map_err(failed)?;
+        let address = first.local_addr().map_err(failed)?;
+        let mut sockets = vec![first];
+        for _ in 1..workers {
+            sockets.push(listen(address).map_err(failed)?);
+        }
+        Ok(Self { address, sockets })
+    }
+
+    /// The address, with the port that was taken for port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn into_parts(self) -> (SocketAddr, Vec<TcpListener>) {
+        (self.address, self.sockets)
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_a_port_among_themselves_and_with_nobody_else() {
+        let first = Listeners::bind_for(([127, 0, 0, 1], 0).into(), 3).unwrap();
+        assert_eq!(first.sockets.len(), 3);
+        let second = Listeners::bind_for(first.address(), 3).unwrap_err().to_string();
+        assert!(second.contains("taken") && second.contains("`listen`"), "{second}");
+    }
+}

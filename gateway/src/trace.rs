@@ -1,0 +1,214 @@
+//! The request's trace identity: W3C `traceparent` in and out, `X-Trace-ID` beside it.
+//!
+//! Invariant: every request has exactly one trace id of 32 lower-case hexadecimal digits, whatever
+//! the client sent; a malformed header starts a new trace instead of being passed on
+//! (W3C Trace Context, §3.2).
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+/// Carries the trace context between systems.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Vendor state that belongs to a `traceparent` and is worthless without it.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The bare trace id, for people and logs.
+pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The trace that one request belongs to, and the gateway's own span in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    id: u128,
+    span: u64,
+    flags: u8,
+}
+
+impl Trace {
+    /// Continues the client's trace, or starts one with `fresh`.
+    pub fn from_headers(headers: &HeaderMap, fresh: impl FnOnce() -> u128, span: u64) -> Self {
+        let incoming = headers
+            .get(TRACEPARENT)
+            .and_then(|value| parse_traceparent(value.as_bytes()));
+        let (id, flags) = incoming
+            .or_else(|| {
+                let id = headers.get(X_TRACE_ID)?.to_str().ok()?;
+                let id = Uuid::try_parse(id).ok().filter(|id| !id.is_nil())?;
+                Some((id.as_u128(), SAMPLED))
+            })
+            .unwrap_or_else(|| (fresh().max(1), SAMPLED));
+        Self {
+            id,
+            span: span.max(1),
+            flags,
+        }
+    }
+
+    /// A trace id for a request that brought none: time-ordered like the UUIDv7 that it is, since
+    /// services keep it as the correlation id of events and index it.
+    pub fn fresh_id(since_epoch: std::time::Duration, random: [u8; 10]) -> u128 {
+        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random)
+            .into_uuid()
+            .as_u128()
+    }
+
+    /// Writes the context for the next hop; this gateway's span becomes the parent.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(TRACEPARENT) {
+            // Without its traceparent a tracestate describes nothing.
+            headers.remove(TRACESTATE);
+        }
+        headers.insert(TRACEPARENT, self.traceparent());
+        headers.insert(X_TRACE_ID, self.id_value());
+    }
+
+    /// The value of `X-Trace-ID`.
+    pub fn id_value(&self) -> HeaderValue {
+        let mut text = [0; 32];
+        write_hex(&mut text, &self.id.to_be_bytes());
+        ascii(&text)
+    }
+
+    /// The value of `traceparent` with this gateway's span as the parent.
+    pub fn traceparent(&self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut text[3..35], &self.id.to_be_bytes());
+        write_hex(&mut text[36..52], &self.span.to_be_bytes());
+        write_hex(&mut text[53..55], &[self.flags]);
+        ascii(&text)
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.id)
+    }
+}
+
+const SAMPLED: u8 = 1;
+
+/// `version-traceid-parentid-flags`; versions above 00 may carry more fields behind.
+fn parse_traceparent(value: &[u8]) -> Option<(u128, u8)> {
+    if value.len() < 55 || value[2] != b'-' || value[35] != b'-' || value[52] != b'-' {
+        return None;
+    }
+    let version = hex(&value[..2])?;
+    let is_future = version > 0 && version < 0xff;
+    let length_fits = match value.len() {
+        55 => version != 0xff,
+        _ => is_future && value[55] == b'-',
+    };
+    let parent = hex(&value[36..52])?;
+    let flags = hex(&value[53..55])?;
+    if !length_fits || parent == 0 {
+        return None;
+    }
+    Some((parse_trace_id(&value[3..35])?, u8::try_from(flags).ok()?))
+}
+
+fn parse_trace_id(text: &[u8]) -> Option<u128> {
+    if text.len() != 32 {
+        return None;
+    }
+    hex(text).filter(|id| *id != 0)
+}
+
+/// Lower-case digits only, as the specification demands.
+fn hex(text: &[u8]) -> Option<u128> {
+    text.iter().try_fold(0_u128, |value, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some((value << 4) | u128::from(digit))
+    })
+}
+
+fn write_hex(text: &mut [u8], octets: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, octet) in text.chunks_exact_mut(2).zip(octets) {
+        pair[0] = DIGITS[usize::from(octet >> 4)];
+        pair[1] = DIGITS[usize::from(octet & 15)];
+    }
+}
+
+fn ascii(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: u128 = 0x0123;
+    const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn trace(name: &'static str, value: &str) -> Trace {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        Trace::from_headers(&headers, || FRESH, 7)
+    }
+
+    #[test]
+    fn a_valid_traceparent_is_continued_with_a_span_of_our_own() {
+        let trace = trace("traceparent", INCOMING);
+        assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(
+            trace.traceparent(),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01"
+        );
+    }
+
+    #[test]
+    fn a_trace_id_alone_is_enough_to_join_a_trace() {
+        for written in [
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "4BF92F35-77B3-4DA6-A3CE-929D0E0E4736",
+        ] {
+            let trace = trace("x-trace-id", written);
+            assert_eq!(trace.id_value(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        }
+        assert_eq!(trace("x-trace-id", "mine").to_string(), format!("{FRESH:032x}"));
+    }
+
+    #[test]
+    fn fresh_ids_sort_by_time() {
+        let at = |millis| Trace::fresh_id(std::time::Duration::from_millis(millis), [9; 10]);
+        assert!(at(1_700_000_000_000) < at(1_700_000_000_001));
+    }
+
+    #[test]
+    fn malformed_contexts_start_a_new_trace() {
+        for value in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            let id = trace("traceparent", value).to_string();
+            assert_eq!(id, "00000000000000000000000000000123", "{value}");
+        }
+    }
+
+    #[test]
+    fn a_future_version_is_read_as_far_as_it_is_known() {
+        let value = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more";
+        let trace = trace("traceparent", value);
+        assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    }
+
+    #[test]
+    fn tracestate_without_its_context_is_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
+        let trace = Trace::from_headers(&headers, || FRESH, 7);
+        trace.inject(&mut headers);
+        assert!(!headers.contains_key(TRACESTATE));
+        assert!(headers.contains_key(TRACEPARENT));
+    }
+}

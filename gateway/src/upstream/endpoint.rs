@@ -1,0 +1,143 @@
+//! One instance of an upstream: its connections, its load, its health and its breaker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::breaker::{self, Breaker, Permit};
+use super::pool::Pool;
+use crate::config;
+
+/// One instance. Lives as long as its settings stay the same, through any number of reloads.
+#[derive(Debug)]
+pub struct Endpoint {
+    address: config::Endpoint,
+    breaker: Option<Arc<Breaker>>,
+    in_flight: AtomicUsize,
+    is_healthy: AtomicBool,
+    pool: Pool,
+    /// Ends the health check when the endpoint is dropped.
+    check: Option<(CancellationToken, DropGuard)>,
+}
+
+/// Counts one request towards its endpoint until it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Endpoint>);
+
+/// An endpoint at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSnapshot {
+    /// `http://host:port`.
+    pub address: String,
+    /// What the active check last said; true where there is none.
+    pub healthy: bool,
+    /// The circuit's phase; absent where there is no breaker.
+    pub breaker: Option<breaker::Phase>,
+    /// Requests under way.
+    pub in_flight: usize,
+    /// Connections that wait for a request.
+    pub idle_connections: usize,
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        address: config::Endpoint,
+        policy: Option<&config::Breaker>,
+        check: Option<CancellationToken>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            address,
+            breaker: policy.map(|policy| {
+                Arc::new(Breaker::new(breaker::Policy {
+                    failures: policy.failures,
+                    window: policy.window,
+                    open_for: policy.open_for,
+                }))
+            }),
+            in_flight: AtomicUsize::new(0),
+            is_healthy: AtomicBool::new(true),
+            pool: Pool::new(workers),
+            check: check.map(|token| (token.clone(), token.drop_guard())),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &config::Endpoint {
+        &self.address
+    }
+
+    /// Its state now, for people.
+    pub fn snapshot(&self, now: Instant) -> EndpointSnapshot {
+        EndpointSnapshot {
+            address: self.address.to_string(),
+            healthy: self.is_healthy(),
+            breaker: self.breaker.as_ref().map(|breaker| breaker.phase(now)),
+            in_flight: self.in_flight(),
+            idle_connections: self.pool.idle(),
+        }
+    }
+
+    /// What the active check last said; true where there is none.
+    pub fn is_healthy(&self) -> bool {
+        self.is_healthy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_healthy(&self, is_healthy: bool) {
+        self.is_healthy.store(is_healthy, Ordering::Relaxed);
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn would_admit(&self, now: Instant) -> bool {
+        self.breaker
+            .as_ref()
+            .is_none_or(|breaker| breaker.would_admit(now))
+    }
+
+    /// The breaker's leave to try, `Ok(None)` where there is no breaker.
+    pub(super) fn admit(&self, now: Instant) -> Result<Option<Permit>, Refused> {
+        match &self.breaker {
+            None => Ok(None),
+            Some(breaker) => breaker.admit(now).map(Some).ok_or(Refused),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Ends the active check, if there is one.
+    pub(super) fn stop_check(&self) {
+        if let Some((token, _guard)) = &self.check {
+            token.cancel();
+        }
+    }
+}
+
+/// The circuit is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused;
+
+impl InFlight {
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

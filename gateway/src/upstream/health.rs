@@ -1,0 +1,80 @@
+//! The active check of one endpoint: a GET at an interval, on a connection of its own.
+//!
+//! Invariant: an endpoint starts as healthy, goes down after [`FALL`] failed checks in a row and
+//! comes back with the first good one. A check that hangs counts as failed after its interval.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::Endpoint;
+use crate::config;
+
+/// So many checks in a row must fail: a single lost packet takes nothing out of service.
+const FALL: u32 = 2;
+
+/// No check waits longer than this, however long the interval: a server that needs more is not well.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Checks until the endpoint is gone or `stop` is cancelled.
+pub(super) async fn watch(endpoint: Weak<Endpoint>, health: config::Health, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(health.interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failed_in_a_row = 0_u32;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let Some(address) = endpoint.upgrade().map(|endpoint| endpoint.address().clone()) else {
+            return;
+        };
+        let wait = health.interval.min(MAX_WAIT);
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = tokio::time::timeout(wait, check(&address, &health.path)) => outcome,
+        };
+        let is_good = matches!(outcome, Ok(Ok(true)));
+        failed_in_a_row = if is_good { 0 } else { failed_in_a_row.saturating_add(1) };
+        let Some(endpoint) = endpoint.upgrade() else {
+            return;
+        };
+        if is_good && !endpoint.is_healthy() {
+            tracing::info!(endpoint = %address, "the health check passes again");
+            endpoint.set_healthy(true);
+        } else if failed_in_a_row >= FALL && endpoint.is_healthy() {
+            tracing::warn!(endpoint = %address, "the health check fails: taken out");
+            endpoint.set_healthy(false);
+        }
+    }
+}
+
+/// One check: any 2xx is good.
+async fn check(address: &config::Endpoint, path: &str) -> anyhow::Result<bool> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(header::HOST, address.authority())
+        .header(header::USER_AGENT, "banyan-health-check")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        Ok(response.status().is_success())
+    };
+    // The connection is driven here and dropped with this future: a check leaves nothing behind.
+    tokio::select! {
+        outcome = exchange => outcome,
+        ended = connection => {
+            ended?;
+            anyhow::bail!("the connection ended before an answer")
+        }
+    }
+}
