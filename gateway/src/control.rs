@@ -1,12 +1,9 @@
 //! What the data plane reads on each request: the configuration, the table and the flags. And the
 //! one way in which a new configuration takes their place.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use event_store::Log;
 use time::OffsetDateTime;
 
@@ -27,9 +24,9 @@ pub struct Control {
     flags: Flags,
     /// The flags' settings as the file had them when they were last applied: an edit is the
     /// difference from these.
-    file_settings: Mutex<BTreeMap<FlagId, Settings>>,
+    file_settings: ArcSwap<BTreeMap<FlagId, Settings>>,
     /// What is wrong with the file as it is now, if it was edited into a faulty one.
-    fault: Mutex<Option<config::Faults>>,
+    fault: ArcSwapOption<config::Faults>,
 }
 
 impl Control {
@@ -52,8 +49,8 @@ impl Control {
         flags.declare_routes(config.declared_routes()).await;
         Ok(Self {
             table: ArcSwap::from_pointee(Table::build(&config, &flags.cells())),
-            file_settings: Mutex::new(config.flags.clone()),
-            fault: Mutex::default(),
+            file_settings: ArcSwap::from_pointee(config.flags.clone()),
+            fault: ArcSwapOption::empty(),
             config: ArcSwap::from_pointee(config),
             flags,
         })
@@ -77,15 +74,12 @@ impl Control {
 
     /// What is wrong with the file as it is now; the configuration from before runs on.
     #[must_use]
-    pub fn fault(&self) -> Option<config::Faults> {
-        self.fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn fault(&self) -> Option<Arc<config::Faults>> {
+        self.fault.load_full()
     }
 
     pub(crate) fn set_fault(&self, fault: Option<config::Faults>) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        self.fault.store(fault.map(Arc::new));
     }
 
     /// Puts a valid configuration in the place of the running one. Requests that are under way keep
@@ -94,16 +88,12 @@ impl Control {
     pub async fn apply(&self, mut new: Config) {
         let old = self.config.load_full();
         keep_until_restart(&mut new, &old);
-        {
-            let mut known = self
-                .file_settings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            known.retain(|id, _| new.flags.contains_key(id));
-            for (id, settings) in &new.flags {
-                known.entry(id.clone()).or_insert_with(|| settings.clone());
-            }
-        }
+        self.file_settings.rcu(|known| {
+            let kept = |(id, settings): (&FlagId, &Settings)| {
+                (id.clone(), known.get(id).unwrap_or(settings).clone())
+            };
+            new.flags.iter().map(kept).collect::<BTreeMap<_, _>>()
+        });
         if let Err(error) = self.flags.declare(&new.flags, &declared_note()).await {
             tracing::warn!(%error, "a new flag is not recorded yet and keeps everybody on legacy");
         }
@@ -119,23 +109,19 @@ impl Control {
     pub async fn apply_flag_edits(&self) {
         let config = self.config.load_full();
         for (id, settings) in &config.flags {
-            let known = self
-                .file_settings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let known = self.file_settings.load_full();
             let patch = known.get(id).map(|known| Patch::between(known, settings));
-            drop(known);
             let Some(patch) = patch.filter(|patch| !patch.is_empty()) else {
                 continue;
             };
             let note = Note::new(FILE_ACTOR, "edited in the configuration file", now());
             match self.flags.change(id.as_str(), &patch, &note, None).await {
                 Ok(_) => {
-                    let mut known = self
-                        .file_settings
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner);
-                    known.insert(id.clone(), settings.clone());
+                    self.file_settings.rcu(|known| {
+                        let mut known = (**known).clone();
+                        known.insert(id.clone(), settings.clone());
+                        known
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(flag = %id, %error, "the file's edit of a flag waits");

@@ -18,7 +18,7 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Mutex;
 
 use super::{
@@ -52,8 +52,9 @@ struct Inner {
     routes: Routes,
     /// Whether the states are known; until then everybody stays on legacy.
     loaded: AtomicBool,
-    /// Whether the log answered last time.
+    /// Whether the log answered last time, and why not.
     reachable: AtomicBool,
+    log_fault: ArcSwapOption<String>,
     /// Whether the state file took the newest states.
     saved: AtomicBool,
 }
@@ -143,6 +144,7 @@ impl Flags {
             changing: Mutex::default(),
             routes: Routes::default(),
             reachable: AtomicBool::new(!is_log),
+            log_fault: ArcSwapOption::empty(),
             saved: AtomicBool::new(true),
         }));
         if is_log {
@@ -261,8 +263,26 @@ impl Flags {
         if self.0.loaded.load(Ordering::Acquire) {
             Ok(())
         } else {
-            Err("the log does not answer, and there is no snapshot in `state_file`".to_owned())
+            Err(format!(
+                "{}, and there is no snapshot in `state_file`",
+                self.log_fault()
+            ))
         }
+    }
+
+    fn log_fault(&self) -> String {
+        let fault = self.0.log_fault.load();
+        fault.as_ref().map_or_else(
+            || "the log was not read yet".to_owned(),
+            |it| (**it).clone(),
+        )
+    }
+
+    fn unknown_yet(&self) -> ChangeError {
+        ChangeError::LogUnavailable(format!(
+            "the flag's state is not known: {}",
+            self.log_fault()
+        ))
     }
 
     /// What is wrong without hindering the service, for the operator.
@@ -294,7 +314,7 @@ impl Flags {
             return self.kill(&id, note, if_version).await;
         }
         let next = |state: Option<&FlagState>| {
-            let state = state.ok_or_else(|| ChangeError::UnknownFlag(id.to_string()))?;
+            let state = state.ok_or_else(|| self.unknown_yet())?;
             fresh(state.version, if_version)?;
             let after = patch.apply(state);
             after.settings.validate()?;
@@ -321,7 +341,7 @@ impl Flags {
             .after
             .clone();
         let next = |state: Option<&FlagState>| {
-            let state = state.ok_or_else(|| ChangeError::UnknownFlag(id.to_string()))?;
+            let state = state.ok_or_else(|| self.unknown_yet())?;
             let after = FlagState {
                 version: state.version + 1,
                 ..old.clone()

@@ -74,7 +74,9 @@ impl Flags {
                     Ok(Err(JournalError::Refused(reason))) => {
                         return Err(RecordError::Failed(ChangeError::Refused(reason)));
                     }
-                    Ok(Err(JournalError::Unavailable(reason))) => return Err(self.lost(reason)),
+                    Ok(Err(error @ JournalError::Unavailable(_))) => {
+                        return Err(self.lost(error.to_string()));
+                    }
                     Err(_) => return Err(self.lost(no_answer())),
                 }
                 self.0.reachable.store(true, Ordering::Release);
@@ -130,11 +132,11 @@ impl Flags {
         self.0.saved.store(result.is_ok(), Ordering::Release);
     }
 
-    pub(super) fn lost(&self, reason: String) -> RecordError {
+    /// Takes note that the log does not answer; the text says so and why.
+    pub(super) fn lost(&self, fault: String) -> RecordError {
         self.0.reachable.store(false, Ordering::Release);
-        RecordError::Failed(ChangeError::LogUnavailable(format!(
-            "the log is not available: {reason}"
-        )))
+        self.0.log_fault.store(Some(Arc::new(fault.clone())));
+        RecordError::Failed(ChangeError::LogUnavailable(fault))
     }
 }
 
@@ -145,5 +147,5 @@ impl From<StateFileError> for RecordError {
 }
 
 pub(super) fn no_answer() -> String {
-    format!("no answer within {JOURNAL_TIMEOUT:?}")
+    format!("the log is not available: no answer within {JOURNAL_TIMEOUT:?}")
 }
