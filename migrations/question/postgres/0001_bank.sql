@@ -7,6 +7,7 @@ CREATE TABLE questions (
     difficulty        TEXT        NOT NULL,
     choices           JSONB       NOT NULL, -- [{"id": "a", "text": "…"}, …]
     correct_choice_id TEXT        NOT NULL, -- never leaves through the public API
+    version           BIGINT      NOT NULL, -- the monolith's, or that of the question's event stream
     updated_at        TIMESTAMPTZ NOT NULL,
     deleted_at        TIMESTAMPTZ,          -- hidden; a late import must not bring it back
     -- An import may write a row only while no event has.

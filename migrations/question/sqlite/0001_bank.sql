@@ -8,6 +8,7 @@ CREATE TABLE questions (
     difficulty        TEXT        NOT NULL,
     choices           TEXT        NOT NULL, -- [{"id": "a", "text": "…"}, …]
     correct_choice_id TEXT        NOT NULL, -- never leaves through the public API
+    version           INTEGER     NOT NULL, -- the monolith's, or that of the question's event stream
     updated_at        INTEGER     NOT NULL,
     deleted_at        INTEGER,              -- hidden; a late import must not bring it back
     -- An import may write a row only while no event has.

@@ -1,3 +1,87 @@
-//! legacy
+//! Node-Learn's monolith: every capability over one database, each request one transaction. It
+//! knows nothing of events, the log, the bus or sagas; it is what gets strangled.
+//!
+//! Its rules are the services' own pure functions, so that both sides judge, count and reward
+//! alike, and its answers have the same bodies, statuses and problem codes.
 
+pub mod accounts;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod ops;
+pub mod play;
 pub mod seed;
+pub mod store;
+
+use anyhow::Context;
+use auth::keys::SigningKey;
+use chassis::{Health, Metrics, Shutdown, http as serving, net};
+use database::{Database, Options};
+
+pub use config::Config;
+
+use crate::accounts::Accounts;
+
+/// Runs the monolith until the shutdown.
+///
+/// # Errors
+/// What it could not start with, naming the setting; or that its socket failed.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    if let Some(fault) = chassis::ops::fault(config.listen, config.ops_token.as_deref()) {
+        return Err(chassis::config::Faults(vec![fault]).into());
+    }
+    let listener = net::bind(config.listen, "listen").await?;
+    let db = Database::connect(&config.database, Options::default())
+        .await
+        .context("legacy: cannot open its database (setting `database`)")?;
+    db.migrate(store::migrations()).await?;
+    let key = SigningKey::load_or_create(&config.signing_key).context("setting `signing_key`")?;
+    let accounts = Accounts::new(db.clone(), key.clone());
+    populate(&db, &accounts, &config).await?;
+
+    let health = Health::new(shutdown.clone());
+    let probed = db.clone();
+    let ping = move || {
+        let probed = probed.clone();
+        async move { probed.ping().await.map_err(|error| error.to_string()) }
+    };
+    health.check("database", ping).await;
+    let service = serving::Service {
+        name: "legacy",
+        health,
+        metrics: Metrics::new(),
+    };
+    let verbs = chassis::ops::router(config.ops_token, ops::verbs(db.clone()));
+    let router = serving::stack(
+        http::router(db, accounts, key.jwks()).merge(verbs),
+        &service,
+    );
+    tracing::info!(service = "legacy", address = %listener.local_addr()?, "serving");
+    serving::serve(listener, router, shutdown).await?;
+    Ok(())
+}
+
+/// What a first start finds: the question bank and the administrator.
+async fn populate(db: &Database, accounts: &Accounts, config: &Config) -> anyhow::Result<()> {
+    let mut tx = db.begin().await?;
+    if store::questions::is_empty(&mut tx).await? {
+        let now = tx.now().await?;
+        let bank = seed::seed()?;
+        for question in &bank {
+            store::questions::insert(&mut tx, question, now).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(questions = bank.len(), "filled the question bank");
+    } else {
+        tx.rollback().await?;
+    }
+    if let Some(administrator) = &config.administrator {
+        let made = accounts
+            .ensure_administrator(&administrator.registration())
+            .await;
+        if made.context("setting `administrator`")? {
+            tracing::info!("made the administrator");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! What people do with their accounts. Each act is one transaction: the change, the event that
+//! tells of it, and the refresh token that comes of it.
+
+use chassis::{identity::Caller, trace::TraceContext};
+use contracts::{
+    Payload,
+    events::{UserAuthenticated, UserCreated, UserUpdated},
+    http::{
+        Login, PasswordChange, Profile, ProfilePatch, RefreshToken as PresentedToken, Register,
+        Session, User as UserBody,
+    },
+};
+use database::{Database, Timestamp, Tx};
+use event_store::{NewEvent, Outbox};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        ACCESS_TOKEN_LIFETIME, DisplayName, Email, Password, RefreshToken, Refusal, TokenState,
+        User,
+    },
+    error::Error,
+    hashing::Hasher,
+    keys::SigningKey,
+    store::{
+        tokens,
+        users::{self, Account},
+    },
+};
+
+/// The service's name in its events.
+pub const SERVICE: &str = "auth";
+
+/// How a session came about, as `user.authenticated` says it.
+#[derive(Clone, Copy, Debug)]
+enum Method {
+    Password,
+    Guest,
+    Refresh,
+}
+
+/// The accounts. Clones share everything.
+#[derive(Clone)]
+pub struct Accounts {
+    db: Database,
+    key: SigningKey,
+    hasher: Hasher,
+    outbox: Outbox,
+}
+
+impl Accounts {
+    /// Accounts in `db`, whose tokens `key` signs.
+    pub fn new(db: Database, key: SigningKey) -> Self {
+        Self {
+            db,
+            key,
+            hasher: Hasher::default(),
+            outbox: Outbox::new(SERVICE),
+        }
+    }
+
+    /// `POST /api/auth/register`
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], [`Refusal::EmailTaken`].
+    pub async fn register(&self, body: &Register) -> Result<Session, Error> {
+        let email = Email::parse(&body.email)?;
+        let password = Password::parse("password", &body.password)?;
+        let name = DisplayName::parse(&body.display_name)?;
+        if users::by_email(&self.db, email.key()).await?.is_some() {
+            return Err(Refusal::EmailTaken.into());
+        }
+        let hash = self.hasher.hash(password).await?;
+        let user = User::registered(Uuid::now_v7(), &name);
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        // Two may have come this far with one address; the constraint lets one of them in.
+        if !users::insert(&mut tx, &user, Some(&email), Some(&hash), now).await? {
+            return Err(Refusal::EmailTaken.into());
+        }
+        self.created(&mut tx, &user).await?;
+        let refresh = self
+            .begin_login(&mut tx, &user, Method::Password, now)
+            .await?;
+        tx.commit().await?;
+        self.session(&user, &refresh, now)
+    }
+
+    /// `POST /api/auth/login`. An unknown address and a wrong password take the same time and get
+    /// the same answer.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidCredentials`].
+    pub async fn login(&self, body: &Login) -> Result<Session, Error> {
+        let account = users::by_email(&self.db, &Email::key_of(&body.email)).await?;
+        let hash = account
+            .as_ref()
+            .and_then(|account| account.password_hash.clone());
+        let fits = self
+            .hasher
+            .fits(Password::attempted(&body.password), hash)
+            .await?;
+        let Some(Account { user, .. }) = account.filter(|_| fits) else {
+            return Err(Refusal::InvalidCredentials.into());
+        };
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        let refresh = self
+            .begin_login(&mut tx, &user, Method::Password, now)
+            .await?;
+        tx.commit().await?;
+        self.session(&user, &refresh, now)
+    }
+
+    /// `POST /api/auth/guest`
+    ///
+    /// # Errors
+    /// Only faults.
+    pub async fn guest(&self) -> Result<Session, Error> {
+        let user = User::guest(Uuid::now_v7());
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        users::insert(&mut tx, &user, None, None, now).await?;
+        self.created(&mut tx, &user).await?;
+        let refresh = self.begin_login(&mut tx, &user, Method::Guest, now).await?;
+        tx.commit().await?;
+        self.session(&user, &refresh, now)
+    }
+
+    /// `POST /api/auth/refresh`: exchanges a token for a new one. A token that was exchanged
+    /// before ends its whole login: one of the two who hold it has stolen it.
+    ///
+    /// # Errors
+    /// [`Refusal::InvalidRefreshToken`].
+    pub async fn refresh(&self, body: PresentedToken) -> Result<Session, Error> {
+        let presented = RefreshToken::presented(body.refresh_token);
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        let held = tokens::lock(&mut tx, &presented).await?;
+        let held = held.ok_or(Refusal::InvalidRefreshToken)?;
+        match held.token.state(now.into()) {
+            TokenState::Good => {}
+            TokenState::Expired => return Err(Refusal::InvalidRefreshToken.into()),
+            TokenState::Reused => {
+                tokens::end_family(&mut tx, held.family).await?;
+                tx.commit().await?;
+                tracing::warn!(user_id = %held.user_id, "a refresh token was used twice");
+                return Err(Refusal::InvalidRefreshToken.into());
+            }
+        }
+        let account = users::by_id_in(&mut tx, held.user_id).await?;
+        let Account { user, .. } = account.ok_or(Refusal::InvalidRefreshToken)?;
+        tokens::mark_used(&mut tx, &presented, now).await?;
+        let fresh = RefreshToken::from_random(&rand::random());
+        tokens::insert(&mut tx, &fresh, user.id, held.family, now).await?;
+        self.authenticated(&mut tx, &user, Method::Refresh).await?;
+        tx.commit().await?;
+        self.session(&user, &fresh, now)
+    }
+
+    /// `POST /api/auth/logout`: ends the login that the token belongs to. An unknown token has
+    /// nothing to end, which is what was wanted.
+    ///
+    /// # Errors
+    /// Only faults.
+    pub async fn logout(&self, body: PresentedToken) -> Result<(), Error> {
+        let presented = RefreshToken::presented(body.refresh_token);
+        let mut tx = self.db.begin().await?;
+        if let Some(held) = tokens::lock(&mut tx, &presented).await? {
+            tokens::end_family(&mut tx, held.family).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// `GET /api/auth/profile`. Whoever has a good token and is not known here yet is shown what
+    /// the token says.
+    ///
+    /// # Errors
+    /// Only faults.
+    pub async fn profile(&self, caller: Caller) -> Result<Profile, Error> {
+        let account = users::by_id(&self.db, caller.user_id).await?;
+        Ok(account.map_or_else(
+            || profile(user_of(caller), None),
+            |a| profile(a.user, a.email),
+        ))
+    }
+
+    /// `PATCH /api/auth/profile`
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`].
+    pub async fn rename(&self, caller: Caller, body: &ProfilePatch) -> Result<Profile, Error> {
+        let name = DisplayName::parse(&body.display_name)?;
+        let caller = user_of(caller);
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        users::take_in(&mut tx, &caller, now).await?;
+        users::rename(&mut tx, caller.id, &name, now).await?;
+        let account = users::by_id_in(&mut tx, caller.id).await?;
+        let account = account.ok_or(database::Error::NotFound)?;
+        let payload = UserUpdated {
+            user_id: caller.id,
+            display_name: account.user.display_name.clone(),
+            roles: account.user.roles.clone(),
+        };
+        self.emit(&mut tx, caller.id, &payload).await?;
+        tx.commit().await?;
+        Ok(profile(account.user, account.email))
+    }
+
+    /// `POST /api/auth/password`: ends all logins of the user, wherever they are.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], [`Refusal::NoPassword`], [`Refusal::InvalidCredentials`].
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        body: &PasswordChange,
+    ) -> Result<(), Error> {
+        let new = Password::parse("newPassword", &body.new_password)?;
+        let account = users::by_id(&self.db, caller.user_id).await?;
+        let known = account.and_then(|account| account.password_hash);
+        let known = known.ok_or(Refusal::NoPassword)?;
+        let current = Password::attempted(&body.current_password);
+        if !self.hasher.fits(current, Some(known.clone())).await? {
+            return Err(Refusal::InvalidCredentials.into());
+        }
+        let hash = self.hasher.hash(new).await?;
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        if !users::set_password(&mut tx, caller.user_id, &known, &hash, now).await? {
+            // Changed meanwhile: what was given as the current password no longer is.
+            return Err(Refusal::InvalidCredentials.into());
+        }
+        tokens::end_all(&mut tx, caller.user_id).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes the administrator that the configuration names, unless the address or its id is
+    /// known; whether it did.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] when the configuration names nobody possible.
+    pub async fn ensure_administrator(&self, body: &Register) -> Result<bool, Error> {
+        let email = Email::parse(&body.email)?;
+        let password = Password::parse("password", &body.password)?;
+        let user = User::administrator(&email, &DisplayName::parse(&body.display_name)?);
+        let known = users::by_email(&self.db, email.key()).await?.is_some();
+        if known || users::by_id(&self.db, user.id).await?.is_some() {
+            return Ok(false);
+        }
+        let hash = self.hasher.hash(password).await?;
+        let mut tx = self.db.begin().await?;
+        let now = tx.now().await?;
+        let made = users::insert(&mut tx, &user, Some(&email), Some(&hash), now).await?;
+        if made {
+            self.created(&mut tx, &user).await?;
+        }
+        tx.commit().await?;
+        Ok(made)
+    }
+
+    async fn begin_login(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        method: Method,
+        now: Timestamp,
+    ) -> Result<RefreshToken, Error> {
+        let token = RefreshToken::from_random(&rand::random());
+        tokens::insert(tx, &token, user.id, Uuid::now_v7(), now).await?;
+        self.authenticated(tx, user, method).await?;
+        Ok(token)
+    }
+
+    async fn created(&self, tx: &mut Tx, user: &User) -> Result<(), Error> {
+        let payload = UserCreated {
+            user_id: user.id,
+            display_name: user.display_name.clone(),
+            roles: user.roles.clone(),
+        };
+        self.emit(tx, user.id, &payload).await
+    }
+
+    async fn authenticated(&self, tx: &mut Tx, user: &User, method: Method) -> Result<(), Error> {
+        let method = match method {
+            Method::Password => "password",
+            Method::Guest => "guest",
+            Method::Refresh => "refresh",
+        };
+        let payload = UserAuthenticated {
+            user_id: user.id,
+            method: method.to_owned(),
+        };
+        self.emit(tx, user.id, &payload).await
+    }
+
+    async fn emit(&self, tx: &mut Tx, user: Uuid, payload: &impl Payload) -> Result<(), Error> {
+        let trace = TraceContext::current_or_new();
+        let event = NewEvent::of(payload)
+            .stream(format!("user-{user}"))
+            .aggregate(user)
+            .correlation(trace.correlation_id())
+            .traceparent(trace.to_string());
+        self.outbox.enqueue(tx, event).await?;
+        Ok(())
+    }
+
+    fn session(
+        &self,
+        user: &User,
+        refresh: &RefreshToken,
+        now: Timestamp,
+    ) -> Result<Session, Error> {
+        Ok(Session {
+            access_token: self.key.sign(&user.claims(now.into(), Uuid::now_v7()))?,
+            refresh_token: refresh.as_str().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: ACCESS_TOKEN_LIFETIME.whole_seconds(),
+            user: UserBody {
+                id: user.id,
+                display_name: user.display_name.clone(),
+                roles: user.roles.clone(),
+            },
+        })
+    }
+}
+
+fn user_of(caller: Caller) -> User {
+    User {
+        id: caller.user_id,
+        display_name: caller.display_name,
+        roles: caller.roles,
+    }
+}
+
+fn profile(user: User, email: Option<String>) -> Profile {
+    Profile {
+        id: user.id,
+        email,
+        display_name: user.display_name,
+        roles: user.roles,
+    }
+}

@@ -1,0 +1,76 @@
+//! What the monolith is told at its start: a file, over it `BANYAN_LEGACY_…` variables.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use chassis::config::{self, Faults};
+use contracts::http::Register;
+use serde::{Deserialize, Serialize};
+
+/// The configuration. Not printable: it holds secrets.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it serves.
+    pub listen: SocketAddr,
+    /// Its one database: `postgres://…` or `sqlite:path`.
+    pub database: String,
+    /// The key that signs access tokens; made when missing. The auth service uses the same file.
+    pub signing_key: PathBuf,
+    /// The administrator that must exist.
+    pub administrator: Option<Administrator>,
+    /// Required off loopback; at least 16 characters.
+    pub ops_token: Option<String>,
+}
+
+/// The administrator that an installation starts with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Administrator {
+    /// Compared without case.
+    pub email: String,
+    /// Only for the first start; changing it here later changes nothing.
+    pub password: String,
+    /// What others see.
+    #[serde(default = "administrators_name")]
+    pub display_name: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 9000).into(),
+            database: "sqlite:.banyan/legacy.db".to_owned(),
+            signing_key: ".banyan/keys/signing.pem".into(),
+            administrator: None,
+            ops_token: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file and the variables.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        config::load("BANYAN_LEGACY_", file, Self::default())
+    }
+}
+
+impl Administrator {
+    /// The same, as somebody who registers.
+    pub fn registration(&self) -> Register {
+        Register {
+            email: self.email.clone(),
+            password: self.password.clone(),
+            display_name: self.display_name.clone(),
+        }
+    }
+}
+
+fn administrators_name() -> String {
+    "Administrator".to_owned()
+}

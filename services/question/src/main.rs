@@ -1,0 +1,30 @@
+//! `banyan-question`: the question service as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use chassis::{process, telemetry};
+use clap::Parser;
+use question::Config;
+use service::Shared;
+
+#[derive(Parser)]
+#[command(
+    name = "banyan-question",
+    version,
+    about = "Questions as players see them"
+)]
+struct Arguments {
+    /// Configuration file, TOML or YAML; BANYAN_QUESTION_… variables win over it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init(telemetry::Format::detect(), "info");
+    process::run(async |shutdown| {
+        let config = Config::load(arguments.config.as_deref())?;
+        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+        question::run(config, shared, shutdown).await
+    })
+}
