@@ -5,6 +5,7 @@ mod config;
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use bus::{Bus, NatsBus, NatsOptions};
 use chassis::{Health, Metrics, Shutdown, http::Service, tasks::Supervisor};
 use tokio::{net::TcpListener, sync::watch};
@@ -16,13 +17,44 @@ use crate::{
     publisher::{Publisher, PublisherState},
 };
 
-/// Runs the process until the shutdown, on a listener that is bound already.
+/// Opens the log and the bus, and runs the process until the shutdown, on a listener that is bound
+/// already.
 ///
 /// # Errors
 /// When the log's database cannot be opened, NATS's address is unusable, or a task fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    let log = Log::open(&config.log, LogOptions::default())
+        .await
+        .context("cannot open the log (setting `log`)")?;
+    let bus = match &config.nats {
+        Some(nats) => {
+            let options = NatsOptions {
+                replicas: config.nats_replicas,
+                ..NatsOptions::default()
+            };
+            let bus = NatsBus::connect(nats, options)
+                .await
+                .context("cannot use NATS (setting `nats`)")?;
+            Some(Arc::new(bus) as Arc<dyn Bus>)
+        }
+        None => None,
+    };
+    serve(log, bus, config.ops_token, listener, shutdown).await
+}
+
+/// Forwards an open log to a bus, where there is one, and shows it to the operators, until the
+/// shutdown.
+///
+/// # Errors
+/// When a task fails.
+pub async fn serve(
+    log: Log,
+    bus: Option<Arc<dyn Bus>>,
+    ops_token: Option<String>,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let metrics = Metrics::new();
-    let log = Log::open(&config.log, LogOptions::default()).await?;
     metrics.register(|registry| log.metrics().register(registry));
     let health = Health::new(shutdown.clone());
     let probed = log.clone();
@@ -33,12 +65,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     health.check("log", probe).await;
 
     let mut tasks = Supervisor::new(shutdown.clone());
-    if let Some(nats) = &config.nats {
-        let options = NatsOptions {
-            replicas: config.nats_replicas,
-            ..NatsOptions::default()
-        };
-        let bus: Arc<dyn Bus> = Arc::new(NatsBus::connect(nats, options).await?);
+    if let Some(bus) = bus {
         let publisher = Publisher::new(log.clone(), bus);
         let state = publisher.state();
         health
@@ -55,13 +82,14 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         health,
         metrics,
     };
-    let verbs = chassis::ops::router(config.ops_token, ops::log(log));
+    let address = listener.local_addr()?;
+    let verbs = chassis::ops::router(ops_token, ops::log(log));
     let router = chassis::http::stack(verbs, &service);
     let stop = shutdown.clone();
     tasks.spawn("http", async move {
         Ok(chassis::http::serve(listener, router, stop).await?)
     });
-    tracing::info!(listen = %config.listen, "log process ready");
+    tracing::info!(%address, "log process ready");
     tasks.join().await
 }
 

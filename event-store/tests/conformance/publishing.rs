@@ -1,1 +1,4 @@
+//! The publisher, and consumers behind a NATS that goes down, loses its disk and delivers twice.
 
+mod nats;
+mod publisher;

@@ -1,0 +1,129 @@
+//! Where events come from is a detail: a bus that is silent, lossy, late, doubling or of another
+//! log changes nothing of what a consumer does.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bus::{Bus, BusError, InProcessBus, Memory, Subscription};
+use chassis::Shutdown;
+use contracts::Recorded;
+use event_store::{Log, ReadQuery, publisher};
+use testkit::Backend;
+
+use super::handler::{Journal, handled, journal_database, start};
+use crate::fixture::{append_to, log_apart, soon};
+
+testkit::both_databases!(
+    events_flow_over_the_bus,
+    whatever_the_bus_does_every_event_is_handled_once_and_in_order,
+    a_bus_that_says_nothing_costs_time_and_no_event,
+    a_subscriber_that_lags_fills_the_gap_from_the_log,
+);
+
+async fn events_flow_over_the_bus(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
+    let stop = Shutdown::new();
+    let publisher = tokio::spawn(publisher::run(log.clone(), bus.clone(), stop.clone()));
+    let running = start(&database, &log, &Journal::new(), Some(bus));
+    for _ in 0..20 {
+        let head = append_to(&log, &["a", "b"]).await;
+        running.at(head).await;
+    }
+    assert_eq!(handled(&database).await, (1..=40).collect::<Vec<_>>());
+    running.stop().await;
+    stop.trigger();
+    soon(publisher).await.unwrap();
+}
+
+/// Hands over what the test says, whenever it says so.
+struct Unreliable {
+    inner: InProcessBus,
+    subscribers: Mutex<u32>,
+}
+
+#[async_trait]
+impl Bus for Unreliable {
+    async fn publish(&self, events: &[Recorded]) -> Result<(), BusError> {
+        self.inner.publish(events).await
+    }
+    async fn subscribe(&self) -> Result<Subscription, BusError> {
+        *self.subscribers.lock().unwrap() += 1;
+        self.inner.subscribe().await
+    }
+    fn memory(&self) -> Memory {
+        Memory::None
+    }
+    fn name(&self) -> &'static str {
+        "unreliable"
+    }
+}
+
+fn unreliable() -> Arc<Unreliable> {
+    Arc::new(Unreliable {
+        inner: InProcessBus::with_capacity(16),
+        subscribers: Mutex::new(0),
+    })
+}
+
+async fn all(log: &Log) -> Vec<Recorded> {
+    log.read(&ReadQuery::after(0).limit(1_000)).await.unwrap()
+}
+
+async fn whatever_the_bus_does_every_event_is_handled_once_and_in_order(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let bus = unreliable();
+    let running = start(&database, &log, &Journal::new(), Some(bus.clone()));
+    append_to(&log, &["a", "a", "a"]).await;
+    running.at(3).await;
+    // Old ones again, and twice.
+    bus.publish(&all(&log).await).await.unwrap();
+    bus.publish(&all(&log).await).await.unwrap();
+    append_to(&log, &["b", "b", "b", "b"]).await;
+    // A hole, and out of order.
+    let events = all(&log).await;
+    bus.publish(&[events[6].clone(), events[4].clone(), events[4].clone()])
+        .await
+        .unwrap();
+    running.at(7).await;
+    // Of another log.
+    let mut foreign = events[6].clone();
+    foreign.epoch = uuid::Uuid::now_v7();
+    foreign.position = 8;
+    bus.publish(&[foreign]).await.unwrap();
+    let head = append_to(&log, &["c"]).await;
+    running.at(head).await;
+    assert_eq!(handled(&database).await, (1..=8).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+async fn a_bus_that_says_nothing_costs_time_and_no_event(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let bus = unreliable();
+    let running = start(&database, &log, &Journal::new(), Some(bus.clone()));
+    for _ in 0..5 {
+        let head = append_to(&log, &["a"]).await;
+        running.at(head).await;
+    }
+    assert_eq!(handled(&database).await, [1, 2, 3, 4, 5]);
+    assert_eq!(*bus.subscribers.lock().unwrap(), 1);
+    running.stop().await;
+}
+
+async fn a_subscriber_that_lags_fills_the_gap_from_the_log(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let bus = unreliable();
+    let running = start(&database, &log, &Journal::new(), Some(bus.clone()));
+    append_to(&log, &["a"]).await;
+    running.at(1).await;
+    append_to(&log, &["a"; 100]).await;
+    // Far more than the bus holds, at once.
+    bus.publish(&all(&log).await).await.unwrap();
+    running.at(101).await;
+    assert_eq!(handled(&database).await, (1..=101).collect::<Vec<_>>());
+    running.stop().await;
+}
