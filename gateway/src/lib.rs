@@ -18,6 +18,7 @@ pub mod identity;
 pub mod path;
 mod proxy;
 pub mod reload;
+mod run;
 pub mod server;
 pub mod stats;
 pub mod subject;
@@ -27,3 +28,4 @@ pub mod upstream;
 
 pub use config::Config;
 pub use id::{FlagId, RouteId, UpstreamId};
+pub use run::{Ports, RunError, Running, run};

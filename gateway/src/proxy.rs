@@ -53,9 +53,9 @@ pub(crate) struct Proxy {
 pub(crate) struct Shared {
     pub(crate) plane: ArcSwap<Plane>,
     pub(crate) control: Arc<Control>,
-    pub(crate) upstreams: Upstreams,
+    pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) signer: CookieSigner,
+    pub(crate) signer: Arc<CookieSigner>,
     pub(crate) keyed: Arc<KeyedSides>,
     /// Where key sets are fetched.
     pub(crate) background: Handle,
@@ -141,7 +141,7 @@ impl Proxy {
 
 impl Shared {
     /// The plane of the table that is in force now.
-    fn plane(&self) -> Guard<Arc<Plane>> {
+    pub(crate) fn plane(&self) -> Guard<Arc<Plane>> {
         let plane = self.plane.load();
         if Arc::ptr_eq(&plane.table, &self.control.table()) {
             return plane;
@@ -209,7 +209,7 @@ impl Record {
 }
 
 /// The wall clock, for what other systems compare with theirs.
-fn since_epoch() -> Duration {
+pub(crate) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use chassis::Shutdown;
+use futures::future::BoxFuture;
+use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -21,7 +23,7 @@ pub use listeners::Listeners;
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::identity::Verifier;
+use crate::identity::{Identity, Verifier};
 use crate::proxy::{KeyedSides, Plane, Proxy, Shared};
 use crate::reload::Step;
 use crate::stats::Stats;
@@ -54,7 +56,7 @@ struct Worker {
 impl DataPlane {
     /// Starts a worker for each of the listeners. Key sets and health checks run on the runtime that
     /// this is called from. Once `shutdown` begins, workers stop accepting, finish what is under way
-    /// within [`chassis::shutdown::DRAIN`], and end.
+    /// within 8 s, and end.
     ///
     /// # Errors
     /// When a thread or a runtime cannot be made.
@@ -90,8 +92,25 @@ impl DataPlane {
     }
 
     /// The upstreams, for the admin API.
-    pub fn upstreams(&self) -> &Upstreams {
+    pub fn upstreams(&self) -> &Arc<Upstreams> {
         &self.shared.upstreams
+    }
+
+    /// What reads `banyan_subject`, for the admin API's `explain`.
+    pub fn cookies(&self) -> &Arc<CookieSigner> {
+        &self.shared.signer
+    }
+
+    /// Who sends a request with these headers, as the current configuration tells.
+    pub fn identify(&self) -> impl Fn(HeaderMap) -> BoxFuture<'static, Option<Identity>> + use<> {
+        let shared = Arc::clone(&self.shared);
+        move |headers| {
+            let verifier = shared.plane().verifier.clone();
+            Box::pin(async move {
+                let now = crate::proxy::since_epoch();
+                verifier?.identify(&headers, now).await.ok()
+            })
+        }
     }
 
     /// What was counted, for the admin API and the metrics.
@@ -147,7 +166,7 @@ impl Worker {
 
 impl Shared {
     fn new(control: Arc<Control>, upstreams: Upstreams, background: Handle, config: &Config) -> Self {
-        let signer = CookieSigner::new(config.cookie_key.as_ref());
+        let signer = Arc::new(CookieSigner::new(config.cookie_key.as_ref()));
         let stats = Arc::new(Stats::default());
         let verifier = verifier(config, None, &background);
         let table = Arc::clone(&control.table());
@@ -155,7 +174,7 @@ impl Shared {
         Self {
             plane: ArcSwap::from_pointee(plane),
             control,
-            upstreams,
+            upstreams: Arc::new(upstreams),
             stats,
             signer,
             keyed: Arc::new(KeyedSides::default()),

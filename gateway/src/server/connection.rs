@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shutdown;
-use chassis::shutdown::DRAIN;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,6 +26,10 @@ const MAX_HEAD: usize = 64 * 1024;
 
 /// hyper's buffer per connection and direction: what a client that does not read can hold.
 const MAX_BUFFER: usize = 64 * 1024;
+
+/// How long requests under way may take once the shutdown has begun: less than
+/// [`chassis::shutdown::DRAIN`], within which the whole process ends.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// After an error of accept (too many open files) nothing is gained by trying again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
