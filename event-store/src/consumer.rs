@@ -174,6 +174,7 @@ impl Consumers {
 
     /// Adds a consumer. A new one starts at the log's beginning.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "consumers are no numbers")]
     pub fn add(self, handler: impl Handler) -> Self {
         self.add_shared(Arc::new(handler))
     }

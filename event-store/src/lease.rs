@@ -10,8 +10,12 @@ use uuid::Uuid;
 /// be short: two at once waste work and harm nothing.
 const TERM: Duration = Duration::from_secs(2);
 
-/// How often an idle holder renews, and how often others look whether it is free.
-pub(crate) const RENEW: Duration = Duration::from_millis(500);
+/// On SQLite nobody waits for the end of a term (see [`Lease::acquire`]), and each renewal is an
+/// fsync of an otherwise idle process.
+const TERM_SQLITE: Duration = Duration::from_secs(60);
+
+/// How often somebody who has not got the lease looks whether it is free.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A lease held by this task.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,7 @@ pub(crate) struct Lease {
     name: &'static str,
     holder: Uuid,
     token: i64,
+    term: Duration,
 }
 
 impl Lease {
@@ -34,9 +39,13 @@ impl Lease {
         take_over: bool,
     ) -> Result<Option<Self>, Error> {
         let take_over = take_over && database.dialect() == Dialect::Sqlite;
+        let term = match database.dialect() {
+            Dialect::Postgres => TERM,
+            Dialect::Sqlite => TERM_SQLITE,
+        };
         let mut tx = database.begin().await?;
         let now = tx.now().await?;
-        let values = params![name, holder, now + TERM, now];
+        let values = params![name, holder, now + term, now];
         let sql = if take_over {
             "INSERT INTO leases (name, holder, token, expires_at) VALUES ($1, $2, 1, $3)
              ON CONFLICT (name) DO UPDATE
@@ -54,7 +63,13 @@ impl Lease {
             name,
             holder,
             token,
+            term,
         }))
+    }
+
+    /// How often an idle holder renews.
+    pub(crate) fn renew_every(&self) -> Duration {
+        self.term / 4
     }
 
     /// Renews the lease inside `tx`, which must be rolled back when the lease is no longer ours.
@@ -62,7 +77,7 @@ impl Lease {
         let now = tx.now().await?;
         let sql = "UPDATE leases SET expires_at = $4
                    WHERE name = $1 AND holder = $2 AND token = $3";
-        let values = params![self.name, self.holder, self.token, now + TERM];
+        let values = params![self.name, self.holder, self.token, now + self.term];
         let held = tx.execute(sql, values).await? == 1;
         Ok(if held { Fence::Held } else { Fence::Lost })
     }

@@ -41,6 +41,7 @@ pub fn log(log: Log) -> Router {
     events::router(log)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn unavailable(error: database::Error) -> Problem {
     if error.is_transient() {
         Problem::dependency("database", &error)

@@ -72,6 +72,10 @@ impl NewEvent {
 
     /// The aggregate's own id.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand over ids and texts alike"
+    )]
     pub fn aggregate(mut self, id: impl ToString) -> Self {
         self.aggregate_id = id.to_string();
         self

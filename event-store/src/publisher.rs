@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Head, Log, ReadQuery,
-    lease::{Fence, Lease, RENEW},
+    lease::{Fence, LOOK_AGAIN, Lease},
 };
 
 /// Events handed over between two looks at the shutdown and the lease.
@@ -95,7 +95,7 @@ impl Publisher {
             let pause = match ended {
                 Ok(()) => {
                     failures = 0;
-                    RENEW
+                    LOOK_AGAIN
                 }
                 Err(error) => {
                     if began.elapsed() > MAX_BACKOFF {
@@ -156,7 +156,9 @@ impl Publisher {
         self.is(PublisherState::Forwarding(position));
         loop {
             let idle = *appended.borrow_and_update() <= position;
-            if stored.elapsed() >= STORE_EVERY && (position > cursor || stored.elapsed() >= RENEW) {
+            if stored.elapsed() >= STORE_EVERY
+                && (position > cursor || stored.elapsed() >= lease.renew_every())
+            {
                 if self.store(&lease, head.epoch, position).await? == Fence::Lost {
                     return Ok(());
                 }

@@ -17,7 +17,7 @@ pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
     Append, AppendError, Log,
-    lease::{Fence, Lease, RENEW},
+    lease::{Fence, LOOK_AGAIN, Lease},
     outbox::SIGNAL,
 };
 
@@ -73,7 +73,7 @@ pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: 
         let pause = match relay.term(first, &shutdown).await {
             Ok(()) => {
                 failures = 0;
-                RENEW
+                LOOK_AGAIN
             }
             Err(error) => {
                 relay.log.metrics().relay_failed(options.service);
@@ -143,7 +143,7 @@ impl Relay {
                 Round::Moved => renewed = Instant::now(),
                 Round::Overtaken => return Ok(()),
                 Round::Idle => {
-                    if renewed.elapsed() >= RENEW {
+                    if renewed.elapsed() >= lease.renew_every() {
                         if lease.renew(&self.database).await? == Fence::Lost {
                             return Ok(());
                         }

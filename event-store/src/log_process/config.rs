@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::Path};
 use chassis::config::{Faults, load};
 use serde::{Deserialize, Serialize};
 
-/// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG__…`.
+/// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG_…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -84,9 +84,9 @@ async fn a_crash_at_any_commit_neither_loses_nor_repeats_an_effect(backend: Back
             };
             let database = place.open(hook).await;
             if after {
-                faults.die_after(commit)
+                faults.die_after(commit);
             } else {
-                faults.die_before(commit)
+                faults.die_before(commit);
             }
             let running = start(&database, &log, &Journal::new(), None);
             let mut head = 0;

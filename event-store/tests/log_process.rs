@@ -1,0 +1,130 @@
+//! `banyan-log` as a process: readiness, the operators' verbs, NATS, signals and bad input.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::{process::Command, time::Duration};
+
+use bus::{Bus, Delivery, NatsBus, NatsOptions};
+use contracts::{Event, Recorded, http::Items};
+use event_store::{Append, Log, LogOptions, ops::Stats};
+use serde_json::{Value, json};
+use testkit::{Backend, Nats, Process, eventually, free_port};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn banyan_log(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_banyan-log"));
+    for (name, value) in settings {
+        command.env(format!("BANYAN_LOG_{name}"), value);
+    }
+    command
+}
+
+fn event(version: i64) -> Event {
+    Event {
+        id: Uuid::now_v7(),
+        event_type: "user.deleted".to_owned(),
+        stream: "user-1".to_owned(),
+        aggregate_id: "1".to_owned(),
+        version,
+        schema_version: 1,
+        payload: json!({ "userId": Uuid::nil() }),
+        timestamp: OffsetDateTime::UNIX_EPOCH,
+        correlation_id: Uuid::nil(),
+        causation_id: None,
+        saga_id: None,
+        step: None,
+        service_id: "auth".to_owned(),
+        traceparent: None,
+    }
+}
+
+async fn get<T: serde::de::DeserializeOwned>(url: String) -> anyhow::Result<T> {
+    Ok(reqwest::get(url).await?.error_for_status()?.json().await?)
+}
+
+#[tokio::test]
+async fn it_forwards_the_log_and_shows_it_and_stops_cleanly() {
+    let backend = Backend::postgres().await;
+    let nats = Nats::start().await.unwrap();
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let nats_url = nats.url();
+    let settings = [
+        ("LISTEN", &*listen),
+        ("LOG", &*backend.url),
+        ("NATS", &*nats_url),
+    ];
+    let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
+    let base = format!("http://{listen}");
+    let ready: Value = eventually(PATIENCE, || async {
+        get::<Value>(format!("{base}/health/ready")).await.ok()
+    })
+    .await;
+    assert_eq!(ready["status"], "ready");
+
+    let log = Log::open(&backend.url, LogOptions::default())
+        .await
+        .unwrap();
+    let bus = NatsBus::connect(&nats_url, NatsOptions::default())
+        .await
+        .unwrap();
+    let mut subscription = bus.subscribe().await.unwrap();
+    let mut version = 0;
+    // A core subscription begins when the server has heard of it.
+    let delivery = loop {
+        version += 1;
+        log.append(vec![Append::exact(event(version))])
+            .await
+            .unwrap();
+        let wait = tokio::time::timeout(Duration::from_millis(200), subscription.next());
+        if let Ok(Some(delivery)) = wait.await {
+            break delivery;
+        }
+    };
+    assert!(matches!(delivery, Delivery::Event(event) if event.epoch == log.epoch()));
+
+    let events: Items<Recorded> = get(format!("{base}/ops/events?after=0")).await.unwrap();
+    assert_eq!(events.items.len(), usize::try_from(version).unwrap());
+    let stats: Stats = get(format!("{base}/ops/events/stats")).await.unwrap();
+    assert_eq!((stats.head, stats.streams), (version, 1));
+    let metrics = reqwest::get(format!("{base}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(metrics.contains("publisher_events_total"), "{metrics}");
+
+    process.terminate().unwrap();
+    assert!(process.exit(PATIENCE).await.success());
+}
+
+#[tokio::test]
+async fn bad_settings_are_told_all_at_once_with_exit_code_64() {
+    let settings = [
+        ("LISTEN", "0.0.0.0:0"),
+        ("LOG", "mysql://x"),
+        ("NATS_REPLICAS", "9"),
+    ];
+    let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
+    assert_eq!(process.exit(PATIENCE).await.code(), Some(64));
+    let output = process.output().join("\n");
+    for setting in ["ops_token: required", "log: must", "nats_replicas: must"] {
+        assert!(output.contains(setting), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_database_is_one_clear_line() {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let nowhere = format!("postgres://nobody@127.0.0.1:{}/log", free_port());
+    let settings = [("LISTEN", &*listen), ("LOG", &*nowhere)];
+    let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
+    assert_eq!(process.exit(PATIENCE).await.code(), Some(1));
+    let output = process.output().join("\n");
+    assert!(output.contains("setting `log`"), "{output}");
+}
