@@ -4,13 +4,14 @@
 //! key is a fault; so is a key that this version would silently ignore (see [`UNSUPPORTED`]).
 
 mod declaration;
+mod fault;
 mod parse;
 mod reader;
 mod unsupported;
 mod validate;
 mod value;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use figment::{
     Figment,
@@ -18,6 +19,7 @@ use figment::{
 };
 use http::Method;
 
+pub use fault::{Fault, Faults};
 pub use unsupported::{UNSUPPORTED, Unsupported};
 pub use value::{Endpoint, Network, Rate, Secret, parse_duration};
 
@@ -283,19 +285,6 @@ pub enum IssuerKey {
     PublicKey(String),
 }
 
-/// One fault of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// `routes.answers.candidate`; empty for the file as a whole.
-    pub key: String,
-    /// What is wrong with it, and what would be right.
-    pub message: String,
-}
-
-/// All faults of a configuration, at least one, in the order of their keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
 /// In which language a configuration text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -363,39 +352,6 @@ impl Language {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.key, self.message)
-        }
-    }
-}
-
-impl Faults {
-    fn of_file(path: &Path, message: &str) -> Self {
-        let message = format!("{}: {message}", path.display());
-        Self(vec![Fault {
-            key: String::new(),
-            message,
-        }])
-    }
-}
-
-/// One line for each fault.
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let line_break = if index == 0 { "" } else { "\n" };
-            write!(f, "{line_break}{fault}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
-
 /// Reads a configuration file's text, which is bounded.
 pub(crate) fn read(path: &Path) -> Result<String, Faults> {
     let size = std::fs::metadata(path)
@@ -410,6 +366,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Faults> {
 /// Four thousand routes fit several times; anything larger is not a configuration.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+#[derive(Clone, Copy)]
 enum Environment {
     Applied,
     Ignored,

@@ -240,7 +240,7 @@ impl Guards {
         if self.all_folded.is_empty() {
             return None;
         }
-        let all = |tree, case| Tree::deepest(tree, path, case, |demands| Some(demands));
+        let all = |tree, case| Tree::deepest(tree, path, case, Some);
         let turned = |(demands, depth)| (depth, demands);
         match case {
             Case::Ignored => all(&self.all_folded, Case::Ignored).map(turned),

@@ -17,11 +17,14 @@ use http::Method;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+/// A step, and the upstreams that it named.
+type Told = (Step, Vec<String>);
+
 /// A watched file, and what was told of it.
 struct Watched {
     folder: TempDir,
     control: Arc<Control>,
-    told: Arc<Mutex<Vec<(Step, Vec<String>)>>>,
+    told: Arc<Mutex<Vec<Told>>>,
     shutdown: Shutdown,
 }
 

@@ -16,13 +16,16 @@ pub(super) fn register(metrics: &Metrics, control: &Arc<Control>) {
     metrics.register(|registry| registry.register_collector(Box::new(flags)));
 }
 
+/// Reads one value of a flag.
+type Value = fn(&FlagState) -> f64;
+
 #[derive(Debug)]
 struct FlagMetrics(Arc<Control>);
 
 impl Collector for FlagMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let states = self.0.flags().states();
-        let families: [(&str, &str, fn(&FlagState) -> f64); 3] = [
+        let families: [(&str, &str, Value); 3] = [
             (
                 "banyan_gateway_flag_percent",
                 "Where the flag stands, 0 to 100",

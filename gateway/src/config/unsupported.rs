@@ -17,24 +17,8 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     missing("tls", "TLS on the data port"),
     missing("auth.forward", "asking a session service"),
     missing("routes.*.shadow", "shadow traffic"),
-    missing("routes.*.rewrite", "rewriting paths"),
     missing("routes.*.rate_limit", "rate limits"),
-    unless(
-        "routes.*.encoded_slash",
-        &["reject"],
-        "forwarding encoded slashes",
-    ),
-    unless("routes.*.method_override", &["false"], "method override"),
-    unless(
-        "routes.*.path",
-        &["normalized"],
-        "forwarding paths as they were written",
-    ),
-    missing("upstreams.*.max_in_flight", "the bulkhead"),
     unless("upstreams.*.protocol", &["http1"], "any protocol but http1"),
-    missing("upstreams.*.health", "active health checks"),
-    missing("upstreams.*.breaker", "the breaker"),
-    missing("upstreams.*.retry", "retrying"),
 ];
 
 const fn missing(key: &'static str, what: &'static str) -> Unsupported {

@@ -1,0 +1,203 @@
+//! Single values, and lists and tables of what is alike.
+
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
+
+use http::Method;
+
+use super::{
+    super::{
+        PathForm, Secret, parse_duration,
+        reader::{Node, Section},
+    },
+    route::PATH_FORMS,
+};
+
+pub(super) fn named<K: FromStr + Ord, T>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    read: fn(Node<'_>) -> Option<T>,
+) -> BTreeMap<K, T>
+where
+    K::Err: std::fmt::Display,
+{
+    let mut all = BTreeMap::new();
+    for (name, node) in section
+        .node(key)
+        .map(|node| node.entries())
+        .unwrap_or_default()
+    {
+        match name.parse() {
+            Ok(id) => all.extend(read(node).map(|value| (id, value))),
+            Err(error) => node.fault(K::Err::to_string(&error)),
+        }
+    }
+    all
+}
+
+pub(super) fn list<T>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    read: impl Fn(Node<'_>) -> Option<T>,
+) -> Vec<T> {
+    let items = section
+        .node(key)
+        .map(|node| node.items())
+        .unwrap_or_default();
+    items.into_iter().filter_map(read).collect()
+}
+
+pub(super) fn parsed_list<T: FromStr>(node: &Node<'_>) -> Vec<T>
+where
+    T::Err: std::fmt::Display,
+{
+    let parsed = |item: Node<'_>| item.parsed().map_err(|message| item.fault(message)).ok();
+    node.items().into_iter().filter_map(parsed).collect()
+}
+
+pub(super) fn methods(node: &Node<'_>) -> Vec<Method> {
+    let methods = node.texts();
+    if methods.is_empty() {
+        node.fault("at least one is needed; leave it out for all");
+    }
+    let parse = |text: String| {
+        let upper = text.chars().all(|character| character.is_ascii_uppercase());
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if upper => Some(method),
+            _ => {
+                node.fault(format!("`{text}` is no method (they are upper case)"));
+                None
+            }
+        }
+    };
+    methods.into_iter().filter_map(parse).collect()
+}
+
+pub(super) fn one_of<T: Copy>(node: &Node<'_>, choices: &[(&str, T)]) -> Result<T, String> {
+    let text = node.text()?;
+    let found = choices
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, choice)| *choice);
+    found.ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        format!("`{text}` is none of {}", names.join(", "))
+    })
+}
+
+pub(super) fn duration(node: &Node<'_>) -> Result<Duration, String> {
+    parse_duration(&node.text()?)
+}
+
+pub(super) fn up_to(node: &Node<'_>, most: u32) -> Result<u32, String> {
+    let count = node.count()?;
+    if count > most {
+        Err(format!("{count} is above {most}"))
+    } else {
+        Ok(count)
+    }
+}
+
+pub(super) fn path_form(node: &Node<'_>) -> Result<PathForm, String> {
+    if node.text()?.starts_with('/') {
+        return Err("path templates are not part of this version; use prefix".to_owned());
+    }
+    one_of(node, PATH_FORMS)
+}
+
+pub(super) fn absolute_path(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    let is_path = text.starts_with('/')
+        && text
+            .parse::<http::uri::PathAndQuery>()
+            .is_ok_and(|path| path.as_str() == text);
+    if is_path {
+        Ok(text)
+    } else {
+        Err(format!("`{text}` is no path; `/health` is"))
+    }
+}
+
+/// A prefix is compared with paths after their dots are resolved, their slashes merged, their
+/// parameters taken off and their plain characters decoded: one that is not in that form itself
+/// would never match.
+pub(super) fn prefix(node: &Node<'_>) -> Result<String, String> {
+    let text = absolute_path(node)?;
+    let wrong = |what: &str| Err(format!("`{text}` {what}: it would never match"));
+    if text.contains(['?', '#', ';', '%', '\\']) {
+        return wrong("holds one of ? # ; % and backslash");
+    }
+    if text.contains("//")
+        || text
+            .split('/')
+            .any(|segment| segment == "." || segment == "..")
+    {
+        return wrong("has an empty, `.` or `..` segment");
+    }
+    match text.strip_suffix('/') {
+        Some("") => Ok(text),
+        Some(stripped) => Ok(stripped.to_owned()),
+        None => Ok(text),
+    }
+}
+
+pub(super) fn host(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    let authority: Result<http::uri::Authority, _> = text.parse();
+    match authority {
+        Ok(authority) if authority.host() == text => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!(
+            "`{text}` is no host name (without scheme and port)"
+        )),
+    }
+}
+
+pub(super) fn http_url(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    let uri: http::Uri = text.parse().map_err(|_| format!("`{text}` is no URL"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(text),
+        _ => Err(format!("`{text}` must begin with http:// or https://")),
+    }
+}
+
+pub(super) fn log_url(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    let known = ["postgres://", "postgresql://", "sqlite:"];
+    if known.iter().any(|scheme| text.starts_with(scheme)) {
+        Ok(text)
+    } else {
+        Err("must begin with postgres:// or sqlite:".to_owned())
+    }
+}
+
+/// Shorter keys can be guessed from one signed cookie.
+const MIN_KEY_LENGTH: usize = 32;
+/// Shorter tokens can be guessed over the network.
+const MIN_TOKEN_LENGTH: usize = 16;
+
+pub(super) fn cookie_key(node: &Node<'_>) -> Result<Secret, String> {
+    secret(node, MIN_KEY_LENGTH)
+}
+
+pub(super) fn admin_secret(node: &Node<'_>) -> Result<Secret, String> {
+    secret(node, MIN_TOKEN_LENGTH)
+}
+
+fn secret(node: &Node<'_>, shortest: usize) -> Result<Secret, String> {
+    let text = node.text()?;
+    if text.len() < shortest {
+        return Err(format!("is shorter than {shortest} characters"));
+    }
+    Ok(Secret::new(text))
+}
+
+pub(super) fn actor_name(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    if crate::flag::is_actor(&text) {
+        Ok(text)
+    } else {
+        Err(format!(
+            "`{text}` is no name: 1 to 64 printable ASCII characters are"
+        ))
+    }
+}
