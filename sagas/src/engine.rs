@@ -23,14 +23,11 @@ use event_store::{Log, Outbox, consumer::Progress};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
 use self::{moves::Steering, waiters::Waiters};
+pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
 use crate::{
-    Clock, DatabaseClock, Error, Metrics, Saga, Workflow,
-    definition::DefinitionFault,
-    state::State,
-    store,
-    transition::Input,
+    Clock, DatabaseClock, Error, Metrics, Saga, Workflow, definition::DefinitionFault,
+    state::State, store, transition::Input,
 };
 
 /// The name of the consumer that reads replies; its checkpoint lies in the owner's database.
@@ -65,7 +62,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Arc::new(DatabaseClock), metrics: Metrics::default() }
+        Self {
+            clock: Arc::new(DatabaseClock),
+            metrics: Metrics::default(),
+        }
     }
 }
 
@@ -84,7 +84,14 @@ impl NewSaga {
     /// A saga of the newest registered version of `definition`. `data` is all that its workflow
     /// will know about it.
     pub const fn new(definition: &'static str, id: Uuid, data: Value) -> Self {
-        Self { definition, id, data, correlation_id: None, traceparent: None, cause: None }
+        Self {
+            definition,
+            id,
+            data,
+            correlation_id: None,
+            traceparent: None,
+            cause: None,
+        }
     }
 
     /// What the whole chain of causes goes back to; the saga's id unless told.
@@ -144,7 +151,9 @@ impl Engine {
             waiters: Waiters::default(),
             metrics: options.metrics,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Starts a saga in the caller's transaction, together with whatever the caller changes there:
@@ -175,7 +184,13 @@ impl Engine {
         saga.moment.cause = new.cause;
         store::insert(tx, &saga).await?;
         self.inner
-            .move_saga(tx, &mut saga, workflow.as_ref(), Steering::starting(), Input::Start)
+            .move_saga(
+                tx,
+                &mut saga,
+                workflow.as_ref(),
+                Steering::starting(),
+                Input::Start,
+            )
             .await?;
         Ok(saga)
     }
@@ -185,7 +200,9 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`], or as the database says.
     pub async fn load(&self, id: Uuid) -> Result<Saga, Error> {
-        store::load(&self.inner.database, id).await?.ok_or(Error::NotFound(id))
+        store::load(&self.inner.database, id)
+            .await?
+            .ok_or(Error::NotFound(id))
     }
 
     /// The consumer of all replies: add it to the service's consumers.
@@ -235,7 +252,10 @@ impl Registry {
             let definition = workflow.definition();
             definition.check()?;
             let (name, version) = (definition.name(), definition.version());
-            if by_key.insert((name.to_owned(), version), workflow).is_some() {
+            if by_key
+                .insert((name.to_owned(), version), workflow)
+                .is_some()
+            {
                 return Err(DefinitionFault::Twice(name, version).into());
             }
         }
@@ -243,7 +263,8 @@ impl Registry {
     }
 
     fn of(&self, saga: &Saga) -> Option<&Arc<dyn Workflow>> {
-        self.by_key.get(&(saga.definition.clone(), saga.definition_version))
+        self.by_key
+            .get(&(saga.definition.clone(), saga.definition_version))
     }
 
     fn has(&self, name: &str, version: u32) -> bool {
@@ -255,6 +276,9 @@ impl Registry {
             .values()
             .filter(|workflow| workflow.definition().name() == name)
             .max_by_key(|workflow| workflow.definition().version())
-            .ok_or_else(|| Error::NotRegistered { name: name.to_owned(), version: 0 })
+            .ok_or_else(|| Error::NotRegistered {
+                name: name.to_owned(),
+                version: 0,
+            })
     }
 }

@@ -28,8 +28,6 @@ pub use engine::{CONSUMER, Engine, NewSaga, Options, PolicyChange, Replies, Wait
 pub use error::Error;
 pub use metrics::Metrics;
 pub use saga::Saga;
-pub use state::{
-    Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing,
-};
+pub use state::{Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing};
 pub use transition::{Effect, End, IllegalMove, Input, Intervention, Resolution, Verb, transition};
 pub use workflow::{LocalOutcome, Reply, Workflow, WorkflowError};

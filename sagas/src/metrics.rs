@@ -14,8 +14,9 @@ use crate::{
 };
 
 /// From an answer within one commit to a saga that waited for a person.
-const SECONDS: [f64; 12] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0];
+const SECONDS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
+];
 
 /// A label set: `(name, value)` pairs.
 type Labels = Vec<(&'static str, String)>;
@@ -55,20 +56,36 @@ impl Metrics {
         let r = registry;
         r.register("sagas_started", "Sagas started", self.started.clone());
         r.register("sagas_ended", "Sagas ended, by outcome", self.ended.clone());
-        r.register("saga_seconds", "From start to end, by outcome", self.seconds.clone());
-        r.register("sagas_turned", "Sagas that turned back", self.turned.clone());
+        r.register(
+            "saga_seconds",
+            "From start to end, by outcome",
+            self.seconds.clone(),
+        );
+        r.register(
+            "sagas_turned",
+            "Sagas that turned back",
+            self.turned.clone(),
+        );
         r.register(
             "sagas_needing_intervention",
             "Times that a saga could not be taken back without a person",
             self.needs_intervention.clone(),
         );
-        r.register("saga_interventions", "Operators' acts, by verb", self.interventions.clone());
+        r.register(
+            "saga_interventions",
+            "Operators' acts, by verb",
+            self.interventions.clone(),
+        );
         r.register(
             "saga_timer_lateness_seconds",
             "From when a timer was due to its commit",
             self.lateness.clone(),
         );
-        r.register("saga_timer_failures", "Timers that could not fire", self.stuck.clone());
+        r.register(
+            "saga_timer_failures",
+            "Timers that could not fire",
+            self.stuck.clone(),
+        );
     }
 
     pub(crate) fn moved(&self, saga: &Saga, before: Phase) {
@@ -87,23 +104,31 @@ impl Metrics {
             self.turned.get_or_create(&vec![definition()]).inc();
         }
         if phase == Phase::NeedsIntervention {
-            self.needs_intervention.get_or_create(&vec![definition()]).inc();
+            self.needs_intervention
+                .get_or_create(&vec![definition()])
+                .inc();
         }
         if phase.is_end() {
             let labels = vec![definition(), ("outcome", phase.as_str().to_owned())];
             let took = saga.updated_at.since(saga.created_at);
             self.ended.get_or_create(&labels).inc();
-            self.seconds.get_or_create(&labels).observe(took.as_secs_f64());
+            self.seconds
+                .get_or_create(&labels)
+                .observe(took.as_secs_f64());
         }
     }
 
     pub(crate) fn intervened(&self, verb: &str) {
-        self.interventions.get_or_create(&vec![("verb", verb.to_owned())]).inc();
+        self.interventions
+            .get_or_create(&vec![("verb", verb.to_owned())])
+            .inc();
     }
 
     pub(crate) fn fired(&self, timer: Timer, late: Duration) {
         let labels = vec![("kind", timer.as_str().to_owned())];
-        self.lateness.get_or_create(&labels).observe(late.as_secs_f64());
+        self.lateness
+            .get_or_create(&labels)
+            .observe(late.as_secs_f64());
     }
 
     pub(crate) fn stuck(&self) {

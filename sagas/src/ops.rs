@@ -100,9 +100,10 @@ async fn list(
     };
     let items = store::list(engine.database(), &filter).await?;
     let full = items.len() == limit as usize;
-    let next_cursor = items.last().filter(|_| full).map(|saga| {
-        format!("{}.{}", saga.created_at.as_micros(), saga.id.simple())
-    });
+    let next_cursor = items
+        .last()
+        .filter(|_| full)
+        .map(|saga| format!("{}.{}", saga.created_at.as_micros(), saga.id.simple()));
     Ok(Json(Page { items, next_cursor }))
 }
 
@@ -113,13 +114,13 @@ fn bad_query(field: &'static str) -> Problem {
 
 fn read_cursor(cursor: &str) -> Option<(Timestamp, Uuid)> {
     let (at, id) = cursor.split_once('.')?;
-    Some((Timestamp::from_micros(at.parse().ok()?), Uuid::try_parse(id).ok()?))
+    Some((
+        Timestamp::from_micros(at.parse().ok()?),
+        Uuid::try_parse(id).ok()?,
+    ))
 }
 
-async fn show(
-    State(engine): State<Engine>,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Value>, Problem> {
+async fn show(State(engine): State<Engine>, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
     let saga = engine.load(id).await?;
     let deadlines = store::pending(engine.database(), id).await?;
     let timeline = store::timeline(engine.database(), id, TIMELINE).await?;
@@ -193,14 +194,21 @@ async fn intervene(
     act: Act,
     verb: Verb,
 ) -> Result<Json<Saga>, Problem> {
-    for (given, field) in [(act.step.is_some(), "step"), (act.outcome.is_some(), "outcome")] {
+    for (given, field) in [
+        (act.step.is_some(), "step"),
+        (act.outcome.is_some(), "outcome"),
+    ] {
         if given {
             let detail = format!("unknown field `{field}` for this verb");
             return Err(Problem::unprocessable("invalid_field", detail).field(field));
         }
     }
     let reason = sound_reason(&act.reason)?;
-    let by = Intervention { verb, actor: actor.0, reason };
+    let by = Intervention {
+        verb,
+        actor: actor.0,
+        reason,
+    };
     Ok(Json(engine.intervene(id, by, act.if_version).await?))
 }
 
@@ -248,8 +256,19 @@ async fn set_policy(
     Json(new): Json<NewPolicy>,
 ) -> Result<Json<Value>, Problem> {
     let reason = sound_reason(&new.reason)?;
-    let NewPolicy { definition, step, on_timeout, .. } = new;
-    let change = PolicyChange { definition, step, on_timeout, actor: actor.0, reason };
+    let NewPolicy {
+        definition,
+        step,
+        on_timeout,
+        ..
+    } = new;
+    let change = PolicyChange {
+        definition,
+        step,
+        on_timeout,
+        actor: actor.0,
+        reason,
+    };
     engine.set_policy(&change).await?;
     policies(State(engine)).await
 }

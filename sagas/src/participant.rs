@@ -140,7 +140,11 @@ impl Ledger {
             Some(_) => return Ok(Revoke::Nothing),
             None => self.end(tx, saga, step, REVOKED).await?,
         }
-        Ok(if was_done { Revoke::Undo(effect) } else { Revoke::Nothing })
+        Ok(if was_done {
+            Revoke::Undo(effect)
+        } else {
+            Revoke::Nothing
+        })
     }
 
     /// The saga completed.
@@ -155,7 +159,11 @@ impl Ledger {
             None => self.end(tx, saga, step, COMPLETED).await?,
         }
         let was_done = row.outcome.as_deref() == Some(DONE);
-        Ok(if was_done { Complete::Settle(row.effect()) } else { Complete::Nothing })
+        Ok(if was_done {
+            Complete::Settle(row.effect())
+        } else {
+            Complete::Nothing
+        })
     }
 
     /// The step's row, created when there is none, and kept still until the transaction ends.
@@ -224,6 +232,8 @@ struct Row {
 
 impl Row {
     fn effect(&self) -> Value {
-        self.effect.as_ref().map_or(Value::Null, |Json(effect)| effect.clone())
+        self.effect
+            .as_ref()
+            .map_or(Value::Null, |Json(effect)| effect.clone())
     }
 }

@@ -198,7 +198,8 @@ pub struct Suspension {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
-    /// The saga as a whole.
+    /// The saga as a whole; `state` on the wire.
+    #[serde(rename = "state")]
     pub phase: Phase,
     /// Set while its definition is not registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,7 +68,9 @@ impl Row {
     pub(crate) fn into_saga(self) -> Result<Saga, Error> {
         let id = self.id;
         let parts = || -> Result<(Vec<StepState>, Policy, Option<Suspension>), _> {
-            let suspended = self.suspended.map(|Json(value)| serde_json::from_value(value));
+            let suspended = self
+                .suspended
+                .map(|Json(value)| serde_json::from_value(value));
             Ok((
                 serde_json::from_value(self.steps.0)?,
                 serde_json::from_value(self.policy.0)?,
@@ -210,7 +212,10 @@ pub(crate) async fn open_definitions(
         )
         .await?;
     let version = |version| u32::try_from(version).unwrap_or(u32::MAX);
-    Ok(rows.into_iter().map(|(name, v)| (name, version(v))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(name, v)| (name, version(v)))
+        .collect())
 }
 
 /// Some sagas of a definition that have not ended and are, or are not, suspended; after `after`.
@@ -231,8 +236,9 @@ pub(crate) async fn open_of(
                  AND ended_at IS NULL AND suspended IS NULL AND id > $3 ORDER BY id LIMIT $4"
         }
     };
-    let rows: Vec<(Uuid,)> =
-        database.fetch_all(sql, params![name, version, after, limit]).await?;
+    let rows: Vec<(Uuid,)> = database
+        .fetch_all(sql, params![name, version, after, limit])
+        .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
@@ -246,7 +252,11 @@ pub(crate) enum Suspended {
 }
 
 /// Steps, policy and suspension as they are stored.
-type Encoded = (serde_json::Value, serde_json::Value, Option<serde_json::Value>);
+type Encoded = (
+    serde_json::Value,
+    serde_json::Value,
+    Option<serde_json::Value>,
+);
 
 fn encode(saga: &Saga) -> Result<Encoded, Error> {
     let parts = || -> Result<Encoded, serde_json::Error> {
@@ -257,5 +267,8 @@ fn encode(saga: &Saga) -> Result<Encoded, Error> {
             suspended.transpose()?,
         ))
     };
-    parts().map_err(|source| Error::Corrupt { saga: saga.id, source })
+    parts().map_err(|source| Error::Corrupt {
+        saga: saga.id,
+        source,
+    })
 }

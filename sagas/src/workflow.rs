@@ -43,12 +43,8 @@ pub trait Workflow: Send + Sync + 'static {
     ///
     /// # Errors
     /// The whole transition is rolled back.
-    fn ask(
-        &self,
-        saga: &Saga,
-        step: &str,
-        attempt: u32,
-    ) -> Result<Option<NewEvent>, WorkflowError>;
+    fn ask(&self, saga: &Saga, step: &str, attempt: u32)
+    -> Result<Option<NewEvent>, WorkflowError>;
 
     /// Takes a local step back.
     ///

@@ -42,12 +42,16 @@ pub(super) struct Steering {
 impl Steering {
     /// For a saga that the caller's transaction starts.
     pub(super) const fn starting() -> Self {
-        Self { on_failure: OnFailure::GiveUp }
+        Self {
+            on_failure: OnFailure::GiveUp,
+        }
     }
 
     /// For a saga that exists.
     pub(super) const fn going_on() -> Self {
-        Self { on_failure: OnFailure::Retry }
+        Self {
+            on_failure: OnFailure::Retry,
+        }
     }
 }
 
@@ -104,15 +108,16 @@ impl Inner {
         match effect {
             Effect::Act { step, attempt } => {
                 saga.enter(&step, "act", attempt);
-                let (outcome, result) =
-                    match self.act(tx, saga, workflow, steering, &step).await? {
-                        Ran::Well(LocalOutcome::Done(result)) => (Outcome::Done, result),
-                        Ran::Well(LocalOutcome::Refused(reason)) => {
-                            (Outcome::Refused { reason }, None)
-                        }
-                        Ran::Failed(error) => return Ok(Some(Input::Failed { step, error })),
-                    };
-                Ok(Some(Input::Answered { step, outcome, result }))
+                let (outcome, result) = match self.act(tx, saga, workflow, steering, &step).await? {
+                    Ran::Well(LocalOutcome::Done(result)) => (Outcome::Done, result),
+                    Ran::Well(LocalOutcome::Refused(reason)) => (Outcome::Refused { reason }, None),
+                    Ran::Failed(error) => return Ok(Some(Input::Failed { step, error })),
+                };
+                Ok(Some(Input::Answered {
+                    step,
+                    outcome,
+                    result,
+                }))
             }
             Effect::Undo { step, attempt } => {
                 saga.enter(&step, "undo", attempt);
@@ -124,13 +129,15 @@ impl Inner {
             Effect::Ask { step, attempt } => {
                 saga.enter(&step, "ask", attempt);
                 let asked = workflow.ask(saga, &step, attempt);
-                self.emit(tx, saga, asked.map_err(failed_at(&step))?).await?;
+                self.emit(tx, saga, asked.map_err(failed_at(&step))?)
+                    .await?;
                 Ok(None)
             }
             Effect::AskUndo { step, attempt } => {
                 saga.enter(&step, "undo_ask", attempt);
                 let asked = workflow.undo_ask(saga, &step, attempt);
-                self.emit(tx, saga, asked.map_err(failed_at(&step))?).await?;
+                self.emit(tx, saga, asked.map_err(failed_at(&step))?)
+                    .await?;
                 Ok(None)
             }
             Effect::Intervened(by) => {
@@ -141,7 +148,10 @@ impl Inner {
             Effect::Ended(end) => {
                 let name = end_name(end);
                 saga.enter(name, "end", 0);
-                workflow.ended(tx, saga, end).await.map_err(failed_at(name))?;
+                workflow
+                    .ended(tx, saga, end)
+                    .await
+                    .map_err(failed_at(name))?;
                 Ok(None)
             }
         }
@@ -161,9 +171,7 @@ impl Inner {
                 roll_back_step(tx).await?;
                 Ok(Ran::Well(LocalOutcome::Refused(reason)))
             }
-            Err(source) if steering.on_failure == OnFailure::GiveUp => {
-                Err(failed_at(step)(source))
-            }
+            Err(source) if steering.on_failure == OnFailure::GiveUp => Err(failed_at(step)(source)),
             ran => settle_step(tx, step, ran).await,
         }
     }
@@ -203,7 +211,10 @@ impl Inner {
             actor: by.actor.clone(),
             reason: by.reason.clone(),
         };
-        let event = saga.event(&payload).stream(format!("saga-{}", saga.id)).aggregate(saga.id);
+        let event = saga
+            .event(&payload)
+            .stream(format!("saga-{}", saga.id))
+            .aggregate(saga.id);
         self.outbox.enqueue(tx, event).await?;
         Ok(())
     }
@@ -224,7 +235,8 @@ async fn settle_step<T>(
 ) -> Result<Ran<T>, Error> {
     match ran {
         Ok(value) => {
-            tx.execute("RELEASE SAVEPOINT saga_step", Vec::new()).await?;
+            tx.execute("RELEASE SAVEPOINT saga_step", Vec::new())
+                .await?;
             Ok(Ran::Well(value))
         }
         Err(WorkflowError::Database(error)) if error.is_transient() => {
@@ -239,8 +251,10 @@ async fn settle_step<T>(
 }
 
 async fn roll_back_step(tx: &mut Tx) -> Result<(), Error> {
-    tx.execute("ROLLBACK TO SAVEPOINT saga_step", Vec::new()).await?;
-    tx.execute("RELEASE SAVEPOINT saga_step", Vec::new()).await?;
+    tx.execute("ROLLBACK TO SAVEPOINT saga_step", Vec::new())
+        .await?;
+    tx.execute("RELEASE SAVEPOINT saga_step", Vec::new())
+        .await?;
     Ok(())
 }
 
@@ -264,4 +278,3 @@ const fn end_name(end: End) -> &'static str {
 fn version_number(saga: &Saga) -> u32 {
     u32::try_from(saga.version).unwrap_or(u32::MAX)
 }
-

@@ -43,13 +43,19 @@ impl Engine {
         let mut tx = inner.database.begin().await?;
         let mut saga = store::lock(&mut tx, id).await?.ok_or(Error::NotFound(id))?;
         if let Some(expected) = if_version.filter(|expected| *expected != saga.version) {
-            return Err(Error::Moved { saga: id, expected, actual: saga.version });
+            return Err(Error::Moved {
+                saga: id,
+                expected,
+                actual: saga.version,
+            });
         }
         let verb = by.verb.name();
         match inner.workflows.of(&saga).cloned() {
             Some(workflow) => {
                 let (steering, input) = (Steering::going_on(), Input::Intervened(by));
-                inner.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input).await?;
+                inner
+                    .move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input)
+                    .await?;
             }
             None => inner.abandon_unknown(&mut tx, &mut saga, &by).await?,
         }
@@ -96,9 +102,11 @@ impl Engine {
             let definition = workflow.definition();
             let newest = workflows.newest(definition.name());
             if newest.is_ok_and(|newest| newest.definition().version() == definition.version()) {
-                defaults.extend(definition.steps().map(|step| {
-                    (definition.name(), step.name(), step.timeout_policy())
-                }));
+                defaults.extend(
+                    definition
+                        .steps()
+                        .map(|step| (definition.name(), step.name(), step.timeout_policy())),
+                );
             }
         }
         defaults.sort_unstable_by_key(|(definition, step, _)| (*definition, *step));
@@ -117,9 +125,18 @@ impl Inner {
         if saga.state.phase.is_end() {
             return Err(IllegalMove::Ended(saga.state.phase).into());
         }
-        let state = saga.state.abandoned(&by.reason).filter(|_| by.verb == Verb::Abandon);
-        let Some(state) = state else { return Err(IllegalMove::Suspended.into()) };
-        saga.enter("operator", by.verb.name(), u32::try_from(saga.version).unwrap_or(u32::MAX));
+        let state = saga
+            .state
+            .abandoned(&by.reason)
+            .filter(|_| by.verb == Verb::Abandon);
+        let Some(state) = state else {
+            return Err(IllegalMove::Suspended.into());
+        };
+        saga.enter(
+            "operator",
+            by.verb.name(),
+            u32::try_from(saga.version).unwrap_or(u32::MAX),
+        );
         self.tell_intervention(tx, saga, by).await?;
         store::drop_replies(tx, saga.id).await?;
         self.replace(tx, saga, state).await

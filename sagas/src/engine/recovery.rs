@@ -7,7 +7,10 @@ use chassis::{Shutdown, shutdown::Slept};
 use database::Tx;
 use uuid::Uuid;
 
-use super::{Inner, moves::{DECIDED, TIMERS}};
+use super::{
+    Inner,
+    moves::{DECIDED, TIMERS},
+};
 use crate::{
     Error, Saga, Workflow,
     store::{self, Suspended},
@@ -36,7 +39,11 @@ impl Inner {
     async fn sort_out(&self, shutdown: &Shutdown) -> Result<(), Error> {
         for (name, version) in store::open_definitions(&self.database).await? {
             let registered = self.workflows.has(&name, version);
-            let wanted = if registered { Suspended::Yes } else { Suspended::No };
+            let wanted = if registered {
+                Suspended::Yes
+            } else {
+                Suspended::No
+            };
             let mut after = Uuid::nil();
             loop {
                 let key = (name.as_str(), version);
@@ -58,7 +65,9 @@ impl Inner {
 
     async fn sort_out_one(&self, id: Uuid) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
-        let Some(mut saga) = store::lock(&mut tx, id).await? else { return Ok(()) };
+        let Some(mut saga) = store::lock(&mut tx, id).await? else {
+            return Ok(());
+        };
         match self.workflows.of(&saga).cloned() {
             Some(workflow) => self.resume(&mut tx, &mut saga, workflow.as_ref()).await?,
             None => self.suspend(&mut tx, &mut saga).await?,
@@ -68,9 +77,15 @@ impl Inner {
 
     /// Parks a locked saga whose definition is missing; nothing when it is parked already.
     pub(super) async fn suspend(&self, tx: &mut Tx, saga: &mut Saga) -> Result<(), Error> {
-        let Saga { definition, definition_version, .. } = &*saga;
+        let Saga {
+            definition,
+            definition_version,
+            ..
+        } = &*saga;
         let why = format!("definition {definition} version {definition_version} is not registered");
-        let Some(state) = saga.state.suspended(&why) else { return Ok(()) };
+        let Some(state) = saga.state.suspended(&why) else {
+            return Ok(());
+        };
         tracing::warn!(saga = %saga.id, why, "saga parked");
         self.replace(tx, saga, state).await
     }
@@ -82,7 +97,9 @@ impl Inner {
         saga: &mut Saga,
         workflow: &dyn Workflow,
     ) -> Result<(), Error> {
-        let Some(state) = saga.state.resumed() else { return Ok(()) };
+        let Some(state) = saga.state.resumed() else {
+            return Ok(());
+        };
         tracing::info!(saga = %saga.id, "saga resumed");
         self.replace(tx, saga, state).await?;
         for event in store::replies(tx, saga.id).await? {

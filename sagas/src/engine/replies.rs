@@ -10,8 +10,9 @@ use event_store::{Handler, HandlerError, Kind, consumer::Order};
 
 use super::{CONSUMER, Inner, moves::Steering};
 use crate::{
-    Error, Saga, Workflow, store,
+    Error, Saga, Workflow,
     state::Outcome,
+    store,
     transition::{IllegalMove, Input},
     workflow::{Reply, Says},
 };
@@ -53,7 +54,9 @@ impl Handler for Replies {
 
 impl Inner {
     async fn take_reply(&self, tx: &mut Tx, event: &Recorded) -> Result<(), Error> {
-        let Some(id) = event.event.saga_id else { return Ok(()) };
+        let Some(id) = event.event.saga_id else {
+            return Ok(());
+        };
         let Some(mut saga) = store::lock(tx, id).await? else {
             // Another service's saga, with replies of the same type.
             return Ok(());
@@ -68,7 +71,8 @@ impl Inner {
         if saga.state.suspended.is_some() {
             self.resume(tx, &mut saga, workflow.as_ref()).await?;
         }
-        self.apply_reply(tx, &mut saga, workflow.as_ref(), event).await
+        self.apply_reply(tx, &mut saga, workflow.as_ref(), event)
+            .await
     }
 
     /// Feeds one reply to a saga that is locked and not suspended. What comes twice, late or out
@@ -82,16 +86,19 @@ impl Inner {
     ) -> Result<(), Error> {
         let step = || event.event.step.clone().unwrap_or_default();
         let read = workflow.reply(event);
-        let read = read.map_err(|source| Error::Workflow { step: step(), source })?;
+        let read = read.map_err(|source| Error::Workflow {
+            step: step(),
+            source,
+        })?;
         let Some(reply) = read else { return Ok(()) };
         saga.moment.cause = Some(event.clone());
         let moved = self
             .move_saga(tx, saga, workflow, Steering::going_on(), reply.into())
             .await;
         match moved {
-            Err(Error::Illegal(why @ (IllegalMove::UnknownStep(_) | IllegalMove::Mismatch(..)))) => {
-                Err(why.into())
-            }
+            Err(Error::Illegal(
+                why @ (IllegalMove::UnknownStep(_) | IllegalMove::Mismatch(..)),
+            )) => Err(why.into()),
             Err(Error::Illegal(why)) => {
                 tracing::debug!(saga = %saga.id, event = %event.event.id, %why, "reply ignored");
                 Ok(())
@@ -105,10 +112,16 @@ impl From<Reply> for Input {
     fn from(reply: Reply) -> Self {
         let Reply { step, says, result } = reply;
         match says {
-            Says::Done => Self::Answered { step, outcome: Outcome::Done, result },
-            Says::Refused(reason) => {
-                Self::Answered { step, outcome: Outcome::Refused { reason }, result }
-            }
+            Says::Done => Self::Answered {
+                step,
+                outcome: Outcome::Done,
+                result,
+            },
+            Says::Refused(reason) => Self::Answered {
+                step,
+                outcome: Outcome::Refused { reason },
+                result,
+            },
             Says::Undone => Self::Undone { step },
             Says::UndoRefused(reason) => Self::UndoRefused { step, reason },
         }
@@ -118,15 +131,15 @@ impl From<Reply> for Input {
 /// All reply types ever registered in this database, those of missing definitions included: their
 /// sagas' replies are kept. The list lives as long as the process, as consumers ask for it; there
 /// are as many engines in a process as services.
-pub(super) async fn all_reply_types(
-    database: &Database,
-) -> Result<&'static [&'static str], Error> {
+pub(super) async fn all_reply_types(database: &Database) -> Result<&'static [&'static str], Error> {
     let known = store::known_reply_types(database).await?;
     let types: BTreeSet<String> = known.into_iter().flat_map(|(_, _, types)| types).collect();
     if types.is_empty() {
         // To a consumer no types means all of them; an engine without asks wants none.
         return Ok(&["saga.none"]);
     }
-    let leaked = types.into_iter().map(|name| &*Box::leak(name.into_boxed_str()));
+    let leaked = types
+        .into_iter()
+        .map(|name| &*Box::leak(name.into_boxed_str()));
     Ok(Vec::leak(leaked.collect()))
 }

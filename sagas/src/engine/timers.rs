@@ -6,7 +6,10 @@ use chassis::Shutdown;
 use database::Timestamp;
 use event_store::consumer::Progress;
 
-use super::{Inner, moves::{Steering, TIMERS}};
+use super::{
+    Inner,
+    moves::{Steering, TIMERS},
+};
 use crate::{
     Error,
     store::{self, Due},
@@ -44,7 +47,10 @@ pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Sh
             Ok(None) => continue,
             Err(error) => {
                 tracing::warn!(%error, "due timers of sagas could not be read");
-                Next { now: Timestamp::from_micros(0), at: None }
+                Next {
+                    now: Timestamp::from_micros(0),
+                    at: None,
+                }
             }
         };
         let nearest = async {
@@ -115,25 +121,36 @@ impl Inner {
 
     async fn fire(&self, due: &Due) -> Result<(), Error> {
         let mut tx = self.database.begin().await?;
-        let Some(mut saga) = store::lock(&mut tx, due.saga).await? else { return Ok(()) };
+        let Some(mut saga) = store::lock(&mut tx, due.saga).await? else {
+            return Ok(());
+        };
         let Some(workflow) = self.workflows.of(&saga).cloned() else {
             self.suspend(&mut tx, &mut saga).await?;
             return Ok(tx.commit().await?);
         };
-        let has = saga.step(&due.step).is_some_and(|step| step.timers.contains_key(&due.timer));
+        let has = saga
+            .step(&due.step)
+            .is_some_and(|step| step.timers.contains_key(&due.timer));
         if !has || saga.state.suspended.is_some() {
             store::clear_timer(&mut tx, due).await?;
             return Ok(tx.commit().await?);
         }
-        let input = Input::Due { step: due.step.clone(), timer: due.timer };
+        let input = Input::Due {
+            step: due.step.clone(),
+            timer: due.timer,
+        };
         let steering = Steering::going_on();
-        match self.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input).await {
+        match self
+            .move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input)
+            .await
+        {
             // Set anew by another replica since it was read; the table has its new time.
             Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(()),
             moved => moved?,
         }
         tx.commit().await?;
-        self.metrics.fired(due.timer, saga.updated_at.since(due.due_at));
+        self.metrics
+            .fired(due.timer, saga.updated_at.since(due.due_at));
         Ok(())
     }
 

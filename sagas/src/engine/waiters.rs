@@ -1,10 +1,7 @@
 //! Whoever waits for a saga: registered before the commit, woken when it is decided, on whichever
 //! replica that happens.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chassis::Shutdown;
 use dashmap::DashMap;
@@ -43,15 +40,24 @@ pub struct Waiter {
 impl Engine {
     /// A place in line for the decision of a saga that may not be committed yet.
     pub fn waiter(&self, saga: Uuid) -> Waiter {
-        let mut waiting = self.inner.waiters.by_saga.entry(saga).or_insert_with(|| Waiting {
-            decided: Arc::default(),
-            waiters: 0,
-        });
+        let mut waiting = self
+            .inner
+            .waiters
+            .by_saga
+            .entry(saga)
+            .or_insert_with(|| Waiting {
+                decided: Arc::default(),
+                waiters: 0,
+            });
         waiting.waiters += 1;
         let decided = Arc::clone(&waiting.decided);
         drop(waiting);
         self.inner.waiters.began.notify_one();
-        Waiter { engine: self.clone(), saga, decided }
+        Waiter {
+            engine: self.clone(),
+            saga,
+            decided,
+        }
     }
 
     /// Waits until a saga has ended or its owner's data are rolled back, at most `timeout`; what
@@ -78,7 +84,11 @@ impl Waiter {
             decided.as_mut().enable();
             let saga = self.engine.load(self.saga).await?;
             if saga.is_decided() || tokio::time::timeout_at(deadline, decided).await.is_err() {
-                return if saga.is_decided() { Ok(saga) } else { self.engine.load(self.saga).await };
+                return if saga.is_decided() {
+                    Ok(saga)
+                } else {
+                    self.engine.load(self.saga).await
+                };
             }
         }
     }
@@ -120,7 +130,12 @@ pub(super) async fn follow(inner: &Inner, shutdown: &Shutdown) {
 
 impl Inner {
     async fn wake_decided(&self) -> Result<(), Error> {
-        let waited_for: Vec<Uuid> = self.waiters.by_saga.iter().map(|entry| *entry.key()).collect();
+        let waited_for: Vec<Uuid> = self
+            .waiters
+            .by_saga
+            .iter()
+            .map(|entry| *entry.key())
+            .collect();
         for some in waited_for.chunks(BATCH) {
             for id in store::decided_of(&self.database, some.to_vec()).await? {
                 if let Some(waiting) = self.waiters.by_saga.get(&id) {

@@ -39,8 +39,10 @@ pub(crate) struct PolicyRow {
 
 /// Writes down the transition that made the saga's present version.
 pub(crate) async fn add_entry(tx: &mut Tx, saga: &Saga, inputs: &[Input]) -> Result<(), Error> {
-    let inputs = serde_json::to_value(inputs)
-        .map_err(|source| Error::Corrupt { saga: saga.id, source })?;
+    let inputs = serde_json::to_value(inputs).map_err(|source| Error::Corrupt {
+        saga: saga.id,
+        source,
+    })?;
     tx.execute(
         "INSERT INTO saga_transitions (saga_id, version, at, state, inputs, cause_id)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -102,7 +104,8 @@ pub(crate) async fn replies(tx: &mut Tx, saga: Uuid) -> Result<Vec<Recorded>, Er
 
 /// Forgets the replies that were kept for a saga.
 pub(crate) async fn drop_replies(tx: &mut Tx, saga: Uuid) -> Result<(), Error> {
-    tx.execute("DELETE FROM saga_replies WHERE saga_id = $1", params![saga]).await?;
+    tx.execute("DELETE FROM saga_replies WHERE saga_id = $1", params![saga])
+        .await?;
     Ok(())
 }
 
@@ -159,7 +162,12 @@ pub(crate) async fn register_definition(
         "INSERT INTO saga_definitions (name, version, reply_types, registered_at)
          VALUES ($1, $2, $3, $4)
          ON CONFLICT (name, version) DO UPDATE SET reply_types = excluded.reply_types",
-        params![definition.name(), definition.version(), serde_json::json!(reply_types), now],
+        params![
+            definition.name(),
+            definition.version(),
+            serde_json::json!(reply_types),
+            now
+        ],
     )
     .await?;
     Ok(())
@@ -170,8 +178,14 @@ pub(crate) async fn known_reply_types(
     database: &Database,
 ) -> Result<Vec<(String, u32, Vec<String>)>, DatabaseError> {
     let rows: Vec<(String, i64, Json<Vec<String>>)> = database
-        .fetch_all("SELECT name, version, reply_types FROM saga_definitions", params![])
+        .fetch_all(
+            "SELECT name, version, reply_types FROM saga_definitions",
+            params![],
+        )
         .await?;
     let version = |version| u32::try_from(version).unwrap_or(u32::MAX);
-    Ok(rows.into_iter().map(|(name, v, Json(types))| (name, version(v), types)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(name, v, Json(types))| (name, version(v), types))
+        .collect())
 }

@@ -66,7 +66,9 @@ pub(crate) async fn sync_timers(
 /// All timers of a state, by step and kind.
 pub(crate) fn timers_of(state: &State) -> BTreeMap<(String, Timer), Timestamp> {
     let timers = state.timers();
-    timers.map(|(step, timer, due)| ((step.to_owned(), timer), due)).collect()
+    timers
+        .map(|(step, timer, due)| ((step.to_owned(), timer), due))
+        .collect()
 }
 
 /// The timers that ran out by `now`, the oldest first.
@@ -82,18 +84,29 @@ pub(crate) async fn due(
             params![now, limit],
         )
         .await?;
-    let due = rows.into_iter().filter_map(|(saga, step, kind, due_at, failures)| {
-        let timer = Timer::parse(&kind)?;
-        let failures = u32::try_from(failures).unwrap_or(u32::MAX);
-        Some(Due { saga, step, timer, due_at, failures })
-    });
+    let due = rows
+        .into_iter()
+        .filter_map(|(saga, step, kind, due_at, failures)| {
+            let timer = Timer::parse(&kind)?;
+            let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+            Some(Due {
+                saga,
+                step,
+                timer,
+                due_at,
+                failures,
+            })
+        });
     Ok(due.collect())
 }
 
 /// When the nearest timer runs out.
 pub(crate) async fn nearest(database: &Database) -> Result<Option<Timestamp>, Error> {
     let row: Option<(Timestamp,)> = database
-        .fetch_optional("SELECT due_at FROM saga_deadlines ORDER BY due_at LIMIT 1", params![])
+        .fetch_optional(
+            "SELECT due_at FROM saga_deadlines ORDER BY due_at LIMIT 1",
+            params![],
+        )
         .await?;
     Ok(row.map(|(at,)| at))
 }
@@ -109,7 +122,13 @@ pub(crate) async fn put_off(
         .execute(
             "UPDATE saga_deadlines SET due_at = $5, failures = failures + 1
              WHERE saga_id = $1 AND step = $2 AND kind = $3 AND due_at = $4",
-            params![due.saga, &due.step, due.timer.as_str(), due.due_at, now + pause],
+            params![
+                due.saga,
+                &due.step,
+                due.timer.as_str(),
+                due.due_at,
+                now + pause
+            ],
         )
         .await?;
     Ok(())
@@ -134,6 +153,11 @@ pub(crate) async fn pending(database: &Database, saga: Uuid) -> Result<Vec<Pendi
             params![saga],
         )
         .await?;
-    let pending = |(step, kind, due_at, failures)| Pending { step, kind, due_at, failures };
+    let pending = |(step, kind, due_at, failures)| Pending {
+        step,
+        kind,
+        due_at,
+        failures,
+    };
     Ok(rows.into_iter().map(pending).collect())
 }

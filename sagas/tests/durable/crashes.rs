@@ -29,7 +29,11 @@ async fn die_everywhere(backend: Backend, moment: Moment, plan: &[(&'static str,
     for (what, conduct) in plan {
         world.plan.set(what, *conduct);
     }
-    let expected = if plan.is_empty() { Phase::Completed } else { Phase::Compensated };
+    let expected = if plan.is_empty() {
+        Phase::Completed
+    } else {
+        Phase::Compensated
+    };
     for n in 1..=MOST_COMMITS {
         match moment {
             Moment::Before => world.faults.die_before(n),

@@ -1,6 +1,11 @@
 //! The durable engine over both databases: the matrix of failures, crashes after every commit,
 //! replicas that race, and what operators do.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "these functions are the bodies of tests, which run over both databases"
+)]
+
 mod crashes;
 mod ledger;
 mod matrix;
@@ -8,6 +13,7 @@ mod operating;
 mod order;
 mod parking;
 mod participants;
+mod process;
 mod races;
 mod waiting;
 mod world;

@@ -56,7 +56,10 @@ async fn whichever_step_times_out_everything_is_undone(backend: Backend) {
 async fn whichever_local_step_fails_it_is_run_again_or_everything_is_undone(backend: Backend) {
     let mut world = World::new(backend).await;
     let in_the_start = ["reserve", "note"];
-    for step in steps(Action::Local).into_iter().filter(|step| !in_the_start.contains(step)) {
+    for step in steps(Action::Local)
+        .into_iter()
+        .filter(|step| !in_the_start.contains(step))
+    {
         world.plan.set(step, Conduct::FailsOnce);
         let saga = world.drive(Uuid::now_v7()).await;
         assert_eq!(saga.phase(), Phase::Completed, "{step}");
@@ -73,7 +76,10 @@ async fn whichever_local_step_fails_it_is_run_again_or_everything_is_undone(back
         world.plan.set(step, Conduct::Fails);
         let id = Uuid::now_v7();
         world.start(id).await.expect_err("the caller is told");
-        assert!(matches!(world.engine().load(id).await, Err(sagas::Error::NotFound(_))));
+        assert!(matches!(
+            world.engine().load(id).await,
+            Err(sagas::Error::NotFound(_))
+        ));
         world.plan.set(step, Conduct::Good);
     }
 }
@@ -112,7 +118,11 @@ async fn whichever_undo_is_never_confirmed_a_person_is_called_and_a_late_confirm
 ) {
     let world = World::new(backend).await;
     world.plan.set("close", Conduct::Refuses);
-    let undos = [("ship", "undo:ship"), ("pay", "undo:pay"), ("pack", "undo:pack")];
+    let undos = [
+        ("ship", "undo:ship"),
+        ("pay", "undo:pay"),
+        ("pack", "undo:pack"),
+    ];
     for (step, undo) in undos {
         world.plan.set(undo, Conduct::Silent);
         let id = world.started().await;
@@ -120,32 +130,21 @@ async fn whichever_undo_is_never_confirmed_a_person_is_called_and_a_late_confirm
             let step = saga.step(step).expect("a step");
             step.undo == Undoing::Started && step.undo_attempt == attempt
         };
-        world.until(id, |saga| waits(saga, 1) && world.waits_only_for_time(saga)).await;
+        world
+            .until(id, |saga| waits(saga, 1) && world.waits_only_for_time(saga))
+            .await;
         world.run_out(id, step, Timer::UndoRetry).await;
         world.until(id, |saga| waits(saga, 2)).await;
         world.run_out(id, step, Timer::UndoRetry).await;
-        let saga = world.until(id, |saga| saga.phase() == Phase::NeedsIntervention).await;
+        let saga = world
+            .until(id, |saga| saga.phase() == Phase::NeedsIntervention)
+            .await;
         assert!(saga.state.rolled_back, "whoever waited was told long ago");
         world.plan.set(undo, Conduct::Good);
-        confirm_late(&world, id, step).await;
+        world.answer(id, step, true).await;
         let saga = world.until(id, |saga| saga.phase().is_end()).await;
         world.check_end(&saga).await;
     }
-}
-
-/// A participant finds its voice again.
-async fn confirm_late(world: &World, id: Uuid, step: &str) {
-    use super::order::Answered;
-    use event_store::NewEvent;
-    let answer =
-        Answered { step: step.to_owned(), undo: true, outcome: sagas::Outcome::Done };
-    let event = NewEvent::of(&answer)
-        .stream(format!("replies-{id}"))
-        .correlation(id)
-        .saga(id, step);
-    let mut tx = world.database().begin().await.expect("a transaction");
-    super::world::OUTBOX.enqueue(&mut tx, event).await.expect("an event");
-    tx.commit().await.expect("a commit");
 }
 
 /// Every reply once more, after the end: nothing moves.
@@ -154,7 +153,12 @@ async fn replay_all_replies(world: &World, id: Uuid) {
     let before = world.saga(id).await;
     for event in super::world::events_of(&world.log, id).await {
         let mut tx = world.database().begin().await.expect("a transaction");
-        world.engine().handler().handle(&mut tx, &event).await.expect("a harmless repeat");
+        world
+            .engine()
+            .handler()
+            .handle(&mut tx, &event)
+            .await
+            .expect("a harmless repeat");
         tx.commit().await.expect("a commit");
     }
     let after = world.saga(id).await;

@@ -96,8 +96,13 @@ pub(crate) struct Order {
 
 impl Order {
     fn event(saga: &Saga, step: &str, undo: bool) -> NewEvent {
-        let asked = Asked { step: step.to_owned(), undo };
-        NewEvent::of(&asked).stream(format!("order-{}", saga.id)).aggregate(saga.id)
+        let asked = Asked {
+            step: step.to_owned(),
+            undo,
+        };
+        NewEvent::of(&asked)
+            .stream(format!("order-{}", saga.id))
+            .aggregate(saga.id)
     }
 
     fn failure(&self, what: &str, attempt: u32) -> Result<(), WorkflowError> {
@@ -122,9 +127,15 @@ impl Workflow for Order {
     }
 
     fn reply(&self, event: &Recorded) -> Result<Option<Reply>, WorkflowError> {
-        let Answered { step, undo, outcome } = event.event.payload()?;
+        let Answered {
+            step,
+            undo,
+            outcome,
+        } = event.event.payload()?;
         Ok(Some(match (undo, outcome) {
-            (false, Outcome::Done) => Reply::done(step).with(json!({ "by": event.event.service_id })),
+            (false, Outcome::Done) => {
+                Reply::done(step).with(json!({ "by": event.event.service_id }))
+            }
             (false, Outcome::Refused { reason }) => Reply::refused(step, reason),
             (true, Outcome::Done) => Reply::undone(step),
             (true, Outcome::Refused { reason }) => Reply::undo_refused(step, reason),
@@ -162,7 +173,9 @@ impl Workflow for Order {
 
     async fn ended(&self, tx: &mut Tx, saga: &Saga, end: End) -> Result<(), WorkflowError> {
         let event = saga.event(&Ended { end });
-        let event = event.stream(format!("order-{}", saga.id)).aggregate(saga.id);
+        let event = event
+            .stream(format!("order-{}", saga.id))
+            .aggregate(saga.id);
         super::world::OUTBOX.enqueue(tx, event).await?;
         Ok(())
     }
@@ -188,5 +201,9 @@ pub(crate) async fn undid(tx: &mut Tx, saga: Uuid, step: &str) -> Result<(), dat
 
 /// The names of the definition's steps that are done so.
 pub(crate) fn steps(action: Action) -> Vec<&'static str> {
-    definition(1).steps().filter(|step| step.action() == action).map(Step::name).collect()
+    definition(1)
+        .steps()
+        .filter(|step| step.action() == action)
+        .map(Step::name)
+        .collect()
 }

@@ -36,7 +36,9 @@ impl Handler for Participants {
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
-        let Some(saga) = event.event.saga_id else { return Ok(()) };
+        let Some(saga) = event.event.saga_id else {
+            return Ok(());
+        };
         if event.event.event_type == Ended::TYPE {
             return self.learn_the_end(tx, saga, event).await;
         }
@@ -53,8 +55,14 @@ impl Handler for Participants {
             } else {
                 ask(tx, saga, &asked.step, conduct).await?
             };
-            let Some(outcome) = outcome.filter(|_| conduct != Conduct::Silent) else { continue };
-            let answer = Answered { step: asked.step.clone(), undo: asked.undo, outcome };
+            let Some(outcome) = outcome.filter(|_| conduct != Conduct::Silent) else {
+                continue;
+            };
+            let answer = Answered {
+                step: asked.step.clone(),
+                undo: asked.undo,
+                outcome,
+            };
             let reply = NewEvent::of(&answer)
                 .stream(format!("replies-{saga}"))
                 .aggregate(saga)
@@ -94,7 +102,11 @@ async fn ask(
     step: &str,
     conduct: Conduct,
 ) -> Result<Option<Outcome>, HandlerError> {
-    let refusal = || Some(Outcome::Refused { reason: format!("{step} says no") });
+    let refusal = || {
+        Some(Outcome::Refused {
+            reason: format!("{step} says no"),
+        })
+    };
     Ok(match Ledger.ask(tx, saga, step).await? {
         Ask::Do | Ask::DoForGood if conduct == Conduct::Refuses => {
             Ledger.refused(tx, saga, step, &"says no").await?;
@@ -118,7 +130,9 @@ async fn revoke(
     conduct: Conduct,
 ) -> Result<Option<Outcome>, HandlerError> {
     if conduct == Conduct::Refuses {
-        return Ok(Some(Outcome::Refused { reason: format!("{step} is locked") }));
+        return Ok(Some(Outcome::Refused {
+            reason: format!("{step} is locked"),
+        }));
     }
     match Ledger.revoke(tx, saga, step).await? {
         Revoke::Undo(_) => undid(tx, saga, step).await?,

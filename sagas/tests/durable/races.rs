@@ -1,1 +1,114 @@
-//! Filled in below.
+//! Replicas: whoever is first wins, and the other does nothing.
+
+use event_store::Handler;
+use sagas::{Outcome, Phase, Progress, Timer};
+use testkit::{Backend, both_databases, eventually};
+
+use super::{
+    order::Conduct,
+    process::Parts,
+    world::{PATIENCE, World},
+};
+
+both_databases!(
+    a_deadline_and_a_reply_in_the_same_instant_have_one_winner,
+    a_reply_that_lies_in_the_log_wins_over_a_deadline,
+    replicas_share_all_the_work_and_do_it_once,
+);
+
+/// Rounds of the race; both ends are seen in most runs, and either is right.
+const ROUNDS: usize = 12;
+
+async fn a_deadline_and_a_reply_in_the_same_instant_have_one_winner(backend: Backend) {
+    let world = World::asleep(backend).await;
+    let one = world.spawn(Parts::TimersOnly, &[1]).await;
+    let two = world.spawn(Parts::TimersOnly, &[1]).await;
+    for _ in 0..ROUNDS {
+        let id = uuid::Uuid::now_v7();
+        one.start(id).await.expect("a started saga");
+        let pack = world.answer(id, "pack", false).await;
+        take(&two, &pack).await;
+        let pay = world.answer(id, "pay", false).await;
+        let due = one
+            .engine
+            .load(id)
+            .await
+            .unwrap()
+            .step("pay")
+            .unwrap()
+            .timers[&Timer::Deadline];
+        // Both replicas' timers and the reply's handler are off at once.
+        let clock = world.clock.clone();
+        tokio::join!(async { clock.advance_to(due) }, take(&two, &pay));
+        let saga = eventually(PATIENCE, || async {
+            let saga = one.engine.load(id).await?;
+            let settled = saga
+                .step("pay")
+                .is_some_and(|pay| pay.progress != Progress::Started);
+            Ok::<_, sagas::Error>(settled.then_some(saga))
+        })
+        .await;
+        let pay = saga.step("pay").expect("a step");
+        match (saga.phase(), pay.progress) {
+            (Phase::Running, Progress::Done) => {
+                assert_eq!(
+                    saga.step("ship").expect("a step").progress,
+                    Progress::Started
+                );
+            }
+            (Phase::Compensating, Progress::Unknown) => {
+                assert!(matches!(pay.late, None | Some(Outcome::Done)), "{pay:?}");
+            }
+            other => panic!("{other:?}: {:?}", saga.state),
+        }
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+/// Handles an event as the consumer does.
+async fn take(process: &super::process::Process, event: &contracts::Recorded) {
+    let mut tx = process.database.begin().await.expect("a transaction");
+    process
+        .engine
+        .handler()
+        .handle(&mut tx, event)
+        .await
+        .expect("a handled event");
+    tx.commit().await.expect("a commit");
+}
+
+async fn a_reply_that_lies_in_the_log_wins_over_a_deadline(backend: Backend) {
+    let mut world = World::new(backend).await;
+    world.plan.set("pay", Conduct::Silent);
+    let id = world.started().await;
+    world
+        .until(id, |saga| world.waits_only_for_time(saga))
+        .await;
+    let due = world.saga(id).await.step("pay").expect("a step").timers[&Timer::Deadline];
+    world.stop().await;
+    world.answer(id, "pay", false).await;
+    world.clock.advance_to(due);
+    // The timers find the deadline before the consumer has found the reply.
+    world.restart().await;
+    let saga = world.until(id, |saga| saga.phase().is_end()).await;
+    assert_eq!(saga.phase(), Phase::Completed);
+    world.check_end(&saga).await;
+}
+
+async fn replicas_share_all_the_work_and_do_it_once(backend: Backend) {
+    let world = World::new(backend).await;
+    let replica = world.spawn(Parts::All, &[1]).await;
+    let mut ids = Vec::new();
+    for _ in 0..ROUNDS {
+        let id = uuid::Uuid::now_v7();
+        replica.start(id).await.expect("a started saga");
+        ids.extend([id, world.started().await]);
+    }
+    world.plan.set("ship", Conduct::Refuses);
+    for id in ids {
+        let saga = world.until(id, |saga| saga.phase().is_end()).await;
+        world.check_end(&saga).await;
+    }
+    replica.stop().await;
+}

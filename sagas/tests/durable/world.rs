@@ -3,27 +3,19 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use chassis::Shutdown;
-use contracts::{Payload, Recorded};
+use contracts::{Event, Payload, Recorded};
 use database::{Database, Sql, Timestamp, params};
-use event_store::{
-    Consumers, Log, LogOptions, Outbox, ReadQuery,
-    consumer::ConsumerOptions,
-    outbox,
-    relay::{self, RelayOptions},
-};
+use event_store::{Append, Expected, Log, LogOptions, Outbox, ReadQuery, outbox};
 use sagas::{
-    Action, CONSUMER, Clock, Engine, ManualClock, NewSaga, Options, Phase, Progress, Saga, Timer,
-    Undoing, Workflow, participant::Ledger,
+    Action, Engine, ManualClock, Outcome, Phase, Progress, Saga, Timer, Undoing,
+    participant::Ledger,
 };
-use serde_json::json;
 use testkit::{Backend, CommitFaults, eventually};
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{
-    order::{Conduct, Ended, Order, Plan, definition},
-    participants::Participants,
+    order::{Answered, Conduct, Ended, Plan, definition},
+    process::{Parts, Process},
 };
 
 pub(crate) const OUTBOX: Outbox = Outbox::new("owner");
@@ -43,22 +35,6 @@ pub(crate) struct World {
     deaths: u32,
 }
 
-/// A running process: relay, consumers and engine.
-pub(crate) struct Process {
-    pub(crate) database: Database,
-    pub(crate) engine: Engine,
-    shutdown: Shutdown,
-    running: JoinHandle<()>,
-}
-
-/// Which parts of a process run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Parts {
-    All,
-    /// Nobody reads events; the engine's timers run.
-    TimersOnly,
-}
-
 impl World {
     pub(crate) async fn new(backend: Backend) -> Self {
         let mut world = Self::asleep(backend).await;
@@ -72,7 +48,9 @@ impl World {
             "postgres" => Backend::postgres().await,
             _ => Backend::sqlite(),
         };
-        let log = Log::open(&log_backend.url, LogOptions::default()).await.expect("a log");
+        let log = Log::open(&log_backend.url, LogOptions::default())
+            .await
+            .expect("a log");
         let faults = CommitFaults::new();
         let world = Self {
             backend,
@@ -85,7 +63,10 @@ impl World {
             deaths: 0,
         };
         let database = world.open().await;
-        database.migrate(outbox::migrations()).await.expect("the outbox");
+        database
+            .migrate(outbox::migrations())
+            .await
+            .expect("the outbox");
         Ledger::migrate(&database).await.expect("the ledger");
         let effects = Sql::by_dialect(
             "CREATE TABLE effects (saga_id UUID, step TEXT, done BIGINT, undone BIGINT,
@@ -98,54 +79,15 @@ impl World {
         world
     }
 
-    async fn open(&self) -> Database {
+    pub(crate) async fn open(&self) -> Database {
         let commit_hook: Arc<dyn database::CommitHook> = self.faults.clone();
         let commit_hook = Some(commit_hook);
-        self.backend.open(database::Options { commit_hook, ..Default::default() }).await
-    }
-
-    /// Starts a process that knows these versions of the definition.
-    pub(crate) async fn spawn(&self, parts: Parts, versions: &[u32]) -> Process {
-        let database = self.open().await;
-        let workflow = |version: &u32| -> Arc<dyn Workflow> {
-            Arc::new(Order { definition: definition(*version), plan: Arc::clone(&self.plan) })
-        };
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let options = Options { clock, ..Options::default() };
-        let workflows = versions.iter().map(workflow).collect();
-        let engine = Engine::open(database.clone(), self.log.clone(), OUTBOX, workflows, options)
-            .await
-            .expect("an engine");
-        let quick = ConsumerOptions {
-            silence: Duration::from_millis(20),
-            backoff: Duration::from_millis(5),
-            ..ConsumerOptions::default()
-        };
-        let consumers = Consumers::new(database.clone(), self.log.clone())
-            .with_options(quick)
-            .add(engine.handler())
-            .add(Participants { plan: Arc::clone(&self.plan) });
-        let shutdown = Shutdown::new();
-        let running = {
-            let (engine, database) = (engine.clone(), database.clone());
-            let (log, shutdown) = (self.log.clone(), shutdown.clone());
-            let quick = Duration::from_millis(5);
-            let options = RelayOptions { backoff: quick, ..RelayOptions::new("owner") };
-            tokio::spawn(async move {
-                match parts {
-                    Parts::All => {
-                        let progress = consumers.progress(CONSUMER);
-                        tokio::join!(
-                            relay::run(database, log, options, shutdown.clone()),
-                            consumers.run(None, shutdown.clone()),
-                            engine.run(progress, shutdown.clone()),
-                        );
-                    }
-                    Parts::TimersOnly => engine.run(None, shutdown).await,
-                }
+        self.backend
+            .open(database::Options {
+                commit_hook,
+                ..Default::default()
             })
-        };
-        Process { database, engine, shutdown, running }
+            .await
     }
 
     pub(crate) fn process(&self) -> &Process {
@@ -170,6 +112,13 @@ impl World {
             process.stop().await;
         }
         self.faults.revive();
+        // Its relay's lease would run out by itself in a while.
+        let database = self.open().await;
+        database
+            .execute("DELETE FROM leases", params![])
+            .await
+            .expect("free leases");
+        database.close().await;
         self.process = Some(self.spawn(Parts::All, versions).await);
     }
 
@@ -245,13 +194,17 @@ impl World {
     /// Whether nobody will move the saga but the clock.
     pub(crate) fn waits_only_for_time(&self, saga: &Saga) -> bool {
         let silent = |what: &str| self.plan.of(what) == Conduct::Silent;
-        saga.state.steps.iter().zip(definition(1).steps()).all(|(step, declared)| {
-            let asked = declared.action() == Action::Ask && step.progress == Progress::Started;
-            let undo_asked = declared.undoing().action() == Some(Action::Ask)
-                && step.undo == Undoing::Started;
-            (!asked || silent(&step.name))
-                && (!undo_asked || silent(&format!("undo:{}", step.name)))
-        })
+        saga.state
+            .steps
+            .iter()
+            .zip(definition(1).steps())
+            .all(|(step, declared)| {
+                let asked = declared.action() == Action::Ask && step.progress == Progress::Started;
+                let undo_asked = declared.undoing().action() == Some(Action::Ask)
+                    && step.undo == Undoing::Started;
+                (!asked || silent(&step.name))
+                    && (!undo_asked || silent(&format!("undo:{}", step.name)))
+            })
     }
 
     /// What holds for every saga that has ended.
@@ -268,19 +221,39 @@ impl World {
         match saga.phase() {
             Phase::Completed => {
                 let names: Vec<_> = rows.iter().map(|row| row.0.as_str()).collect();
-                assert_eq!(names, ["close", "note", "pack", "pay", "reserve", "ship"], "{plan}");
-                assert!(rows.iter().all(|row| (row.1, row.2) == (1, 0)), "{rows:?}, {plan}");
+                assert_eq!(
+                    names,
+                    ["close", "note", "pack", "pay", "reserve", "ship"],
+                    "{plan}"
+                );
+                assert!(
+                    rows.iter().all(|row| (row.1, row.2) == (1, 0)),
+                    "{rows:?}, {plan}"
+                );
             }
             Phase::Compensated => {
                 assert!(saga.state.rolled_back, "{plan}");
-                assert!(rows.iter().all(|row| row.1 == row.2 && row.1 <= 1), "{rows:?}, {plan}");
+                assert!(
+                    rows.iter().all(|row| row.1 == row.2 && row.1 <= 1),
+                    "{rows:?}, {plan}"
+                );
             }
             other => panic!("{other:?} is not the end that was wanted: {plan}"),
         }
-        assert!(saga.ended_at.is_some() && saga.state.timers().count() == 0, "{plan}");
-        for table in ["saga_deadlines", "parked_events", "saga_replies"] {
-            assert_eq!(self.count(table).await, 0, "{table}: {plan}");
-        }
+        assert!(
+            saga.ended_at.is_some() && saga.state.timers().count() == 0,
+            "{plan}"
+        );
+        let (deadlines,): (i64,) = self
+            .database()
+            .fetch_one(
+                "SELECT COUNT(*) FROM saga_deadlines WHERE saga_id = $1",
+                params![saga.id],
+            )
+            .await
+            .expect("a count");
+        assert_eq!(deadlines, 0, "{plan}");
+        assert_eq!(self.count("parked_events").await, 0, "{plan}");
         self.check_log(saga).await;
     }
 
@@ -290,28 +263,62 @@ impl World {
         let (id, what) = (saga.id, saga.phase());
         let events = eventually(PATIENCE, || async {
             let events = events_of(&log, id).await;
-            let told = events.iter().any(|event| event.event.event_type == Ended::TYPE);
+            let told = events
+                .iter()
+                .any(|event| event.event.event_type == Ended::TYPE);
             told.then_some(events)
         })
         .await;
-        let ends: Vec<_> =
-            events.iter().filter(|event| event.event.event_type == Ended::TYPE).collect();
+        let ends: Vec<_> = events
+            .iter()
+            .filter(|event| event.event.event_type == Ended::TYPE)
+            .collect();
         assert_eq!(ends.len(), 1, "{events:?}");
         assert_eq!(ends[0].event.payload["end"], what.as_str());
         for event in &events {
-            assert_eq!((event.event.saga_id, event.event.correlation_id), (Some(id), id));
+            assert_eq!(
+                (event.event.saga_id, event.event.correlation_id),
+                (Some(id), id)
+            );
         }
     }
 
     pub(crate) async fn count(&self, table: &'static str) -> i64 {
         let sql = match table {
-            "saga_deadlines" => "SELECT COUNT(*) FROM saga_deadlines",
             "parked_events" => "SELECT COUNT(*) FROM parked_events",
             "saga_replies" => "SELECT COUNT(*) FROM saga_replies",
             other => panic!("{other}"),
         };
-        let (count,): (i64,) = self.database().fetch_one(sql, params![]).await.expect("a count");
+        let (count,): (i64,) = self
+            .database()
+            .fetch_one(sql, params![])
+            .await
+            .expect("a count");
         count
+    }
+
+    /// Stops the process; nobody does anything until the next start.
+    pub(crate) async fn stop(&mut self) {
+        self.process.take().expect("a running process").stop().await;
+    }
+
+    /// Puts a participant's answer straight into the log.
+    pub(crate) async fn answer(&self, id: Uuid, step: &str, undo: bool) -> Recorded {
+        let event = answer(id, step, undo);
+        let recorded = Append {
+            event: event.clone(),
+            expected: Expected::Any,
+        };
+        let appended = self
+            .log
+            .append(vec![recorded])
+            .await
+            .expect("an appended answer");
+        Recorded {
+            epoch: self.log.epoch(),
+            position: appended[0].position,
+            event,
+        }
     }
 
     /// Runs a timer out: moves the clock to when it is due.
@@ -321,23 +328,34 @@ impl World {
     }
 }
 
-impl Process {
-    pub(crate) async fn start(&self, id: Uuid) -> Result<Saga, sagas::Error> {
-        let mut tx = self.database.begin().await?;
-        let new = NewSaga::new("order", id, json!({ "goods": "tea" }));
-        let saga = self.engine.start(&mut tx, new).await?;
-        tx.commit().await?;
-        Ok(saga)
-    }
-
-    pub(crate) async fn stop(self) {
-        self.shutdown.trigger();
-        self.running.await.expect("the process ends without a panic");
-        self.database.close().await;
+/// What a participant says about a step that it did, or undid.
+fn answer(id: Uuid, step: &str, undo: bool) -> Event {
+    let payload = Answered {
+        step: step.to_owned(),
+        undo,
+        outcome: Outcome::Done,
+    };
+    Event {
+        id: Uuid::now_v7(),
+        event_type: Answered::TYPE.to_owned(),
+        stream: format!("answer-{id}-{step}-{undo}"),
+        aggregate_id: id.to_string(),
+        version: 1,
+        schema_version: 1,
+        payload: serde_json::to_value(payload).expect("JSON"),
+        timestamp: Timestamp::system().into(),
+        correlation_id: id,
+        causation_id: None,
+        saga_id: Some(id),
+        step: Some(step.to_owned()),
+        service_id: "participants".to_owned(),
+        traceparent: None,
     }
 }
 
 /// All events of a saga, in the log's order.
 pub(crate) async fn events_of(log: &Log, saga: Uuid) -> Vec<Recorded> {
-    log.read(&ReadQuery::after(0).limit(1000).correlation(saga)).await.expect("events")
+    log.read(&ReadQuery::after(0).limit(1000).correlation(saga))
+        .await
+        .expect("events")
 }

@@ -1,0 +1,7 @@
+//! The pure core: definitions and the transition function, by example and by property.
+
+mod back;
+mod definition;
+mod forward;
+mod given;
+mod properties;
