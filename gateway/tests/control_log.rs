@@ -128,6 +128,7 @@ async fn a_replica_follows_and_of_two_that_expect_one_version_one_wins() -> anyh
         if other.flags().state("f")?.version == 3 {
             break;
         }
+        // Between two looks at a condition that has a bound.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(

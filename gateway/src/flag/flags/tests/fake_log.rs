@@ -115,6 +115,7 @@ impl Journal for FakeLog {
     }
 
     async fn changed(&self) {
+        // The real log polls as well, so that a lost notification only costs time.
         let poll = tokio::time::sleep(std::time::Duration::from_millis(20));
         tokio::select! {
             () = self.appended.notified() => {}

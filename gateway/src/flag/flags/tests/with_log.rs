@@ -270,6 +270,7 @@ async fn wait_until(condition: impl Fn() -> bool) {
         if condition() {
             return;
         }
+        // Between two looks at a condition that has a bound.
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     panic!("the condition did not come true within 5 s");
