@@ -51,9 +51,11 @@ pub async fn submit(
     key: Option<&Key>,
 ) -> Result<Answer, Error> {
     let mut tx = db.begin().await?;
-    let now = tx.now().await?;
-    users::take_in(&mut tx, caller, now).await?;
+    let begun = tx.now().await?;
+    users::take_in(&mut tx, caller, begun).await?;
     users::lock(&mut tx, caller.id).await?;
+    // Whoever held the lock before may have been slow: this answer is given now.
+    let now = tx.now().await?;
     if let Some(key) = key
         && let Some(answer) = recorded(&mut tx, caller.id, key, now).await?
     {

@@ -1,0 +1,10 @@
+//! The monolith over HTTP on both databases, alone and beside the services that replace it.
+
+mod accounts;
+mod app;
+mod audit;
+mod counting;
+mod curating;
+mod playing;
+mod reading;
+mod sides;
