@@ -24,13 +24,30 @@ pub use read::{READ_LIMIT, ReadQuery};
 use self::{group_commit::GroupCommit, wake::Heads};
 use crate::Metrics;
 
+/// Connections of one process to the log: one appends, one listens, the rest read. Small, since
+/// every service has such a pool and PostgreSQL allows 100 in all by default.
+const CONNECTIONS: u32 = 5;
+
 /// How a log is opened.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct LogOptions {
     /// The database's own options.
     pub database: database::Options,
     /// Where this process counts what it does.
     pub metrics: Metrics,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        let database = database::Options {
+            max_connections: CONNECTIONS,
+            ..Default::default()
+        };
+        Self {
+            database,
+            metrics: Metrics::default(),
+        }
+    }
 }
 
 /// The log's newest position, and its identity.
@@ -97,7 +114,9 @@ impl Log {
     /// Appends one batch: all of it or nothing. Whoever appends at the same moment shares the
     /// commit. Dropping the future does not take the batch back.
     ///
-    /// An event whose id is already there with the same content gets its old position again.
+    /// An event whose id is already there gets its old position again, provided that stream, type,
+    /// payload and (unless any will do) version are the same. Time and trace may differ: a handler
+    /// that runs again after its database was restored derives the same id at another time.
     ///
     /// # Errors
     /// [`AppendError`]; after [`AppendError::Unavailable`] the batch may or may not be stored, and

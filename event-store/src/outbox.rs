@@ -3,7 +3,7 @@
 
 use chassis::trace::TraceContext;
 use contracts::{Event, Payload, Recorded};
-use database::{Error, Tx, params};
+use database::{Error, Sql, Timestamp, Tx, params};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::{Builder, Uuid};
@@ -154,15 +154,17 @@ impl Outbox {
         }
         let payload = new.payload.map_err(encoding)?;
         let stream = new.stream.unwrap_or_else(|| new.event_type.clone());
-        let (version,): (i64,) = tx
-            .fetch_one(
-                "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
-                 ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
-                 RETURNING version",
-                params![&stream],
-            )
-            .await?;
-        let now = tx.now().await?;
+        // PostgreSQL's clock comes along with the version; SQLite's is this machine's.
+        let sql = Sql::by_dialect(
+            "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
+             ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
+             RETURNING version, clock_timestamp()",
+            "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
+             ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
+             RETURNING version, NULL",
+        );
+        let (version, now): (i64, Option<Timestamp>) = tx.fetch_one(sql, params![&stream]).await?;
+        let now = now.unwrap_or_else(Timestamp::system);
         let trace = TraceContext::current();
         let id = new.id.unwrap_or_else(Uuid::now_v7);
         let event = Event {

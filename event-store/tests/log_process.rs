@@ -1,7 +1,5 @@
 //! `banyan-log` as a process: readiness, the operators' verbs, NATS, signals and bad input.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
-
 use std::{process::Command, time::Duration};
 
 use bus::{Bus, Delivery, NatsBus, NatsOptions};

@@ -1,6 +1,6 @@
 //! The checkpoint: one row per consumer, moved by compare-and-set in the handler's transaction.
 
-use database::{Database, Error, Tx, params};
+use database::{Database, Error, Sql, Tx, params};
 use uuid::Uuid;
 
 /// Raised by every operator's act on consumers; runners look at their row then.
@@ -63,14 +63,15 @@ pub(super) async fn claim(
     from: i64,
     to: i64,
 ) -> Result<Claim, Error> {
-    let now = tx.now().await?;
-    let moved = tx
-        .execute(
-            "UPDATE consumer_checkpoints SET position = $4, updated_at = $5
-             WHERE consumer = $1 AND epoch = $2 AND position = $3 AND paused = FALSE",
-            params![consumer, epoch, from, to, now],
-        )
-        .await?;
+    // The time in SQL, since asking for it would be one more round trip for every transaction.
+    let sql = Sql::by_dialect(
+        "UPDATE consumer_checkpoints SET position = $4, updated_at = clock_timestamp()
+         WHERE consumer = $1 AND epoch = $2 AND position = $3 AND paused = FALSE",
+        "UPDATE consumer_checkpoints
+         SET position = $4, updated_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+         WHERE consumer = $1 AND epoch = $2 AND position = $3 AND paused = FALSE",
+    );
+    let moved = tx.execute(sql, params![consumer, epoch, from, to]).await?;
     Ok(if moved == 1 { Claim::Won } else { Claim::Lost })
 }
 

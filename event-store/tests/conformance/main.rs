@@ -11,5 +11,6 @@ mod log_append;
 mod log_order;
 mod log_read;
 mod operating;
+mod outage;
 mod publishing;
 mod relaying;

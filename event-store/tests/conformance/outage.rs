@@ -1,0 +1,91 @@
+//! The database server dies under everything, and comes back.
+
+use chassis::Shutdown;
+use database::{Database, Options, params};
+use event_store::{Consumers, Log, LogOptions, ReadQuery, outbox, relay::RelayOptions};
+use testkit::{Postgres, eventually};
+
+use crate::{
+    consumers::handler::{Journal, handled, options},
+    fixture::{OUTBOX, PATIENCE, draft, soon},
+};
+
+async fn enqueue(database: &Database) -> Result<(), database::Error> {
+    let mut tx = database.begin().await?;
+    OUTBOX.enqueue(&mut tx, draft("a")).await?;
+    tx.commit().await
+}
+
+#[tokio::test]
+async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once() {
+    let mut server = Postgres::start().await.unwrap();
+    let admin = Database::connect(&server.url(), Options::default())
+        .await
+        .unwrap();
+    admin.postgres_pool().unwrap();
+    for name in ["CREATE DATABASE log", "CREATE DATABASE service"] {
+        sqlx::query(name)
+            .execute(admin.postgres_pool().unwrap())
+            .await
+            .unwrap();
+    }
+    let url = |name: &str| {
+        let url = server.url();
+        let (base, _) = url.rsplit_once('/').unwrap();
+        format!("{base}/{name}")
+    };
+    let log = Log::open(&url("log"), LogOptions::default()).await.unwrap();
+    let database = Database::connect(&url("service"), Options::default())
+        .await
+        .unwrap();
+    database.migrate(outbox::migrations()).await.unwrap();
+    let table = "CREATE TABLE journal (position BIGINT, stream TEXT, version BIGINT)";
+    database.execute(table, params![]).await.unwrap();
+
+    let stop = Shutdown::new();
+    let consumers = Consumers::new(database.clone(), log.clone())
+        .with_options(options())
+        .add(Journal::new());
+    let (running, end) = (consumers.clone(), stop.clone());
+    let reading = tokio::spawn(async move { running.run(None, end).await });
+    let relay = RelayOptions {
+        max_backoff: options().max_backoff,
+        ..RelayOptions::new("test")
+    };
+    let relaying = tokio::spawn(outbox::run_relay(
+        database.clone(),
+        log.clone(),
+        relay,
+        stop.clone(),
+    ));
+
+    for _ in 0..3 {
+        enqueue(&database).await.unwrap();
+    }
+    soon(consumers.caught_up_to(3)).await;
+    let writing = tokio::spawn({
+        let database = database.clone();
+        async move { while enqueue(&database).await.is_ok() {} }
+    });
+    eventually(PATIENCE, || async { *log.appended().borrow() > 10 }).await;
+    server.crash().await.unwrap();
+    soon(writing).await.unwrap();
+    server.restart().await.unwrap();
+    eventually(PATIENCE, || enqueue(&database)).await;
+
+    let sql = "SELECT version FROM stream_versions WHERE stream = 'a'";
+    let (written,): (i64,) = database.fetch_one(sql, params![]).await.unwrap();
+    soon(log.appended().wait_for(|head| *head == written))
+        .await
+        .unwrap();
+    soon(consumers.caught_up_to(written)).await;
+    assert_eq!(handled(&database).await, (1..=written).collect::<Vec<_>>());
+    let newest = log.read(&ReadQuery::newest().limit(1)).await.unwrap();
+    assert_eq!(
+        (newest[0].position, newest[0].event.version),
+        (written, written)
+    );
+    stop.trigger();
+    soon(reading).await.unwrap();
+    soon(relaying).await.unwrap();
+}
