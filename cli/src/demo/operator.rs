@@ -9,11 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    steps::{Act, IMPORTERS},
-    system::System,
-};
-use crate::client::Client;
+use super::{steps::Act, system::System};
+use crate::{client::Client, verbs::sync};
 
 /// Why, in the flags' history and the services' logs.
 const REASON: &str = "banyan demo";
@@ -26,14 +23,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 pub(crate) async fn announce(act: Act, system: &System) -> anyhow::Result<Vec<String>> {
     let reason = format!("--reason '{REASON}'");
     Ok(match act {
-        Act::Import => {
-            let mut lines = Vec::new();
-            for service in IMPORTERS {
-                let base = system.endpoints.service(service)?;
-                lines.push(format!("curl -X POST {base}/ops/import    # {service}"));
-            }
-            lines
-        }
+        Act::Import => vec!["banyan sync backfill".to_owned()],
         Act::Percent(flag, percent) => {
             vec![format!(
                 "banyan flags set {flag} --percent {percent} {reason}"
@@ -98,11 +88,7 @@ pub(crate) async fn perform(
 async fn tell(act: Act, client: &Client) -> anyhow::Result<()> {
     match act {
         Act::Import => {
-            for service in IMPORTERS {
-                client
-                    .ops(service, Method::POST, "/ops/import", None)
-                    .await?;
-            }
+            sync::backfill(client).await?;
         }
         Act::Percent(flag, percent) => {
             patch(

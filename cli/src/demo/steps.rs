@@ -8,9 +8,6 @@ const AUTH: &str = "auth-cutover";
 const QUIZ: &str = "quiz-cutover";
 /// The participant that is stopped.
 const PARTICIPANT: &str = "leaderboard";
-/// Services that take over what the monolith holds.
-pub(crate) const IMPORTERS: [&str; 5] = ["auth", "question", "quiz", "achievement", "leaderboard"];
-
 /// Above the 5 s after which a saga without a reply turns back, so that clients see it happen.
 const OUTAGE_AT_LEAST: Duration = Duration::from_secs(8);
 

@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use chassis::process::MISUSED;
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+
+use crate::{output::Format, verbs::Verb};
+
+/// Strangles a monolith: moves its traffic, route by route and percent by percent, to new
+/// services; turns back when it must.
+#[derive(Debug, Parser)]
+#[command(
+    name = "banyan",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// A file: the part's own configuration for `gateway`, `service` and `log`; for the verbs, one
+    /// that says where the system listens. Without it the verbs find the `banyan up` of this folder.
+    #[arg(long, global = true, env = "BANYAN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where `banyan up` keeps its data.
+    #[arg(
+        long,
+        global = true,
+        env = "BANYAN_DATA_DIR",
+        value_name = "DIR",
+        default_value = ".banyan"
+    )]
+    pub data_dir: PathBuf,
+    /// Print JSON for programs; lists as {"items": […]}.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Who acts, for the record.
+    #[arg(long, global = true, env = "BANYAN_ACTOR", value_name = "NAME")]
+    pub actor: Option<String>,
+}
+
+impl Global {
+    /// How answers are printed.
+    pub fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            Format::Table
+        }
+    }
+
+    /// Who acts: `--actor`, else the login name.
+    pub fn actor(&self) -> String {
+        self.actor
+            .clone()
+            .or_else(|| std::env::var("USER").ok())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "operator".to_owned())
+    }
+}
+
+/// What `banyan` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole system in this process: SQLite files, no servers needed.
+    Up(Up),
+    /// Watch the main job: players play while traffic moves, breaks, and comes back.
+    Demo(Demo),
+    /// Run the strangler proxy alone, in front of any monolith.
+    Gateway(Gateway),
+    /// Run one service of Node-Learn alone.
+    Service(Service),
+    /// Run the log's process: the publisher, and the log's /ops.
+    Log,
+    /// Ask or tell a running system.
+    #[command(flatten)]
+    Verb(Verb),
+}
+
+/// `banyan up`
+#[derive(Clone, Debug, Args)]
+pub struct Up {
+    /// Added to every port, so that several systems fit on one machine.
+    #[arg(
+        long,
+        env = "BANYAN_PORT_OFFSET",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    pub port_offset: u16,
+}
+
+/// `banyan demo`
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// How many players take part.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub players: u32,
+    /// Answers per second, all players together.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub rate: u32,
+    /// Seconds that each step lasts.
+    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub step: u64,
+    /// Added to every port of the system that the demo starts.
+    #[arg(
+        long,
+        env = "BANYAN_PORT_OFFSET",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    pub port_offset: u16,
+    /// Print lines instead of the live view.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// `banyan gateway`
+#[derive(Clone, Debug, Args)]
+pub struct Gateway {
+    /// Only check the configuration: all faults at once and exit 64, or 0.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `banyan service`
+#[derive(Clone, Debug, Args)]
+pub struct Service {
+    /// Which one.
+    #[arg(value_parser = crate::parts::NAMES)]
+    pub name: String,
+}
+
+/// Prints what clap has to say: help and version are no errors; anything else is misuse (64).
+pub fn explain(error: &clap::Error) -> ExitCode {
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(MISUSED),
+    };
+    // Nothing can be done about a closed standard error.
+    error.print().ok();
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_interface_is_there() {
+        let mut command = Arguments::command();
+        command.build();
+        let has = |verb: &str, sub: &str| {
+            command
+                .find_subcommand(verb)
+                .is_some_and(|verb| sub.is_empty() || verb.find_subcommand(sub).is_some())
+        };
+        for (verb, subs) in [
+            ("up", ""),
+            ("demo", ""),
+            ("gateway", ""),
+            ("service", ""),
+            ("log", ""),
+            ("routes", "list check explain diff apply"),
+            ("flags", "list set rollback restore history"),
+            ("events", "tail show trace stats"),
+            ("consumers", "list replay pause resume"),
+            ("dlq", "list show retry discard"),
+            ("sagas", "list show retry resolve compensate abandon policy"),
+            ("audit", ""),
+            ("doctor", ""),
+        ] {
+            for sub in subs.split(' ') {
+                assert!(has(verb, sub), "{verb} {sub}");
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! HTTP calls to a running system, with errors for people.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::endpoints::Endpoints;
+
+/// Longer than any verb's own bounded wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Talks to one system in one operator's name.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoints: Endpoints,
+    actor: String,
+}
+
+/// An answer that is not a success, as the server worded it.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail} ({code}, HTTP {status}{trace})")]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// The problem's stable code.
+    pub code: String,
+    /// The whole problem document.
+    pub problem: Value,
+    detail: String,
+    trace: String,
+}
+
+impl Client {
+    /// A client for `endpoints`; `actor` is who the record names.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be built.
+    pub fn new(endpoints: Endpoints, actor: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(Self {
+            http,
+            endpoints,
+            actor: actor.to_owned(),
+        })
+    }
+
+    /// Where the system is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Calls the gateway's admin API; `path` begins with `/admin`.
+    ///
+    /// # Errors
+    /// [`Refused`], or that nobody answers.
+    pub async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let base = self.endpoints.admin.clone();
+        self.call(
+            &base,
+            method,
+            path,
+            self.endpoints.admin_token.as_deref(),
+            body,
+        )
+        .await
+    }
+
+    /// Calls a service's operator interface; `path` begins with `/ops` or `/health`.
+    ///
+    /// # Errors
+    /// [`Refused`], or that nobody answers.
+    pub async fn ops(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let base = self.endpoints.service(service)?.to_owned();
+        self.call(
+            &base,
+            method,
+            path,
+            self.endpoints.ops_token.as_deref(),
+            body,
+        )
+        .await
+        .with_context(|| service.to_owned())
+    }
+
+    async fn call(
+        &self,
+        base: &str,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self
+            .http
+            .request(method, format!("{base}{path}"))
+            .header("x-banyan-actor", &self.actor);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("nobody answers at {base}; is `banyan up` running?"))?;
+        let status = response.status();
+        let text = response
+            .text()
+            .await
+            .with_context(|| format!("{base}{path} broke off"))?;
+        if status.is_success() {
+            if text.is_empty() {
+                return Ok(Value::Null);
+            }
+            return serde_json::from_str(&text)
+                .with_context(|| format!("{base}{path} did not answer with JSON"));
+        }
+        bail!(refused(status, &text))
+    }
+}
+
+fn refused(status: StatusCode, text: &str) -> Refused {
+    let problem: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let member = |name: &str| problem[name].as_str().map(ToOwned::to_owned);
+    Refused {
+        status: status.as_u16(),
+        code: member("code").unwrap_or_else(|| "no_code".to_owned()),
+        detail: member("detail").unwrap_or_else(|| text.chars().take(200).collect()),
+        trace: member("traceId")
+            .map(|id| format!(", trace {id}"))
+            .unwrap_or_default(),
+        problem,
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn refused_for_test(status: u16, problem: Value) -> anyhow::Error {
+    let status = StatusCode::from_u16(status).unwrap();
+    refused(status, &problem.to_string()).into()
+}

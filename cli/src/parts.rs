@@ -1,0 +1,101 @@
+//! The distributed form: one part of the system in a process of its own.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use chassis::{Shutdown, config::Faults};
+use event_store::log_process;
+use service::Shared;
+
+use crate::arguments;
+
+/// The services that `banyan service` runs.
+pub const NAMES: [&str; 6] = [
+    "legacy",
+    "auth",
+    "question",
+    "quiz",
+    "achievement",
+    "leaderboard",
+];
+
+/// Reads a service's configuration, opens log and bus, and runs it.
+macro_rules! event_service {
+    ($service:ident, $config:expr, $shutdown:expr) => {{
+        let config = $service::Config::load($config)?;
+        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+        $service::run(config, shared, $shutdown).await
+    }};
+}
+
+/// Runs the service `name` until the shutdown.
+///
+/// # Errors
+/// All faults of its configuration, or the part of it that failed.
+pub async fn service(name: &str, config: Option<&Path>, shutdown: Shutdown) -> anyhow::Result<()> {
+    match name {
+        "legacy" => legacy::run(legacy::Config::load(config)?, shutdown).await,
+        "auth" => event_service!(auth, config, shutdown),
+        "question" => event_service!(question, config, shutdown),
+        "quiz" => event_service!(quiz, config, shutdown),
+        "achievement" => event_service!(achievement, config, shutdown),
+        "leaderboard" => event_service!(leaderboard, config, shutdown),
+        other => anyhow::bail!("there is no service {other:?}; known: {}", NAMES.join(", ")),
+    }
+}
+
+/// Checks the gateway's configuration, or runs the gateway until the shutdown.
+///
+/// # Errors
+/// All faults of its configuration, a taken port, or the part of it that failed.
+pub async fn gateway(
+    arguments: &arguments::Gateway,
+    config: Option<&Path>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let missing = || {
+        Faults(vec![
+            "--config: name the gateway's configuration file".to_owned(),
+        ])
+    };
+    let file = config.ok_or_else(missing)?;
+    let config = gateway_config(file)?;
+    if arguments.check {
+        let (routes, flags) = (config.routes.len(), config.flags.len());
+        writeln!(
+            io::stdout(),
+            "{}: good ({routes} routes, {flags} flags)",
+            file.display()
+        )?;
+        return Ok(());
+    }
+    let ports = gateway::Ports::bind(&config).await?;
+    let running = gateway::run(config, Some(file.to_owned()), None, ports, &shutdown).await?;
+    let (data, admin) = (running.data_address(), running.admin_address());
+    writeln!(
+        io::stdout(),
+        "The gateway serves http://{data}; operators: http://{admin}"
+    )?;
+    running.ended().await
+}
+
+/// Reads the gateway's configuration.
+///
+/// # Errors
+/// All its faults.
+pub fn gateway_config(file: &Path) -> Result<gateway::Config, Faults> {
+    gateway::Config::load(file)
+        .map_err(|faults| Faults(faults.0.iter().map(ToString::to_string).collect()))
+}
+
+/// Runs the log's process until the shutdown.
+///
+/// # Errors
+/// All faults of its configuration, or the part of it that failed.
+pub async fn log(config: Option<&Path>, shutdown: Shutdown) -> anyhow::Result<()> {
+    let config = log_process::Config::load(config)?;
+    let listener = chassis::net::bind(config.listen, "listen").await?;
+    log_process::run(config, listener, shutdown).await
+}

@@ -1,0 +1,160 @@
+//! The gateway configuration that `up` starts with: Node-Learn's routes, all on legacy.
+
+use std::{fmt::Write, path::Path};
+
+use anyhow::{Context, bail};
+
+use crate::endpoints::{ADMIN_PORT, GATEWAY_PORT};
+
+/// What moves under which flag: route, path prefix, flag, candidate.
+const MOVES: &[(&str, &str, &str, &str)] = &[
+    ("auth", "/api/auth", "auth-cutover", "auth"),
+    ("keys", "/.well-known/jwks.json", "auth-cutover", "auth"),
+    ("questions", "/api/questions", "quiz-cutover", "question"),
+    ("answers", "/api/answers", "quiz-cutover", "quiz"),
+    ("stats", "/api/stats", "quiz-cutover", "quiz"),
+    (
+        "achievements",
+        "/api/achievements",
+        "quiz-cutover",
+        "achievement",
+    ),
+    (
+        "leaderboard",
+        "/api/leaderboard",
+        "quiz-cutover",
+        "leaderboard",
+    ),
+];
+
+const UPSTREAMS: &[(&str, u16)] = &[
+    ("legacy", 9000),
+    ("auth", 9001),
+    ("question", 9002),
+    ("quiz", 9003),
+    ("achievement", 9004),
+    ("leaderboard", 9005),
+];
+
+/// The file's text for a system whose ports are raised by `offset`; `state_file` and `cookie_key`
+/// belong to its data folder.
+pub(super) fn text(offset: u16, state_file: &Path, cookie_key: &str) -> String {
+    let mut out = String::new();
+    let state_file = state_file.display().to_string();
+    // Writing to a String cannot fail.
+    write!(
+        out,
+        r#"# Written by `banyan up`. Edit it while it runs: a good edit takes effect within a second,
+# a bad one is refused and told in the log. From its first start on, a flag's state lives in the
+# log; an edit of a flag here is a change like any other.
+listen = "127.0.0.1:{data}"
+admin_listen = "127.0.0.1:{admin}"
+state_file = {state_file:?}
+cookie_key = {cookie_key:?}
+access_log = "off"
+
+[auth]
+[[auth.issuers]]
+issuer = "banyan-auth"
+audience = "banyan"
+jwks_url = "http://127.0.0.1:{auth}/.well-known/jwks.json"
+"#,
+        data = GATEWAY_PORT + offset,
+        admin = ADMIN_PORT + offset,
+        auth = 9001 + offset,
+    )
+    .ok();
+    for (name, port) in UPSTREAMS {
+        write!(
+            out,
+            "\n[upstreams.{name}]\nendpoints = [\"http://127.0.0.1:{}\"]\ntimeout = \"15s\"\n",
+            port + offset
+        )
+        .ok();
+    }
+    for flag in ["auth-cutover", "quiz-cutover"] {
+        write!(
+            out,
+            "\n[flags.{flag}]\npercent = 0.0\nsubject = [\"jwt:sub\", \"cookie:banyan_subject\"]\n"
+        )
+        .ok();
+    }
+    for (id, prefix, flag, candidate) in MOVES {
+        write!(
+            out,
+            "\n[[routes]]\nid = {id:?}\nprefix = {prefix:?}\nlegacy = \"legacy\"\n\
+             candidate = {candidate:?}\nflag = {flag:?}\nfallback = true\n"
+        )
+        .ok();
+    }
+    out.push_str(
+        r#"
+# Curators write on legacy; the admin service is not part of this version.
+[[routes]]
+id = "curation"
+prefix = "/api/admin"
+legacy = "legacy"
+auth = { required = true, roles = ["admin"] }
+
+[[routes]]
+id = "everything-else"
+prefix = "/"
+legacy = "legacy"
+"#,
+    );
+    out
+}
+
+/// Writes the file when it is not there; refuses one that was written for other ports.
+///
+/// # Errors
+/// When the folder is not writable, or the file is for another `--port-offset`.
+pub(super) fn ensure(file: &Path, offset: u16, fresh: &str) -> anyhow::Result<()> {
+    if !file.exists() {
+        return std::fs::write(file, fresh)
+            .with_context(|| format!("cannot write {} (--data-dir)", file.display()));
+    }
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read {} (--data-dir)", file.display()))?;
+    let legacy = format!("127.0.0.1:{}", 9000 + offset);
+    if !text.contains(&legacy) {
+        bail!(
+            "{} does not mention {legacy}: it was written for another --port-offset. Use that one, \
+             change the ports in the file, or remove the file",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_a_valid_gateway_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let key = "0123456789abcdef0123456789abcdef";
+        let fresh = text(100, &folder.path().join("flags.json"), key);
+        ensure(&file, 100, &fresh).unwrap();
+        let config = gateway::Config::load(&file).unwrap();
+        assert_eq!(config.listen.port(), 8180);
+        assert_eq!(config.routes.len(), MOVES.len() + 2);
+    }
+
+    #[test]
+    fn a_file_for_other_ports_is_refused_with_the_settings_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let fresh = text(
+            0,
+            &folder.path().join("flags.json"),
+            "0123456789abcdef0123456789abcdef",
+        );
+        ensure(&file, 0, &fresh).unwrap();
+        ensure(&file, 0, "ignored").unwrap();
+        let error = ensure(&file, 100, "ignored").unwrap_err().to_string();
+        assert!(error.contains("--port-offset"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! What operators ask and tell a running system.
+
+pub(crate) mod audit;
+mod consumers;
+mod dlq;
+mod doctor;
+mod events;
+mod flags;
+mod routes;
+mod sagas;
+pub(crate) mod sync;
+
+use clap::Subcommand;
+
+use crate::{arguments::Global, client::Client, endpoints::Endpoints, output::Format};
+
+/// The operators' verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// The gateway's routes.
+    #[command(subcommand)]
+    Routes(routes::Routes),
+    /// The flags that decide who goes to the candidate.
+    #[command(subcommand)]
+    Flags(flags::Flags),
+    /// The log.
+    #[command(subcommand)]
+    Events(events::Events),
+    /// Readers of the log, in every service.
+    #[command(subcommand)]
+    Consumers(consumers::Consumers),
+    /// Parked events (dead letters), in every service.
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Sagas.
+    #[command(subcommand)]
+    Sagas(sagas::Sagas),
+    /// The monolith's data on the new side.
+    #[command(subcommand)]
+    Sync(sync::Sync),
+    /// Compare the log with every service's state.
+    Audit(audit::Audit),
+    /// Look for what is wrong and say what to do.
+    Doctor,
+}
+
+/// What a verb works with.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) format: Format,
+    pub(crate) global: Global,
+}
+
+/// Carries out one verb.
+///
+/// # Errors
+/// What the system refused, or that it does not answer.
+pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
+    // `routes check` reads a file and needs no running system.
+    if let Verb::Routes(routes::Routes::Check(check)) = &verb {
+        return check.run(global.format());
+    }
+    let endpoints = Endpoints::find(global.config.as_deref(), &global.data_dir)?;
+    let context = Context {
+        client: Client::new(endpoints, &global.actor())?,
+        format: global.format(),
+        global: global.clone(),
+    };
+    match verb {
+        Verb::Routes(routes) => routes.run(&context).await,
+        Verb::Flags(flags) => flags.run(&context).await,
+        Verb::Events(events) => events.run(&context).await,
+        Verb::Consumers(consumers) => consumers.run(&context).await,
+        Verb::Dlq(dlq) => dlq.run(&context).await,
+        Verb::Sagas(sagas) => sagas.run(&context).await,
+        Verb::Sync(sync) => sync.run(&context).await,
+        Verb::Audit(audit) => audit.run(&context).await,
+        Verb::Doctor => doctor::run(&context).await,
+    }
+}

@@ -1,0 +1,97 @@
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::{endpoints::Endpoints, output::Column};
+
+/// `banyan consumers …`
+#[derive(Debug, Subcommand)]
+pub enum Consumers {
+    /// Every consumer of every service: checkpoint, lag, parked events.
+    List,
+    /// Empty a projection and read the log again from its beginning.
+    Replay(Named),
+    /// Stop a consumer where it is, until it is resumed.
+    Pause(Named),
+    /// Let a paused consumer go on.
+    Resume(Named),
+}
+
+/// One consumer.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The service that owns it.
+    service: String,
+    /// Its name.
+    consumer: String,
+}
+
+const COLUMNS: &[Column] = &[
+    ("service", "/service"),
+    ("consumer", "/name"),
+    ("kind", "/kind"),
+    ("state", "/state"),
+    ("position", "/position"),
+    ("lag", "/lag"),
+    ("parked", "/parked"),
+    ("reason", "/reason"),
+];
+
+/// Asks every service that has consumers and joins the answers, each item with its `service`.
+/// A service that does not answer is an item with the reason as its `reason`.
+pub(super) async fn everywhere(context: &Context, path: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    for service in with_consumers(context.client.endpoints()) {
+        match context.client.ops(&service, Method::GET, path, None).await {
+            Ok(answer) => {
+                for mut item in answer["items"].as_array().cloned().unwrap_or_default() {
+                    item["service"] = json!(service);
+                    items.push(item);
+                }
+            }
+            Err(error) => items.push(json!({
+                "service": service, "state": "unreachable", "reason": format!("{error:#}"),
+            })),
+        }
+    }
+    items
+}
+
+/// Legacy knows nothing of events, and the log has no consumers of its own.
+pub(super) fn with_consumers(endpoints: &Endpoints) -> Vec<String> {
+    let without = ["legacy", "log"];
+    endpoints
+        .services
+        .keys()
+        .filter(|name| !without.contains(&name.as_str()))
+        .cloned()
+        .collect()
+}
+
+impl Consumers {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::List => {
+                let items = everywhere(context, "/ops/consumers").await;
+                context.format.list(&json!({ "items": items }), COLUMNS)?;
+                Ok(())
+            }
+            Self::Replay(named) => named.tell(context, "replay", "reads the log again").await,
+            Self::Pause(named) => named.tell(context, "pause", "is paused").await,
+            Self::Resume(named) => named.tell(context, "resume", "goes on").await,
+        }
+    }
+}
+
+impl Named {
+    async fn tell(&self, context: &Context, verb: &str, done: &str) -> anyhow::Result<()> {
+        let path = format!("/ops/consumers/{}/{verb}", self.consumer);
+        let answer = context
+            .client
+            .ops(&self.service, Method::POST, &path, None)
+            .await?;
+        let sentence = format!("{} of {} {done}", self.consumer, self.service);
+        Ok(context.format.done(&sentence, &answer)?)
+    }
+}

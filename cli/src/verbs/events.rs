@@ -1,0 +1,159 @@
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Context;
+use crate::output::{Column, Format};
+
+/// How often `tail` asks for what is new.
+const TAIL_EVERY: Duration = Duration::from_millis(250);
+/// How many events `tail` asks for at once.
+const TAIL_PAGE: u32 = 500;
+
+/// `banyan events …`
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// The newest events, and then each as it comes.
+    Tail(Tail),
+    /// One event, whole.
+    Show {
+        /// Its position in the log, or its id.
+        event: String,
+    },
+    /// All events that one click caused, in order.
+    Trace {
+        /// The correlation id: the trace id of the request.
+        correlation: String,
+    },
+    /// The log's head, and how many events there are of each type.
+    Stats,
+}
+
+/// `banyan events tail`
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// Begin after this position; else with the last few events.
+    #[arg(long)]
+    from: Option<i64>,
+    /// Only these types.
+    #[arg(long = "type", value_delimiter = ',')]
+    types: Vec<String>,
+    /// How many to begin with.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+    /// Stop at the head instead of waiting for more.
+    #[arg(long)]
+    no_follow: bool,
+}
+
+const COLUMNS: &[Column] = &[
+    ("position", "/position"),
+    ("at", "/timestamp"),
+    ("type", "/type"),
+    ("stream", "/stream"),
+    ("version", "/version"),
+    ("service", "/serviceId"),
+];
+
+impl Events {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let (client, format) = (&context.client, context.format);
+        match self {
+            Self::Tail(tail) => tail.run(context).await?,
+            Self::Show { event } => {
+                let event = match event.parse::<i64>() {
+                    Ok(position) => at(context, position).await?,
+                    Err(_) => {
+                        let path = format!("/ops/events/{event}");
+                        client.ops("log", Method::GET, &path, None).await?
+                    }
+                };
+                format.record(&event)?;
+            }
+            Self::Trace { correlation } => {
+                let path = format!("/ops/events/trace/{correlation}");
+                let events = client.ops("log", Method::GET, &path, None).await?;
+                format.list(&events, COLUMNS)?;
+            }
+            Self::Stats => {
+                let stats = client
+                    .ops("log", Method::GET, "/ops/events/stats", None)
+                    .await?;
+                format.record(&stats)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The event at a position.
+async fn at(context: &Context, position: i64) -> anyhow::Result<Value> {
+    let path = format!("/ops/events?after={}&limit=1", position - 1);
+    let page = context.client.ops("log", Method::GET, &path, None).await?;
+    let event = page["items"][0].clone();
+    anyhow::ensure!(
+        event["position"] == position,
+        "the log has no position {position}"
+    );
+    Ok(event)
+}
+
+impl Tail {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let types = match self.types.as_slice() {
+            [] => String::new(),
+            types => format!("&types={}", types.join(",")),
+        };
+        let mut after = match self.from {
+            Some(position) => position,
+            None => {
+                let stats = context
+                    .client
+                    .ops("log", Method::GET, "/ops/events/head", None)
+                    .await?;
+                let head = stats["position"].as_i64().unwrap_or(0);
+                (head - i64::from(self.limit)).max(0)
+            }
+        };
+        loop {
+            let path = format!("/ops/events?after={after}&limit={TAIL_PAGE}{types}");
+            let page = context.client.ops("log", Method::GET, &path, None).await?;
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            for event in &items {
+                print(context.format, event)?;
+                after = event["position"].as_i64().unwrap_or(after);
+            }
+            if items.is_empty() {
+                if self.no_follow {
+                    return Ok(());
+                }
+                tokio::time::sleep(TAIL_EVERY).await;
+            }
+        }
+    }
+}
+
+/// One event a line, so that it can be read as it comes.
+fn print(format: Format, event: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{event}"),
+        Format::Table => {
+            let text = |name: &str| event[name].as_str().unwrap_or("–").to_owned();
+            writeln!(
+                out,
+                "{:>8}  {:<27}  {:<28}  {} v{}",
+                event["position"].to_string(),
+                text("timestamp"),
+                text("type"),
+                text("stream"),
+                event["version"]
+            )
+        }
+    }
+}
