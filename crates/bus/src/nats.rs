@@ -72,6 +72,9 @@ impl Default for NatsOptions {
 /// Publishing goes through JetStream, for readers that were away. Our own subscriptions are plain
 /// core ones on the same subjects: whoever misses something reads the log anyway, so a consumer
 /// kept by the server would only be state that can be lost, and latency.
+///
+/// Publishes are pipelined. When one of them fails and is repeated, the stream can hold an event
+/// behind its successors: whoever reads the stream itself orders by `Banyan-Position`.
 #[derive(Clone)]
 pub struct NatsBus {
     client: Client,

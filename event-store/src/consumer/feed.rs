@@ -19,7 +19,7 @@ pub(super) const MAX_BATCH: usize = 256;
 pub(super) enum FeedError {
     #[error("the log cannot be read: {0}")]
     Log(#[from] database::Error),
-    /// An event of another epoch, or missing positions: look at the log's head before going on.
+    /// The log has events of another epoch, or lacks positions: look at its head before going on.
     #[error("the log is not the one that the checkpoint belongs to")]
     ForeignLog,
 }
@@ -66,7 +66,7 @@ impl Feed {
     pub(super) async fn next(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
         self.subscribe().await;
         loop {
-            let run = self.take_delivered(after)?;
+            let run = self.take_delivered(after);
             if !run.is_empty() {
                 return Ok(run);
             }
@@ -96,7 +96,7 @@ impl Feed {
     }
 
     /// What the bus has delivered already, as far as it is contiguous.
-    fn take_delivered(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
+    fn take_delivered(&mut self, after: i64) -> Vec<Arc<Recorded>> {
         let mut run: Vec<Arc<Recorded>> = Vec::new();
         while run.len() < MAX_BATCH && !(self.read_log && self.held.is_none() && run.is_empty()) {
             let delivered = match self.held.take() {
@@ -120,7 +120,9 @@ impl Feed {
             };
             self.bus_is_slow = false;
             if event.epoch != self.epoch {
-                return Err(FeedError::ForeignLog);
+                // Another system's, or our log was replaced: the log itself tells.
+                self.read_log = true;
+                break;
             }
             let next = after + 1 + i64::try_from(run.len()).unwrap_or(i64::MAX);
             if event.position == next {
@@ -130,7 +132,7 @@ impl Feed {
                 break;
             }
         }
-        Ok(run)
+        run
     }
 
     async fn read(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {

@@ -129,3 +129,28 @@ async fn two_processes_append_to_one_log_without_holes(backend: Backend) {
             .unwrap();
     }
 }
+
+/// The reader above would catch the fault: here are two transactions that take positions from a
+/// sequence, as a log without the lock would, and commit in the other order.
+#[tokio::test]
+#[should_panic(expected = "a hole below 2")]
+async fn the_tailing_reader_catches_positions_from_a_sequence() {
+    let backend = Backend::postgres().await;
+    let log = open_log(&backend).await;
+    let database = log.database();
+    database
+        .execute("CREATE SEQUENCE positions", params![])
+        .await
+        .unwrap();
+    let insert = "INSERT INTO events
+                      (position, id, stream, version, type, aggregate_id, schema_version, payload,
+                       occurred_at, correlation_id, service_id)
+                  VALUES (nextval('positions'), gen_random_uuid(), $1, 1, 't', 'a', 1, '{}',
+                          now(), gen_random_uuid(), 's')";
+    let mut slow = database.begin().await.unwrap();
+    slow.execute(insert, params!["slow"]).await.unwrap();
+    let mut quick = database.begin().await.unwrap();
+    quick.execute(insert, params!["quick"]).await.unwrap();
+    quick.commit().await.unwrap();
+    tail(log, Arc::new(AtomicBool::new(true))).await;
+}
