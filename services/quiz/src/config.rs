@@ -28,6 +28,8 @@ pub struct Config {
     pub ops_token: Option<String>,
     /// How long badges and boards may take to follow an answer, before it is taken back.
     pub answer_deadline_ms: u64,
+    /// How long an answer waits for the same player's answer before it, which is still undecided.
+    pub predecessor_wait_ms: u64,
     /// How its own database is opened; not part of the file, for tests.
     #[serde(skip)]
     pub database_options: database::Options,
@@ -44,6 +46,9 @@ impl Default for Config {
             legacy_database: None,
             ops_token: None,
             answer_deadline_ms: 5_000,
+            // A second more than an answer takes at most. With the longest `Prefer: wait` after
+            // it, it stays below the 30 s that a handler may take.
+            predecessor_wait_ms: 6_000,
             database_options: database::Options::default(),
         }
     }

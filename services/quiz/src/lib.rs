@@ -59,7 +59,8 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         Ok(())
     });
 
-    let submissions = Submissions::new(frame.database.clone(), engine.clone());
+    let predecessor_wait = Duration::from_millis(config.predecessor_wait_ms);
+    let submissions = Submissions::new(frame.database.clone(), engine.clone(), predecessor_wait);
     frame.spawn(
         "keys",
         submissions.clone().prune_keys(frame.shutdown.clone()),

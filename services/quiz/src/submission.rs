@@ -22,10 +22,6 @@ use crate::{
     },
 };
 
-/// How long a request waits for the player's answer before it: the saga's deadline of 5 s and a
-/// second. With the longest wait after it, it stays below the 30 s that a handler may take.
-const PREDECESSOR_WAIT: Duration = Duration::from_secs(6);
-
 /// How long an Idempotency-Key stands for its request.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -39,6 +35,7 @@ const PRUNE_BATCH: i64 = 500;
 pub struct Submissions {
     db: Database,
     engine: Engine,
+    predecessor_wait: Duration,
 }
 
 /// A request to count an answer.
@@ -71,9 +68,10 @@ enum Attempt {
 }
 
 impl Submissions {
-    /// Takes answers into `db`, whose sagas `engine` moves.
-    pub fn new(db: Database, engine: Engine) -> Self {
-        Self { db, engine }
+    /// Takes answers into `db`, whose sagas `engine` moves. An answer waits `predecessor_wait` at
+    /// most for the same player's answer before it.
+    pub fn new(db: Database, engine: Engine, predecessor_wait: Duration) -> Self {
+        Self { db, engine, predecessor_wait }
     }
 
     /// The service's database.
@@ -100,7 +98,7 @@ impl Submissions {
                 Attempt::Repeated(answer_id) => return Ok(self.ticket(answer_id)),
                 Attempt::Behind(predecessor) => predecessor,
             };
-            let left = PREDECESSOR_WAIT.saturating_sub(begun.elapsed());
+            let left = self.predecessor_wait.saturating_sub(begun.elapsed());
             let saga = self.engine.wait(predecessor, left).await?;
             if !saga.is_decided() {
                 return Err(Error::InProgress(predecessor));
