@@ -51,6 +51,29 @@ fn the_sample_is_valid() {
 }
 
 #[test]
+fn the_example_with_every_key_is_valid() {
+    let text = include_str!("../examples/every-key.toml");
+    let config = Config::from_text(text, Language::Toml).expect("a valid example");
+    let quiz = &config.upstreams["quiz"];
+    assert_eq!(quiz.endpoints.len(), 2);
+    assert!(quiz.health.is_some() && quiz.breaker.is_some() && quiz.retry.is_some());
+    assert_eq!(config.auth.map(|auth| auth.issuers.len()), Some(2));
+}
+
+#[test]
+fn what_the_readme_tells_to_write_is_valid() {
+    let readme = include_str!("../README.md");
+    let blocks: Vec<_> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 2);
+    assert_eq!(faults(blocks[0]), []);
+    assert_eq!(faults(&blocks.concat()), []);
+}
+
+#[test]
 fn yaml_says_the_same_as_toml() {
     let yaml = r#"
 upstreams: { legacy: { endpoints: ["http://127.0.0.1:9000"], timeout: 2m } }

@@ -167,22 +167,15 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn number(&self) -> Result<f64, String> {
-        let whole = || {
-            self.value
-                .to_i128()
-                .and_then(|whole| i32::try_from(whole).ok())
-        };
+        let whole = || self.whole().and_then(|whole| i32::try_from(whole).ok());
         let number = self.value.to_f64().or_else(|| whole().map(f64::from));
         number.ok_or_else(|| "must be a number".to_owned())
     }
 
     pub(super) fn count(&self) -> Result<u32, String> {
-        let whole = self
-            .value
-            .to_u128()
-            .and_then(|whole| u32::try_from(whole).ok());
-        whole
-            .filter(|whole| *whole > 0)
+        let count = self.whole().and_then(|whole| u32::try_from(whole).ok());
+        count
+            .filter(|count| *count > 0)
             .ok_or_else(|| "must be a whole number above 0".to_owned())
     }
 
@@ -191,13 +184,23 @@ impl<'a> Node<'a> {
         self.items().into_iter().filter_map(text).collect()
     }
 
+    /// TOML's numbers are signed, the environment's are not.
+    fn whole(&self) -> Option<i128> {
+        let unsigned = || {
+            self.value
+                .to_u128()
+                .and_then(|whole| i128::try_from(whole).ok())
+        };
+        self.value.to_i128().or_else(unsigned)
+    }
+
     fn scalar(&self) -> Option<String> {
         match self.value {
             Value::String(_, text) => Some(text.clone()),
             Value::Bool(_, value) => Some(value.to_string()),
             Value::Num(_, Num::F32(number)) => Some(number.to_string()),
             Value::Num(_, Num::F64(number)) => Some(number.to_string()),
-            Value::Num(..) => self.value.to_i128().map(|whole| whole.to_string()),
+            Value::Num(..) => self.whole().map(|whole| whole.to_string()),
             _ => None,
         }
     }
