@@ -18,10 +18,11 @@ use super::{
 struct Known {
     head: i64,
     stored: HashMap<Uuid, Stored>,
+    /// Ids that got a place in this group; indexes into the places.
+    fresh: HashMap<Uuid, usize>,
     versions: HashMap<String, i64>,
 }
 
-#[derive(Clone)]
 struct Stored {
     position: i64,
     stream: String,
@@ -99,6 +100,7 @@ async fn load(tx: &mut Tx, batches: &[Vec<Append>]) -> Result<Known, Error> {
         });
     Ok(Known {
         head,
+        fresh: HashMap::new(),
         stored: stored.collect(),
         versions: versions.into_iter().collect(),
     })
@@ -106,28 +108,37 @@ async fn load(tx: &mut Tx, batches: &[Vec<Append>]) -> Result<Known, Error> {
 
 /// Gives every event of a batch its place, or leaves everything as it was.
 fn place<'a>(batch: &'a [Append], known: &mut Known, placed: &mut Vec<Placed<'a>>) -> Outcome {
+    let before = placed.len();
+    let answers = try_place(batch, known, placed);
+    if answers.is_err() {
+        placed.truncate(before);
+        return answers;
+    }
+    for (index, new) in placed.iter().enumerate().skip(before) {
+        known.head = new.position;
+        known.fresh.insert(new.append.event.id, index);
+        known
+            .versions
+            .insert(new.append.event.stream.clone(), new.version);
+    }
+    answers
+}
+
+fn try_place<'a>(batch: &'a [Append], known: &Known, placed: &mut Vec<Placed<'a>>) -> Outcome {
     let mut head = known.head;
     let mut versions: HashMap<&str, i64> = HashMap::new();
-    let mut fresh: HashMap<Uuid, Stored> = HashMap::new();
-    let mut new = Vec::new();
+    let mut fresh: HashMap<Uuid, usize> = HashMap::new();
     let mut answers = Vec::with_capacity(batch.len());
     for append in batch {
         let event = &append.event;
-        if let Some(stored) = fresh.get(&event.id).or_else(|| known.stored.get(&event.id)) {
-            let Stored {
-                position, version, ..
-            } = *stored;
-            if !same(stored, append) {
-                return Err(AppendError::IdReused {
-                    id: event.id,
-                    position,
-                });
-            }
-            answers.push(Appended {
-                position,
-                version,
-                duplicate: true,
-            });
+        let earlier = fresh.get(&event.id).or_else(|| known.fresh.get(&event.id));
+        let there = match (earlier, known.stored.get(&event.id)) {
+            (Some(index), _) => Some(placed[*index].meets(append)),
+            (None, Some(stored)) => Some(stored.meets(append)),
+            (None, None) => None,
+        };
+        if let Some(answer) = there {
+            answers.push(answer?);
             continue;
         }
         let actual = versions
@@ -135,8 +146,7 @@ fn place<'a>(batch: &'a [Append], known: &mut Known, placed: &mut Vec<Placed<'a>
             .or_else(|| known.versions.get(&event.stream))
             .copied()
             .unwrap_or(0);
-        let version = actual + 1;
-        if append.expected == Expected::Exact && event.version != version {
+        if append.expected == Expected::Exact && event.version != actual + 1 {
             let (stream, version) = (event.stream.clone(), event.version);
             return Err(if version > actual {
                 AppendError::Ahead {
@@ -152,17 +162,11 @@ fn place<'a>(batch: &'a [Append], known: &mut Known, placed: &mut Vec<Placed<'a>
                 }
             });
         }
+        let version = actual + 1;
         head += 1;
         versions.insert(&event.stream, version);
-        let stored = Stored {
-            position: head,
-            stream: event.stream.clone(),
-            version,
-            event_type: event.event_type.clone(),
-            payload: event.payload.clone(),
-        };
-        fresh.insert(event.id, stored);
-        new.push(Placed {
+        fresh.insert(event.id, placed.len());
+        placed.push(Placed {
             append,
             position: head,
             version,
@@ -173,23 +177,50 @@ fn place<'a>(batch: &'a [Append], known: &mut Known, placed: &mut Vec<Placed<'a>
             duplicate: false,
         });
     }
-    known.head = head;
-    known.versions.extend(
-        versions
-            .into_iter()
-            .map(|(stream, v)| (stream.to_owned(), v)),
-    );
-    known.stored.extend(fresh);
-    placed.append(&mut new);
     Ok(answers)
 }
 
-fn same(stored: &Stored, append: &Append) -> bool {
-    let event = &append.event;
-    stored.stream == event.stream
-        && stored.event_type == event.event_type
-        && stored.payload == event.payload
-        && (append.expected == Expected::Any || stored.version == event.version)
+impl Stored {
+    /// What an append of the same id comes to.
+    fn meets(&self, append: &Append) -> Result<Appended, AppendError> {
+        let event = &append.event;
+        let same = self.stream == event.stream
+            && self.event_type == event.event_type
+            && self.payload == event.payload;
+        duplicate(append, self.position, self.version, same)
+    }
+}
+
+impl Placed<'_> {
+    /// What another append of the same id in the same group comes to.
+    fn meets(&self, append: &Append) -> Result<Appended, AppendError> {
+        let (first, event) = (&self.append.event, &append.event);
+        let same = first.stream == event.stream
+            && first.event_type == event.event_type
+            && first.payload == event.payload;
+        duplicate(append, self.position, self.version, same)
+    }
+}
+
+fn duplicate(
+    append: &Append,
+    position: i64,
+    version: i64,
+    same: bool,
+) -> Result<Appended, AppendError> {
+    let fits = append.expected == Expected::Any || append.event.version == version;
+    if same && fits {
+        Ok(Appended {
+            position,
+            version,
+            duplicate: true,
+        })
+    } else {
+        Err(AppendError::IdReused {
+            id: append.event.id,
+            position,
+        })
+    }
 }
 
 async fn insert(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<(), Error> {

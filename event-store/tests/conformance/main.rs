@@ -7,6 +7,7 @@
 
 mod consumers;
 mod fixture;
+mod log_alike;
 mod log_append;
 mod log_order;
 mod log_read;
