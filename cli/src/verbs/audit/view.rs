@@ -120,22 +120,17 @@ pub(crate) struct LegacyView {
 }
 
 impl Account {
-    /// Where the log leaves it.
+    /// Where the log leaves it. It may say more than once that the answer was revoked: that is the
+    /// ask to the participants, repeated until they confirm.
     pub(crate) fn fate(&self) -> Fate {
-        let at_most_once = [self.revoked, self.completed, self.failed]
-            .iter()
-            .all(|count| *count <= 1);
-        let turned_back = self.revoked + self.failed > 0;
-        if self.submitted != 1 || !at_most_once || (self.completed > 0 && turned_back) {
-            return Fate::Contradictory;
-        }
-        match (self.completed, self.revoked, self.failed) {
-            (1, ..) => Fate::Completed,
-            (_, 0, 1) => Fate::Contradictory,
-            (_, 1, 1) => Fate::Compensated,
-            _ if self.abandoned > 0 => Fate::Abandoned,
-            (_, 1, _) => Fate::Compensating,
-            _ => Fate::Undecided,
+        let is_revoked = self.revoked > 0;
+        match (self.submitted, self.completed, self.failed) {
+            (1, 1, 0) if !is_revoked => Fate::Completed,
+            (1, 0, 1) if is_revoked => Fate::Compensated,
+            (1, 0, 0) if self.abandoned > 0 => Fate::Abandoned,
+            (1, 0, 0) if is_revoked => Fate::Compensating,
+            (1, 0, 0) => Fate::Undecided,
+            _ => Fate::Contradictory,
         }
     }
 }

@@ -229,6 +229,20 @@ fn a_log_that_contradicts_itself_is_found() {
 }
 
 #[test]
+fn a_revocation_that_was_repeated_until_it_was_confirmed_agrees() {
+    let revoked = AnswerRevoked {
+        answer_id: COMPENSATED,
+        user_id: ANN,
+        quiz_mode: QuizMode::Classic,
+        reason: String::new(),
+    };
+    assert_eq!(
+        found(|log, _| log.observe(&recorded(9, &revoked)).unwrap()),
+        []
+    );
+}
+
+#[test]
 fn an_abandoned_saga_stands_apart() {
     let (mut log, services) = (log(), services());
     log.observe(&recorded(9, &abandoned(UNDECIDED))).unwrap();

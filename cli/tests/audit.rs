@@ -1,0 +1,204 @@
+//! The audit as an operator runs it: against a system in which all agrees, and against one whose
+//! database was tampered with.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use database::{Database, Options, params};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use testkit::{Process, TempDir};
+use uuid::Uuid;
+
+/// A start, or an orderly end, on a machine that does ten other things.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A `banyan up` that can be stopped and started.
+struct Up {
+    folder: TempDir,
+    offset: u16,
+    process: Process,
+}
+
+impl Up {
+    async fn start() -> Self {
+        let (folder, offset) = (testkit::temp_dir(), testkit::free_port_offset());
+        let process = spawn(folder.path(), offset);
+        let up = Self {
+            folder,
+            offset,
+            process,
+        };
+        up.ready().await;
+        up
+    }
+
+    async fn restart(&mut self) {
+        self.process = spawn(self.folder.path(), self.offset);
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        let gateway = format!("{}", 8080 + self.offset);
+        self.process.line(&gateway, PATIENCE).await;
+    }
+
+    async fn stop(&mut self) {
+        self.process.terminate().expect("a running system");
+        self.process.exit(PATIENCE).await;
+    }
+
+    /// Exit code and standard output of `banyan audit`.
+    fn audit(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_banyan"))
+            .arg("audit")
+            .arg("--data-dir")
+            .arg(self.folder.path())
+            .args(arguments)
+            .output()
+            .expect("the audit runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (
+            output.status.code(),
+            text + &String::from_utf8_lossy(&output.stderr),
+        )
+    }
+
+    async fn post(&self, path: &str, token: &str, body: Value) -> Value {
+        let response = reqwest::Client::new()
+            .post(format!("http://127.0.0.1:{}{path}", 8080 + self.offset))
+            .bearer_auth(token)
+            .json(&body)
+            .send()
+            .await
+            .expect("the gateway answers");
+        let status = response.status();
+        let body = response.text().await.expect("a body");
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Answers once, on the candidate; the answer's id.
+    async fn answer(&self) -> Uuid {
+        let admin = format!(
+            "http://127.0.0.1:{}/admin/flags/quiz-cutover",
+            8081 + self.offset
+        );
+        let change = json!({ "percent": 100.0, "reason": "a test" });
+        let changed = reqwest::Client::new()
+            .patch(admin)
+            .json(&change)
+            .send()
+            .await;
+        assert!(
+            changed
+                .expect("the admin port answers")
+                .status()
+                .is_success()
+        );
+        let session = self.post("/api/auth/guest", "", json!({})).await;
+        let token = session["accessToken"].as_str().expect("a token");
+        let questions = format!("http://127.0.0.1:{}/api/questions", 8080 + self.offset);
+        let page: Value = reqwest::get(questions)
+            .await
+            .expect("questions")
+            .json()
+            .await
+            .expect("");
+        let question = &page["items"][0];
+        let body = json!({ "questionId": question["id"], "choiceId": question["choices"][0]["id"],
+                           "quizMode": "classic" });
+        let answer = self.post("/api/answers", token, body).await;
+        answer["id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an answer's id")
+    }
+
+    /// Changes a service's database behind its back.
+    async fn tamper(&self, service: &str, sql: &'static str, id: Uuid) {
+        let file = self.folder.path().join(format!("{service}.db"));
+        let url = format!("sqlite:{}", file.display());
+        let database = Database::connect(&url, Options::default())
+            .await
+            .expect("its database");
+        let mut tx = database.begin().await.expect("a transaction");
+        let changed = tx.execute(sql, params![id]).await.expect("a statement");
+        tx.commit().await.expect("a commit");
+        database.close().await;
+        assert_eq!(changed, 1);
+    }
+}
+
+fn spawn(folder: &Path, offset: u16) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_banyan"));
+    command
+        .args(["up", "--port-offset", &offset.to_string(), "--data-dir"])
+        .arg(folder)
+        .current_dir(folder);
+    Process::spawn_command(command).expect("the system starts")
+}
+
+#[tokio::test]
+async fn what_was_changed_behind_the_services_backs_is_found() {
+    let mut up = Up::start().await;
+    let id = up.answer().await;
+    let (code, text) = up.audit(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("audit: everything agrees as of position "),
+        "{text}"
+    );
+
+    up.stop().await;
+    up.tamper(
+        "quiz",
+        "UPDATE answers SET points = points + 1 WHERE id = $1",
+        id,
+    )
+    .await;
+    up.restart().await;
+    let (code, text) = up.audit(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains(&format!("quiz: answer {id}: expected player ")),
+        "{text}"
+    );
+    // Its stats are no longer the sum of its answers either.
+    assert!(
+        text.contains("audit: 2 DISAGREEMENTS as of position "),
+        "{text}"
+    );
+
+    let (code, text) = up.audit(&["--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    let json: Value = serde_json::from_str(text.lines().next().unwrap_or_default()).expect("JSON");
+    assert_eq!(json["total"], 2);
+    assert_eq!(json["items"][0]["answerId"], id.to_string());
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn an_audit_without_a_system_says_so_and_one_of_the_future_too() {
+    let folder = testkit::temp_dir();
+    let file = folder.path().join("operator.toml");
+    let port = testkit::free_port();
+    let text = format!("[services]\nlog = \"http://127.0.0.1:{port}\"\n");
+    std::fs::write(&file, text).expect("a writable folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_banyan"))
+        .args(["audit", "--config"])
+        .arg(&file)
+        .output()
+        .expect("the audit runs");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.contains("nobody answers at http://127.0.0.1:"),
+        "{text}"
+    );
+
+    let mut up = Up::start().await;
+    let (code, text) = up.audit(&["--position", "1000000"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("there is no position 1000000 yet"), "{text}");
+    up.stop().await;
+}
