@@ -61,6 +61,7 @@ impl RelayOptions {
 /// Runs the relay until the shutdown. The database needs [`crate::outbox::migrations`].
 pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: Shutdown) {
     let mut relay = Relay {
+        epoch: log.epoch(),
         database,
         log,
         options,
@@ -102,6 +103,8 @@ struct Relay {
     log: Log,
     options: RelayOptions,
     holder: Uuid,
+    /// The log's identity when the house was last kept.
+    epoch: Uuid,
     /// Streams whose predecessor is missing, and until when they are left alone.
     waiting: Option<(Instant, HashSet<String>)>,
 }
@@ -184,7 +187,7 @@ impl Relay {
         if lease.fence(&mut tx).await? == Fence::Lost {
             return Ok(Round::Overtaken);
         }
-        rows::mark_sent(&mut tx, self.log.epoch(), &sent).await?;
+        rows::mark_sent(&mut tx, self.epoch, &sent).await?;
         for (row, error) in &refused {
             rows::mark_refused(&mut tx, row.sequence, &error.to_string()).await?;
         }
@@ -237,15 +240,15 @@ impl Relay {
         Ok(Moved { sent, refused })
     }
 
-    async fn keep_house(&self, lease: &Lease) -> Result<(), RelayError> {
+    async fn keep_house(&mut self, lease: &Lease) -> Result<(), RelayError> {
         let service = self.options.service;
         let backed_up_to = self.log.backed_up_to().await?;
-        let epoch = self.log.head().await?.epoch;
+        self.epoch = self.log.head().await?.epoch;
         let mut tx = self.database.begin().await?;
         if lease.fence(&mut tx).await? == Fence::Lost {
             return Ok(());
         }
-        let again = rows::send_again(&mut tx, epoch).await?;
+        let again = rows::send_again(&mut tx, self.epoch).await?;
         let old = tx.now().await? - self.options.keep_sent;
         rows::prune(&mut tx, backed_up_to, old).await?;
         tx.commit().await?;

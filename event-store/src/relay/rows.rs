@@ -5,6 +5,7 @@ use std::time::Duration;
 use contracts::Event;
 use database::{Database, Error, Sql, Timestamp, Tx, params};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -86,18 +87,20 @@ pub(super) async fn mark_sent(tx: &mut Tx, epoch: Uuid, sent: &[Sent]) -> Result
     if sent.is_empty() {
         return Ok(());
     }
-    let sequences: Vec<i64> = sent.iter().map(|sent| sent.sequence).collect();
-    let positions: Vec<i64> = sent.iter().map(|sent| sent.position).collect();
+    let places: Vec<_> = sent
+        .iter()
+        .map(|sent| json!([sent.sequence, sent.position]))
+        .collect();
     let sql = Sql::by_dialect(
         "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
-         FROM unnest($2::BIGINT[], $3::BIGINT[]) AS sent (sequence, position)
+         FROM (SELECT (value ->> 0)::BIGINT AS sequence, (value ->> 1)::BIGINT AS position
+               FROM jsonb_array_elements($2)) AS sent
          WHERE outbox.sequence = sent.sequence",
         "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
-         FROM (SELECT s.value AS sequence, p.value AS position
-               FROM json_each($2) s JOIN json_each($3) p ON p.key = s.key) AS sent
+         FROM (SELECT value ->> 0 AS sequence, value ->> 1 AS position FROM json_each($2)) AS sent
          WHERE outbox.sequence = sent.sequence",
     );
-    tx.execute(sql, params![epoch, sequences, positions])
+    tx.execute(sql, params![epoch, Value::Array(places)])
         .await?;
     Ok(())
 }
@@ -111,8 +114,15 @@ pub(super) async fn mark_refused(tx: &mut Tx, sequence: i64, error: &str) -> Res
     Ok(())
 }
 
-/// Rows that another log had: this one was restored from a backup and may lack them.
+/// Lets rows be sent again that another log had: this one was restored from a backup and may lack
+/// them. The newest sent row tells whether that is so, since all are marked anew after a restore.
 pub(super) async fn send_again(tx: &mut Tx, epoch: Uuid) -> Result<u64, Error> {
+    let sql = "SELECT sent_epoch FROM outbox WHERE sent_position IS NOT NULL
+               ORDER BY sequence DESC LIMIT 1";
+    let newest: Option<(Uuid,)> = tx.fetch_optional(sql, Vec::new()).await?;
+    if newest.is_none_or(|(newest,)| newest == epoch) {
+        return Ok(0);
+    }
     tx.execute(
         "UPDATE outbox SET sent_epoch = NULL, sent_position = NULL
          WHERE sent_position IS NOT NULL AND sent_epoch <> $1",

@@ -16,13 +16,11 @@ async fn enqueue(database: &Database) -> Result<(), database::Error> {
     tx.commit().await
 }
 
-#[tokio::test]
-async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once() {
-    let mut server = Postgres::start().await.unwrap();
+/// A log and a service's database on the server.
+async fn databases(server: &Postgres) -> (Log, Database) {
     let admin = Database::connect(&server.url(), Options::default())
         .await
         .unwrap();
-    admin.postgres_pool().unwrap();
     for name in ["CREATE DATABASE log", "CREATE DATABASE service"] {
         sqlx::query(name)
             .execute(admin.postgres_pool().unwrap())
@@ -41,7 +39,13 @@ async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once(
     database.migrate(outbox::migrations()).await.unwrap();
     let table = "CREATE TABLE journal (position BIGINT, stream TEXT, version BIGINT)";
     database.execute(table, params![]).await.unwrap();
+    (log, database)
+}
 
+#[tokio::test]
+async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once() {
+    let mut server = Postgres::start().await.unwrap();
+    let (log, database) = databases(&server).await;
     let stop = Shutdown::new();
     let consumers = Consumers::new(database.clone(), log.clone())
         .with_options(options())
