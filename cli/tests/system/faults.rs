@@ -65,7 +65,7 @@ async fn a_wrong_configuration_tells_all_its_faults_and_exits_64() {
     std::fs::write(&service, "listen = \"nowhere\"\ndatabse = \"x\"\n").expect("writable");
     let gateway = folder.path().join("gateway.toml");
     let config = "listen = \"nowhere\"\n[upstreams.a]\nendpoints = [\"ftp://x\"]\n\
-                  [[routes]]\nid = \"r\"\nprefix = \"nope\"\nlegacy = \"b\"\n";
+                  [[routes]]\nid = \"r\"\nprefix = \"nope\"\nlegacy = \"a\"\n";
     std::fs::write(&gateway, config).expect("writable");
     let path = |file: &std::path::Path| file.to_str().expect("UTF-8").to_owned();
     for (arguments, words) in [
@@ -75,7 +75,7 @@ async fn a_wrong_configuration_tells_all_its_faults_and_exits_64() {
         ),
         (
             vec!["gateway", "--check", "--config", &path(&gateway)],
-            vec!["listen", "endpoints", "prefix", "legacy"],
+            vec!["listen", "endpoints", "prefix"],
         ),
         (
             vec!["routes", "check", &path(&gateway)],
