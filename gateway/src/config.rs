@@ -192,6 +192,8 @@ pub struct Route {
     pub case_insensitive: bool,
     /// Whether method-override headers decide the method (else they are stripped).
     pub method_override: bool,
+    /// The largest body of a request in bytes, 413 beyond; absent: any, since bodies are streamed.
+    pub max_body: Option<u32>,
 }
 
 /// How a path is changed for the candidate.

@@ -134,7 +134,10 @@ pub(crate) async fn forward(
         most_sent = most_sent.max(sent);
         number += 1;
         let next = match &outcome {
-            Ok(Answer { verdict: Verdict::Outcome, .. }) => None,
+            Ok(Answer {
+                verdict: Verdict::Outcome,
+                ..
+            }) => None,
             Err(failure) if !failure.cause.blames_upstream() => None,
             _ => again(outgoing, upstream, context, (number, sent), &endpoint).await,
         };

@@ -51,11 +51,8 @@ const METHOD_OVERRIDES: [&str; 3] = [
 ];
 
 /// These frame or route the message itself; naming them in `Connection` cannot remove them.
-const NEVER_NOMINATED: [HeaderName; 3] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-];
+const NEVER_NOMINATED: [HeaderName; 3] =
+    [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE];
 
 /// Removes what describes the connection it came over, including what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -351,13 +348,19 @@ mod tests {
     #[test]
     fn an_upgrade_counts_only_when_connection_names_it() {
         assert!(upgrade_of(&headers(&[("upgrade", "websocket")])).is_none());
-        let map = headers(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
+        let map = headers(&[
+            ("upgrade", "websocket"),
+            ("connection", "keep-alive, Upgrade"),
+        ]);
         assert_eq!(upgrade_of(&map).unwrap(), "websocket");
     }
 
     #[test]
     fn method_overrides_are_found_and_removed_in_every_spelling() {
-        let mut map = headers(&[("X-HTTP-Method-Override", "delete"), ("x_http_method", "PUT")]);
+        let mut map = headers(&[
+            ("X-HTTP-Method-Override", "delete"),
+            ("x_http_method", "PUT"),
+        ]);
         assert_eq!(method_override(&map), Some(http::Method::DELETE));
         remove_method_overrides(&mut map);
         assert!(map.is_empty());

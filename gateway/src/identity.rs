@@ -134,7 +134,11 @@ impl Verifier {
     ///
     /// # Errors
     /// Why there is none. Waits (bounded) only when an unknown key makes a fetch worthwhile.
-    pub async fn identify(&self, headers: &HeaderMap, now: Duration) -> Result<Identity, TokenError> {
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        now: Duration,
+    ) -> Result<Identity, TokenError> {
         let (scheme, token) = token_of(headers).ok_or(TokenError::Absent)?;
         let is_scheme = |issuer: &&Issuer| issuer.settings.scheme.eq_ignore_ascii_case(scheme);
         if !self.issuers.iter().any(|issuer| is_scheme(&issuer)) {
@@ -145,7 +149,10 @@ impl Verifier {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         let claimed = unverified_claims(token).ok_or(TokenError::Malformed)?;
-        let name = claimed.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let name = claimed
+            .get("iss")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let issuer = self
             .issuers
             .iter()
@@ -193,7 +200,10 @@ impl Identity {
 /// # Errors
 /// Why it may not pass. A token that is present must be good even where none is required: a client
 /// that believes itself logged in must learn that it is not.
-pub fn authorize(demand: &RouteAuth, identity: Result<&Identity, TokenError>) -> Result<(), Denied> {
+pub fn authorize(
+    demand: &RouteAuth,
+    identity: Result<&Identity, TokenError>,
+) -> Result<(), Denied> {
     let identity = match identity {
         Ok(identity) => identity,
         Err(TokenError::Absent) if !demand.required && demand.roles.is_empty() => return Ok(()),
@@ -207,12 +217,17 @@ pub fn authorize(demand: &RouteAuth, identity: Result<&Identity, TokenError>) ->
         || identity
             .roles()
             .any(|role| demand.roles.iter().any(|wanted| wanted == role));
-    if has_role { Ok(()) } else { Err(Denied::MissingRole) }
+    if has_role {
+        Ok(())
+    } else {
+        Err(Denied::MissingRole)
+    }
 }
 
 impl Keys {
     fn of(key: &IssuerKey, before: Option<&Verifier>, background: &Handle) -> Self {
-        let fixed = |key: Option<Key>| key.map_or(Self::Unreadable, |key| Self::Fixed(Box::new(key)));
+        let fixed =
+            |key: Option<Key>| key.map_or(Self::Unreadable, |key| Self::Fixed(Box::new(key)));
         match key {
             IssuerKey::Secret(secret) => fixed(Some(Key::shared(secret.expose()))),
             IssuerKey::PublicKey(pem) => fixed(Key::public(pem)),
@@ -244,7 +259,9 @@ impl Issuer {
             Keys::Unreadable => Err(TokenError::UnknownKey),
             Keys::Fetched(jwks) => {
                 let keys = jwks.keys_for(header.kid.as_deref()).await?;
-                let matching = keys.iter().filter(|key| key.is_named(header.kid.as_deref()));
+                let matching = keys
+                    .iter()
+                    .filter(|key| key.is_named(header.kid.as_deref()));
                 let mut outcome = Err(TokenError::UnknownKey);
                 for key in matching {
                     outcome = check_signature(key, token);

@@ -83,7 +83,8 @@ pub fn normalize(raw: &str) -> Result<NormalPath<'_>, PathError> {
 fn is_plain(path: &[u8]) -> bool {
     let mut previous = 0;
     for &octet in path {
-        if matches!(octet, b'%' | b';' | b'\\') || (previous == b'/' && matches!(octet, b'/' | b'.'))
+        if matches!(octet, b'%' | b';' | b'\\')
+            || (previous == b'/' && matches!(octet, b'/' | b'.'))
         {
             return false;
         }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
@@ -37,8 +37,8 @@ use crate::trace::Trace;
 use crate::upstream::Upstreams;
 pub(crate) use keyed::KeyedSides;
 pub(crate) use plane::Plane;
-pub(crate) use reply::ReplyBody;
 use reply::Refusal;
+pub(crate) use reply::ReplyBody;
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -85,10 +85,15 @@ struct Record {
 
 impl Proxy {
     /// Answers one request.
-    pub(crate) async fn serve(&self, request: Request<Incoming>, peer: IpAddr) -> Response<ReplyBody> {
+    pub(crate) async fn serve(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<ReplyBody> {
         let plane = self.shared.plane();
         let call = Call::new(&plane, request.headers(), peer);
         let mut record = Record::new(&plane, &request);
+        let may_switch = request.headers().contains_key(header::UPGRADE);
         let answered = self.answer(&plane, &call, request, &mut record).await;
         let mut response = match answered {
             Ok(response) => response,
@@ -98,6 +103,11 @@ impl Proxy {
             }
         };
         respond::mark(&plane, &call, &record, response.headers_mut());
+        if may_switch && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            // The guard stopped looking when it saw the request (see `server::guard`).
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         record.log(&call, response)
     }
 
@@ -116,7 +126,8 @@ impl Proxy {
         let signer = &self.shared.signer;
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
         respond::add_upstream_headers(&mut parts, call, &course, identity.as_ref());
-        let body = BodySource::new(incoming, None);
+        let limit = admitted.route.config.max_body.map(u64::from);
+        let body = BodySource::new(incoming, limit);
         let served = exchange::run(self, call, &admitted, &course, &parts, body).await?;
         record.side = Some(served.side);
         record.fell_back = served.fell_back;
@@ -128,7 +139,10 @@ impl Proxy {
         match (&record.route, record.side) {
             (None, _) => self.shared.stats.record_unmatched(),
             (Some(route), None) => {
-                self.shared.stats.route(&route.id).record_refusal(refusal.status());
+                self.shared
+                    .stats
+                    .route(&route.id)
+                    .record_refusal(refusal.status());
             }
             (Some(route), Some(side)) => self.shared.stats.route(&route.id).record(
                 side,

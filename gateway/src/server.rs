@@ -5,6 +5,8 @@
 //! what is read mostly or counted (the plane, breakers, statistics).
 
 mod connection;
+mod files;
+mod guard;
 mod listeners;
 
 use std::io;
@@ -65,6 +67,7 @@ impl DataPlane {
         listeners: Listeners,
         shutdown: &Shutdown,
     ) -> Result<Self, StartError> {
+        files::allow_many();
         let (address, sockets) = listeners.into_parts();
         let background = Handle::current();
         let config = Arc::clone(&control.config());
@@ -165,7 +168,12 @@ impl Worker {
 }
 
 impl Shared {
-    fn new(control: Arc<Control>, upstreams: Upstreams, background: Handle, config: &Config) -> Self {
+    fn new(
+        control: Arc<Control>,
+        upstreams: Upstreams,
+        background: Handle,
+        config: &Config,
+    ) -> Self {
         let signer = Arc::new(CookieSigner::new(config.cookie_key.as_ref()));
         let stats = Arc::new(Stats::default());
         let verifier = verifier(config, None, &background);
@@ -186,7 +194,10 @@ impl Shared {
     /// Makes the plane of the control plane's current configuration. One at a time; who comes
     /// second finds the work done.
     pub(crate) fn refresh(&self) {
-        let _one = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self
+            .refreshing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // The table is stored after its configuration: read in the opposite order, the
         // configuration is the table's or newer, and then the next refresh follows.
         let table = Arc::clone(&self.control.table());

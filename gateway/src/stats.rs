@@ -202,8 +202,16 @@ mod tests {
         let stats = Stats::default();
         let route = stats.route(&"answers".parse().unwrap());
         route.record(Side::Legacy, StatusCode::OK, Duration::from_millis(2));
-        route.record(Side::Candidate, StatusCode::CREATED, Duration::from_millis(4));
-        route.record(Side::Candidate, StatusCode::BAD_GATEWAY, Duration::from_millis(8));
+        route.record(
+            Side::Candidate,
+            StatusCode::CREATED,
+            Duration::from_millis(4),
+        );
+        route.record(
+            Side::Candidate,
+            StatusCode::BAD_GATEWAY,
+            Duration::from_millis(8),
+        );
         route.record_failure(Side::Candidate);
         route.record_fallback(Side::Candidate);
         route.record_refusal(StatusCode::FORBIDDEN);
@@ -211,7 +219,10 @@ mod tests {
         assert_eq!(snapshot.legacy.requests, 1);
         assert_eq!(snapshot.candidate.requests, 2);
         assert_eq!(snapshot.candidate.by_class["5xx"], 1);
-        assert_eq!((snapshot.candidate.failures, snapshot.candidate.fallbacks), (1, 1));
+        assert_eq!(
+            (snapshot.candidate.failures, snapshot.candidate.fallbacks),
+            (1, 1)
+        );
         assert_eq!(snapshot.forbidden, 1);
         assert_eq!(snapshot.candidate.latency.count, 2);
     }

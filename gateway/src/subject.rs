@@ -249,7 +249,13 @@ mod tests {
     fn find_in(sources: &[&str], headers: &HeaderMap) -> Subject {
         let remembered = signer().read(headers);
         let address = "1.2.3.4".parse().unwrap();
-        find(&settings(sources), headers, None, remembered.as_ref(), address)
+        find(
+            &settings(sources),
+            headers,
+            None,
+            remembered.as_ref(),
+            address,
+        )
     }
 
     #[test]
@@ -293,11 +299,23 @@ mod tests {
     fn the_first_source_that_is_present_wins() {
         let map = headers(&[("x-user-id", "ann"), ("cookie", "sid=s1")]);
         let found = |sources: &[&str]| find_in(sources, &map);
-        assert_eq!(found(&["header:x-user-id", "ip"]), Subject::Found("ann".to_owned()));
-        assert_eq!(found(&["ip", "header:x-user-id"]), Subject::Found("1.2.3.4".to_owned()));
-        assert_eq!(found(&["jwt:sub", "cookie:sid"]), Subject::Found("s1".to_owned()));
+        assert_eq!(
+            found(&["header:x-user-id", "ip"]),
+            Subject::Found("ann".to_owned())
+        );
+        assert_eq!(
+            found(&["ip", "header:x-user-id"]),
+            Subject::Found("1.2.3.4".to_owned())
+        );
+        assert_eq!(
+            found(&["jwt:sub", "cookie:sid"]),
+            Subject::Found("s1".to_owned())
+        );
         assert_eq!(found(&["header:x-none"]), Subject::Nobody);
-        assert_eq!(found(&["header:x-none", "cookie:banyan_subject"]), Subject::ToMint);
+        assert_eq!(
+            found(&["header:x-none", "cookie:banyan_subject"]),
+            Subject::ToMint
+        );
     }
 
     #[test]
@@ -314,13 +332,18 @@ mod tests {
             let map = headers(&[("cache-control", value)]);
             assert_eq!(is_publicly_cacheable(&map), expected, "{value}");
         }
-        assert!(is_publicly_cacheable(&headers(&[("expires", "Thu, 01 Jan 2099 00:00:00 GMT")])));
+        assert!(is_publicly_cacheable(&headers(&[(
+            "expires",
+            "Thu, 01 Jan 2099 00:00:00 GMT"
+        )])));
         assert!(!is_publicly_cacheable(&HeaderMap::new()));
     }
 
     #[test]
     fn the_cookie_is_out_of_reach_of_scripts() {
-        let cookie = signer().set_cookie(&Remembered::new([1; 16]), true).unwrap();
+        let cookie = signer()
+            .set_cookie(&Remembered::new([1; 16]), true)
+            .unwrap();
         let cookie = cookie.to_str().unwrap();
         for attribute in ["Path=/", "HttpOnly", "SameSite=Lax", "Secure"] {
             assert!(cookie.contains(attribute), "{cookie}");

@@ -170,7 +170,10 @@ mod tests {
             let trace = trace("x-trace-id", written);
             assert_eq!(trace.id_value(), "4bf92f3577b34da6a3ce929d0e0e4736");
         }
-        assert_eq!(trace("x-trace-id", "mine").to_string(), format!("{FRESH:032x}"));
+        assert_eq!(
+            trace("x-trace-id", "mine").to_string(),
+            format!("{FRESH:032x}")
+        );
     }
 
     #[test]

@@ -169,9 +169,12 @@ impl Upstreams {
             .collect();
         let budget = match old {
             Some(old) if old.settings.retry == settings.retry => Arc::clone(&old.budget),
-            _ => Arc::new(RetryBudget::new(settings.retry.as_ref().map_or(0, |retry| {
-                u8::try_from(retry.budget_percent).unwrap_or(100)
-            }))),
+            _ => Arc::new(RetryBudget::new(
+                settings
+                    .retry
+                    .as_ref()
+                    .map_or(0, |retry| u8::try_from(retry.budget_percent).unwrap_or(100)),
+            )),
         };
         Upstream {
             id: id.clone(),

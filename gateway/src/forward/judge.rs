@@ -17,12 +17,12 @@ const UNDOCUMENTED: &str = "internal_error";
 
 /// Judges a response, reading the beginning of its body where that decides.
 pub(super) async fn judge(mut response: Response<Relay>) -> Result<Answer, Failure> {
-    let verdict = if !retry::may_be_failure(response.status()) {
-        Verdict::Outcome
-    } else if is_problem(&response) && has_code(&mut response).await? {
-        Verdict::Outcome
-    } else {
+    let is_failure = retry::may_be_failure(response.status())
+        && !(is_problem(&response) && has_code(&mut response).await?);
+    let verdict = if is_failure {
         Verdict::Failed
+    } else {
+        Verdict::Outcome
     };
     Ok(Answer { response, verdict })
 }
@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn a_code_makes_a_problem_an_answer() {
-        assert!(is_documented(br#"{"code":"answer_compensated","status":503}"#));
+        assert!(is_documented(
+            br#"{"code":"answer_compensated","status":503}"#
+        ));
         assert!(!is_documented(br#"{"status":503}"#));
         assert!(!is_documented(br#"{"code":""}"#));
         assert!(!is_documented(br#"{"code":7}"#));

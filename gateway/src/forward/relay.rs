@@ -52,7 +52,12 @@ pub(crate) enum RelayError {
 
 impl Relay {
     /// `holds` keeps the lease although the body is over: the connection changes its protocol.
-    pub(super) fn new(incoming: Incoming, lease: Lease, idle_timeout: Duration, holds: bool) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        idle_timeout: Duration,
+        holds: bool,
+    ) -> Self {
         let mut relay = Self {
             prefix: None,
             incoming,

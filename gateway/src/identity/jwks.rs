@@ -89,7 +89,8 @@ impl Jwks {
         let this = Arc::clone(self);
         let unknown = id.map(str::to_owned);
         let fetch = self.background.spawn(async move {
-            this.refresh(|keys| keys.iter().any(|key| key.is_named(unknown.as_deref()))).await;
+            this.refresh(|keys| keys.iter().any(|key| key.is_named(unknown.as_deref())))
+                .await;
         });
         if let Err(error) = fetch.await {
             tracing::error!(%error, url = self.url, "fetching the key set broke off");
@@ -103,14 +104,19 @@ impl Jwks {
 
     fn refresh_in_background(self: &Arc<Self>) {
         let this = Arc::clone(self);
-        self.background.spawn(async move { this.refresh(|_| false).await });
+        self.background
+            .spawn(async move { this.refresh(|_| false).await });
     }
 
     /// Fetches, unless somebody just tried or has made `is_enough` true meanwhile.
     async fn refresh(&self, is_enough: impl Fn(&[Key]) -> bool) {
         let mut fetched = self.fetched.lock().await;
         let keys = self.keys.load_full();
-        let pause = if keys.is_empty() { MIN_BETWEEN_WITHOUT_KEYS } else { MIN_BETWEEN };
+        let pause = if keys.is_empty() {
+            MIN_BETWEEN_WITHOUT_KEYS
+        } else {
+            MIN_BETWEEN
+        };
         let just_tried = fetched.last_try.is_some_and(|at| at.elapsed() < pause);
         if just_tried || is_enough(&keys) {
             return;
@@ -128,10 +134,18 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
-        let mut response = self.client.get(&self.url).send().await?.error_for_status()?;
+        let mut response = self
+            .client
+            .get(&self.url)
+            .send()
+            .await?
+            .error_for_status()?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
-            anyhow::ensure!(body.len() + chunk.len() <= MAX_SET, "the key set is too large");
+            anyhow::ensure!(
+                body.len() + chunk.len() <= MAX_SET,
+                "the key set is too large"
+            );
             body.extend_from_slice(&chunk);
         }
         let set: KeySet = serde_json::from_slice(&body)?;

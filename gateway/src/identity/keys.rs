@@ -40,7 +40,8 @@ impl Key {
     /// for keys that encrypt, and for what is not supported.
     pub(super) fn of_set(jwk: &Jwk) -> Option<Self> {
         use jsonwebtoken::jwk::PublicKeyUse;
-        if matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature) {
+        if matches!(&jwk.common.public_key_use, Some(purpose) if *purpose != PublicKeyUse::Signature)
+        {
             return None;
         }
         let algorithm = match &jwk.algorithm {

@@ -66,7 +66,10 @@ async fn no_forgery_is_an_identity() {
     let other_key = signed(Algorithm::HS256, "another secret", &claims());
     assert_eq!(identify(&other_key).await, Err(TokenError::BadSignature));
     let other_algorithm = signed(Algorithm::HS512, SECRET, &claims());
-    assert_eq!(identify(&other_algorithm).await, Err(TokenError::BadSignature));
+    assert_eq!(
+        identify(&other_algorithm).await,
+        Err(TokenError::BadSignature)
+    );
     let body = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for algorithm in ["none", "None", "NONE"] {
         let header = body(&json!({"alg": algorithm, "typ": "JWT"}));
@@ -81,7 +84,11 @@ async fn no_forgery_is_an_identity() {
     let swapped = format!("{header}.{}.{signature}", body(&root));
     assert_eq!(identify(&swapped).await, Err(TokenError::BadSignature));
     for garbage in ["a", "a.b", "a.b.c", "....", "e30.e30.e30"] {
-        assert_eq!(identify(garbage).await, Err(TokenError::Malformed), "{garbage:?}");
+        assert_eq!(
+            identify(garbage).await,
+            Err(TokenError::Malformed),
+            "{garbage:?}"
+        );
     }
 }
 
@@ -118,37 +125,60 @@ async fn what_is_not_one_bearer_token_is_no_token() {
     let now = Duration::from_secs(NOW);
     let token = signed(Algorithm::HS256, SECRET, &claims());
     let verifier = verifier();
-    assert_eq!(verifier.identify(&HeaderMap::new(), now).await, Err(TokenError::Absent));
+    assert_eq!(
+        verifier.identify(&HeaderMap::new(), now).await,
+        Err(TokenError::Absent)
+    );
     let mut basic = HeaderMap::new();
     basic.insert(header::AUTHORIZATION, "Basic dXNlcjpwdw==".parse().unwrap());
-    assert_eq!(verifier.identify(&basic, now).await, Err(TokenError::Absent));
+    assert_eq!(
+        verifier.identify(&basic, now).await,
+        Err(TokenError::Absent)
+    );
     let mut two = bearing(&token);
     two.append(header::AUTHORIZATION, two[header::AUTHORIZATION].clone());
     assert_eq!(verifier.identify(&two, now).await, Err(TokenError::Absent));
     let mut lower = HeaderMap::new();
-    lower.insert(header::AUTHORIZATION, format!("bearer  {token}").parse().unwrap());
+    lower.insert(
+        header::AUTHORIZATION,
+        format!("bearer  {token}").parse().unwrap(),
+    );
     assert!(verifier.identify(&lower, now).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_route_demands_a_token_in_its_time_with_one_of_the_roles() {
     let good = identify_claims(|_| {}).await.unwrap();
-    let late = identify_claims(|claims| claims["exp"] = json!(NOW - 60)).await.unwrap();
+    let late = identify_claims(|claims| claims["exp"] = json!(NOW - 60))
+        .await
+        .unwrap();
     let demand = |required, roles: &[&str]| RouteAuth {
         required,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
     };
     let absent = Err(TokenError::Absent);
     let bad = Err(TokenError::BadSignature);
-    assert_eq!(authorize(&demand(true, &["user", "admin"]), Ok(&good)), Ok(()));
-    assert_eq!(authorize(&demand(true, &["admin"]), Ok(&good)), Err(Denied::MissingRole));
-    assert_eq!(authorize(&demand(true, &[]), Ok(&late)), Err(Denied::OutOfTime));
+    assert_eq!(
+        authorize(&demand(true, &["user", "admin"]), Ok(&good)),
+        Ok(())
+    );
+    assert_eq!(
+        authorize(&demand(true, &["admin"]), Ok(&good)),
+        Err(Denied::MissingRole)
+    );
+    assert_eq!(
+        authorize(&demand(true, &[]), Ok(&late)),
+        Err(Denied::OutOfTime)
+    );
     assert_eq!(
         authorize(&demand(true, &[]), absent),
         Err(Denied::Unauthenticated(TokenError::Absent))
     );
     assert_eq!(authorize(&demand(false, &[]), absent), Ok(()));
-    assert!(authorize(&demand(false, &[]), bad).is_err(), "a bad token is never no token");
+    assert!(
+        authorize(&demand(false, &[]), bad).is_err(),
+        "a bad token is never no token"
+    );
     assert!(authorize(&demand(false, &["user"]), absent).is_err());
     assert_eq!(
         authorize(&demand(true, &[]), Err(TokenError::KeysUnavailable)),

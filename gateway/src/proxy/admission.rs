@@ -12,6 +12,7 @@ use super::reply::Refusal;
 use super::since_epoch;
 use crate::config::{EncodedSlash, PathForm, RouteAuth};
 use crate::flag::SubjectSource;
+use crate::forward::Cause;
 use crate::headers;
 use crate::identity::{self, Denied, Identity, Standing, TokenError};
 use crate::path::{self, PathError};
@@ -63,8 +64,13 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
     let route = found.route;
     if normal.has_encoded_separator && route.config.encoded_slash == EncodedSlash::Reject {
         let detail = "The path holds an encoded slash, backslash or NUL.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "encoded_separator", detail));
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "encoded_separator",
+            detail,
+        ));
     }
+    refuse_large(route, &parts.headers)?;
     let path = match route.config.path {
         PathForm::Normalized => normal.path.into_owned(),
         PathForm::Keep => raw.to_owned(),
@@ -133,7 +139,10 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
     }
     if is_chunked {
         // Said explicitly, since a client library would take a GET's body of unknown length for none.
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
     }
     if let Some(protocol) = &upgrade {
         headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -170,6 +179,22 @@ fn refuse_ambiguous(parts: &Parts) -> Result<(), Refusal> {
         return Err(Refusal::new(status, "expectation_failed", detail));
     }
     Ok(())
+}
+
+/// A body that says beforehand that it is too large is not read at all; one that does not is
+/// stopped on its way.
+fn refuse_large(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    let limit = route.config.max_body.map(u64::from);
+    match (length, limit) {
+        (Some(length), Some(limit)) if length > limit => {
+            Err(Refusal::of_failure(Cause::BodyTooLarge, 1))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The host that is asked for: exactly one, and readable (RFC 9112 §3.2).

@@ -67,10 +67,14 @@ pub(super) fn choose(
         _ => None,
     };
     let remembered = known.as_ref().map(Cow::Borrowed);
-    let is_stamped = known.as_ref().is_some_and(|known| known.is_stamped(state.id.as_str()));
+    let is_stamped = known
+        .as_ref()
+        .is_some_and(|known| known.is_stamped(state.id.as_str()));
     let decision = flag::decide(&state, subject.as_deref(), is_stamped, headers);
     let cookie = match &minted {
-        Some(minted) => restamp(Cow::Borrowed(minted), &state, decision.side).or_else(|| Some(minted.clone())),
+        Some(minted) => {
+            restamp(Cow::Borrowed(minted), &state, decision.side).or_else(|| Some(minted.clone()))
+        }
         None => remembered.and_then(|known| restamp(known, &state, decision.side)),
     };
     Course {

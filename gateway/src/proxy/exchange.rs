@@ -56,7 +56,12 @@ pub(super) async fn run(
             when_unhealthy,
         };
         let outcome = forward::forward(&outgoing, &upstream, context).await;
-        Ok(Served { outcome, side, upstream, fell_back: false })
+        Ok(Served {
+            outcome,
+            side,
+            upstream,
+            fell_back: false,
+        })
     };
     let when_unhealthy = match may_fall_back {
         true => WhenUnhealthy::Refuse,
@@ -64,7 +69,10 @@ pub(super) async fn run(
     };
     let first = ask(side, when_unhealthy).await?;
     let sent = match &first.outcome {
-        Ok(Answer { verdict: Verdict::Outcome, .. }) => return Ok(first),
+        Ok(Answer {
+            verdict: Verdict::Outcome,
+            ..
+        }) => return Ok(first),
         Ok(_) => Sent::Something,
         Err(failure) => failure.sent,
     };
@@ -75,14 +83,23 @@ pub(super) async fn run(
         && is_upstreams_fault(&first)
         && may_cross(&parts.method, sent)
         && body.can_replay()
-        && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
+        && claim
+            .as_mut()
+            .is_none_or(|claim| claim.move_to(Side::Legacy));
     if !crosses {
         return Ok(first);
     }
     admitted.entry.stats.record_fallback(Side::Candidate);
     let second = ask(Side::Legacy, WhenUnhealthy::TryAnyway).await?;
     Ok(match (&first.outcome, &second.outcome) {
-        (_, Ok(Answer { verdict: Verdict::Outcome, .. })) | (Err(_), Ok(_)) => Served {
+        (
+            _,
+            Ok(Answer {
+                verdict: Verdict::Outcome,
+                ..
+            }),
+        )
+        | (Err(_), Ok(_)) => Served {
             fell_back: true,
             ..second
         },
@@ -105,7 +122,12 @@ fn claim(proxy: &Proxy, call: &Call, course: &Course, parts: &Parts) -> Option<C
         _ => address(),
     };
     let (key, now) = (key.as_bytes(), Instant::now());
-    Some(proxy.shared.keyed.claim(flag, &subject, key, course.side, now))
+    Some(
+        proxy
+            .shared
+            .keyed
+            .claim(flag, &subject, key, course.side, now),
+    )
 }
 
 /// The client's own faults are no reason to ask anybody else.

@@ -24,8 +24,11 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_KEYS: usize = 250_000;
 
 /// The sides of all keys that were seen.
-#[derive(Debug, Default)]
-pub(crate) struct KeyedSides(Mutex<Keys>);
+#[derive(Debug)]
+pub(crate) struct KeyedSides {
+    keys: Mutex<Keys>,
+    most: usize,
+}
 
 /// One request's hold on its key. When it is dropped the key stays with its side, unless it was
 /// said that nobody got it: a client that goes away in the middle leaves that unknown.
@@ -55,7 +58,21 @@ struct Entry {
     since: Instant,
 }
 
+impl Default for KeyedSides {
+    fn default() -> Self {
+        Self::bounded(MAX_KEYS)
+    }
+}
+
 impl KeyedSides {
+    /// Remembers this many keys at most.
+    fn bounded(most: usize) -> Self {
+        Self {
+            keys: Mutex::default(),
+            most,
+        }
+    }
+
     /// Takes hold of a key; `decided` counts only if the key was not seen before.
     pub(crate) fn claim(
         self: &Arc<Self>,
@@ -67,7 +84,7 @@ impl KeyedSides {
     ) -> Claim {
         let digest = digest(flag, subject, key);
         let mut keys = self.lock();
-        keys.forget_old(now);
+        keys.forget_old(now, self.most);
         let entry = keys.by_digest.entry(digest).or_insert(Entry {
             side: decided,
             holders: 0,
@@ -89,7 +106,7 @@ impl KeyedSides {
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,10 +152,10 @@ impl Drop for Claim {
 }
 
 impl Keys {
-    fn forget_old(&mut self, now: Instant) {
+    fn forget_old(&mut self, now: Instant, most: usize) {
         while let Some((since, digest)) = self.by_age.front().copied() {
             let is_old = now.duration_since(since) > KEPT_FOR;
-            if !is_old && self.by_age.len() < MAX_KEYS {
+            if !is_old && self.by_age.len() < most {
                 return;
             }
             self.by_age.pop_front();
@@ -173,40 +190,52 @@ mod tests {
 
     #[test]
     fn the_side_that_got_a_key_keeps_it_for_a_day() {
-        let sides = Arc::default();
+        let sides: Arc<KeyedSides> = Arc::default();
         let start = Instant::now();
         drop(claim(&sides, "k", Side::Candidate, start));
         let later = start + KEPT_FOR;
-        assert_eq!(claim(&sides, "k", Side::Legacy, later).side(), Side::Candidate);
+        assert_eq!(
+            claim(&sides, "k", Side::Legacy, later).side(),
+            Side::Candidate
+        );
         let next_day = later + Duration::from_secs(1);
-        assert_eq!(claim(&sides, "k", Side::Legacy, next_day).side(), Side::Legacy);
+        assert_eq!(
+            claim(&sides, "k", Side::Legacy, next_day).side(),
+            Side::Legacy
+        );
     }
 
     #[test]
     fn a_key_that_nobody_got_may_change_sides() {
-        let sides = Arc::default();
+        let sides: Arc<KeyedSides> = Arc::default();
         let now = Instant::now();
         let mut first = claim(&sides, "k", Side::Candidate, now);
         first.sent_nothing();
         assert!(first.move_to(Side::Legacy));
         drop(first);
-        assert_eq!(claim(&sides, "k", Side::Candidate, now).side(), Side::Legacy);
+        assert_eq!(
+            claim(&sides, "k", Side::Candidate, now).side(),
+            Side::Legacy
+        );
     }
 
     #[test]
     fn a_key_that_somebody_may_have_got_never_changes_sides() {
-        let sides = Arc::default();
+        let sides: Arc<KeyedSides> = Arc::default();
         let now = Instant::now();
         assert!(!claim(&sides, "k", Side::Candidate, now).move_to(Side::Legacy));
         let mut repeat = claim(&sides, "k", Side::Legacy, now);
         assert_eq!(repeat.side(), Side::Candidate);
         repeat.sent_nothing();
-        assert!(!repeat.move_to(Side::Legacy), "the first one may have been got");
+        assert!(
+            !repeat.move_to(Side::Legacy),
+            "the first one may have been got"
+        );
     }
 
     #[test]
     fn two_requests_at_once_with_one_key_stay_together() {
-        let sides = Arc::default();
+        let sides: Arc<KeyedSides> = Arc::default();
         let now = Instant::now();
         let mut first = claim(&sides, "k", Side::Candidate, now);
         let second = claim(&sides, "k", Side::Legacy, now);
@@ -217,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_attempt_that_sent_nothing_leaves_no_trace() {
-        let sides = Arc::default();
+        let sides: Arc<KeyedSides> = Arc::default();
         let now = Instant::now();
         claim(&sides, "k", Side::Candidate, now).sent_nothing();
         assert_eq!(claim(&sides, "k", Side::Legacy, now).side(), Side::Legacy);
@@ -236,12 +265,18 @@ mod tests {
 
     #[test]
     fn the_number_of_keys_is_bounded() {
-        let sides = Arc::default();
+        let sides = Arc::new(KeyedSides::bounded(8));
         let now = Instant::now();
-        for number in 0..MAX_KEYS + 10 {
+        for number in 0..20 {
             drop(claim(&sides, &number.to_string(), Side::Candidate, now));
         }
-        assert!(sides.lock().by_digest.len() <= MAX_KEYS);
-        assert!(sides.lock().by_age.len() <= MAX_KEYS);
+        assert_eq!(sides.lock().by_digest.len(), 8);
+        assert_eq!(sides.lock().by_age.len(), 8);
+        let newest = claim(&sides, "19", Side::Legacy, now);
+        assert_eq!(
+            newest.side(),
+            Side::Candidate,
+            "the oldest are forgotten first"
+        );
     }
 }

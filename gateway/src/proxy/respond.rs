@@ -48,7 +48,12 @@ pub(super) fn to_client(
     asked: Asked,
     served: Served,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let Served { outcome, side, upstream, fell_back } = served;
+    let Served {
+        outcome,
+        side,
+        upstream,
+        fell_back,
+    } = served;
     let refusal = |cause| Refusal::of_failure(cause, upstream.retry_after().as_secs());
     let Answer { mut response, .. } = outcome.map_err(|failure| refusal(failure.cause))?;
     let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -84,7 +89,10 @@ pub(super) fn to_client(
     }
     *response.version_mut() = Version::HTTP_11;
     let status = response.status();
-    admitted.entry.stats.record(side, status, call.started.elapsed());
+    admitted
+        .entry
+        .stats
+        .record(side, status, call.started.elapsed());
     Ok(match asked.upgrade {
         Some((_, client)) if is_upgraded => switch(response, protocol, client),
         _ => response.map(ReplyBody::relayed),
@@ -96,7 +104,10 @@ pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut He
     headers.insert(X_TRACE_ID, call.trace.id_value());
     headers.insert(TRACEPARENT, call.trace.traceparent());
     if plane.route_headers
-        && let Some(entry) = record.route.as_ref().and_then(|route| plane.entry(&route.id))
+        && let Some(entry) = record
+            .route
+            .as_ref()
+            .and_then(|route| plane.entry(&route.id))
     {
         headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());
     }

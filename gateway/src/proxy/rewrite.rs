@@ -6,8 +6,12 @@ use crate::config::Rewrite;
 
 /// The path on the candidate for a path of the client's.
 pub(crate) fn to_candidate(rewrite: &Rewrite, path: &str) -> String {
-    exchange(path, rewrite.strip_prefix.as_deref(), rewrite.add_prefix.as_deref())
-        .unwrap_or_else(|| path.to_owned())
+    exchange(
+        path,
+        rewrite.strip_prefix.as_deref(),
+        rewrite.add_prefix.as_deref(),
+    )
+    .unwrap_or_else(|| path.to_owned())
 }
 
 /// Maps `Location`, `Content-Location` and cookie paths back to what the client can ask for.
@@ -37,7 +41,11 @@ pub(crate) fn map_back(rewrite: &Rewrite, headers: &mut HeaderMap, host: Option<
 }
 
 fn to_client(rewrite: &Rewrite, path: &str) -> Option<String> {
-    exchange(path, rewrite.add_prefix.as_deref(), rewrite.strip_prefix.as_deref())
+    exchange(
+        path,
+        rewrite.add_prefix.as_deref(),
+        rewrite.strip_prefix.as_deref(),
+    )
 }
 
 /// Takes one prefix off and puts another on; whole segments only. `None` where the first is not
@@ -50,7 +58,11 @@ fn exchange(path: &str, off: Option<&str>, on: Option<&str>) -> Option<String> {
         return None;
     }
     let changed = format!("{on}{rest}");
-    Some(if changed.starts_with('/') { changed } else { format!("/{changed}") })
+    Some(if changed.starts_with('/') {
+        changed
+    } else {
+        format!("/{changed}")
+    })
 }
 
 fn map_location(rewrite: &Rewrite, location: &str, host: Option<&str>) -> Option<String> {
@@ -63,7 +75,10 @@ fn map_location(rewrite: &Rewrite, location: &str, host: Option<&str>) -> Option
     if !host.is_some_and(|host| host.eq_ignore_ascii_case(authority)) {
         return None;
     }
-    Some(format!("{scheme}://{authority}{}", to_client(rewrite, path)?))
+    Some(format!(
+        "{scheme}://{authority}{}",
+        to_client(rewrite, path)?
+    ))
 }
 
 fn map_cookie(rewrite: &Rewrite, cookie: &HeaderValue) -> HeaderValue {
@@ -109,9 +124,18 @@ mod tests {
     fn locations_and_cookie_paths_are_mapped_back() {
         let both = rewrite(Some("/api"), Some("/v1"));
         let mut headers = HeaderMap::new();
-        headers.insert(header::LOCATION, HeaderValue::from_static("/v1/answers/7?x=1"));
-        headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1; Path=/v1/x; Secure"));
-        headers.append(header::SET_COOKIE, HeaderValue::from_static("b=2; HttpOnly"));
+        headers.insert(
+            header::LOCATION,
+            HeaderValue::from_static("/v1/answers/7?x=1"),
+        );
+        headers.append(
+            header::SET_COOKIE,
+            HeaderValue::from_static("a=1; Path=/v1/x; Secure"),
+        );
+        headers.append(
+            header::SET_COOKIE,
+            HeaderValue::from_static("b=2; HttpOnly"),
+        );
         map_back(&both, &mut headers, Some("shop"));
         assert_eq!(headers[header::LOCATION], "/api/answers/7?x=1");
         let cookies: Vec<_> = headers.get_all(header::SET_COOKIE).iter().collect();

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use super::guard::Guarded;
 use crate::proxy::Proxy;
 
 /// The most clients that one worker serves at a time; further ones wait in the kernel's queue. It
@@ -67,8 +68,14 @@ pub(super) async fn accept(socket: TcpListener, proxy: Arc<Proxy>, shutdown: Shu
     take_queued(&listener, &places, serve).await;
     drop(listener);
     connections.close();
-    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
-        tracing::warn!(left = connections.len(), "connections are cut at the end of the drain");
+    if tokio::time::timeout(DRAIN, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = connections.len(),
+            "connections are cut at the end of the drain"
+        );
     }
 }
 
@@ -114,7 +121,7 @@ async fn serve(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Guarded::new(stream)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -58,7 +58,11 @@ impl Listeners {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
@@ -75,7 +79,12 @@ mod tests {
     fn workers_share_a_port_among_themselves_and_with_nobody_else() {
         let first = Listeners::bind_for(([127, 0, 0, 1], 0).into(), 3).unwrap();
         assert_eq!(first.sockets.len(), 3);
-        let second = Listeners::bind_for(first.address(), 3).unwrap_err().to_string();
-        assert!(second.contains("taken") && second.contains("`listen`"), "{second}");
+        let second = Listeners::bind_for(first.address(), 3)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            second.contains("taken") && second.contains("`listen`"),
+            "{second}"
+        );
     }
 }

@@ -108,7 +108,7 @@ impl LatencySnapshot {
         let quantile = |per_cent: u64| quantile_ms(&buckets, count, per_cent);
         Self {
             count,
-            mean_ms: if count == 0 { 0.0 } else { millis(sum_micros / count) },
+            mean_ms: sum_micros.checked_div(count).map_or(0.0, millis),
             p50_ms: quantile(50),
             p90_ms: quantile(90),
             p99_ms: quantile(99),

@@ -15,7 +15,7 @@ impl Collector for Stats {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let routes = self.snapshot();
         encode_requests(&mut encoder, &routes)?;
-        let events: [(&str, &str, fn(&SideSnapshot) -> u64); 3] = [
+        let events: [(&str, &str, Value); 3] = [
             (
                 "banyan_gateway_upstream_failures",
                 "Attempts that failed: connect, reset, timeout or an uncoded 5xx",
@@ -52,6 +52,7 @@ impl Collector for Stats {
 }
 
 type Routes = BTreeMap<RouteId, RouteSnapshot>;
+type Value = fn(&SideSnapshot) -> u64;
 
 fn sides(routes: &Routes) -> impl Iterator<Item = (&str, &'static str, &SideSnapshot)> {
     routes.iter().flat_map(|(id, route)| {

@@ -28,7 +28,11 @@ pub(super) fn choose(
                 second += 1;
             }
             let (first, second) = (nth(first)?, nth(second)?);
-            Some(if load(second) < load(first) { second } else { first })
+            Some(if load(second) < load(first) {
+                second
+            } else {
+                first
+            })
         }
     }
 }

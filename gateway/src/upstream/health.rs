@@ -24,7 +24,11 @@ const FALL: u32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Checks until the endpoint is gone or `stop` is cancelled.
-pub(super) async fn watch(endpoint: Weak<Endpoint>, health: config::Health, stop: CancellationToken) {
+pub(super) async fn watch(
+    endpoint: Weak<Endpoint>,
+    health: config::Health,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(health.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut failed_in_a_row = 0_u32;
@@ -33,7 +37,10 @@ pub(super) async fn watch(endpoint: Weak<Endpoint>, health: config::Health, stop
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Some(address) = endpoint.upgrade().map(|endpoint| endpoint.address().clone()) else {
+        let Some(address) = endpoint
+            .upgrade()
+            .map(|endpoint| endpoint.address().clone())
+        else {
             return;
         };
         let wait = health.interval.min(MAX_WAIT);
@@ -42,7 +49,11 @@ pub(super) async fn watch(endpoint: Weak<Endpoint>, health: config::Health, stop
             outcome = tokio::time::timeout(wait, check(&address, &health.path)) => outcome,
         };
         let is_good = matches!(outcome, Ok(Ok(true)));
-        failed_in_a_row = if is_good { 0 } else { failed_in_a_row.saturating_add(1) };
+        failed_in_a_row = if is_good {
+            0
+        } else {
+            failed_in_a_row.saturating_add(1)
+        };
         let Some(endpoint) = endpoint.upgrade() else {
             return;
         };
@@ -69,12 +80,15 @@ async fn check(address: &config::Endpoint, path: &str) -> anyhow::Result<bool> {
         let response = sender.send_request(request).await?;
         Ok(response.status().is_success())
     };
+    let mut exchange = std::pin::pin!(exchange);
     // The connection is driven here and dropped with this future: a check leaves nothing behind.
     tokio::select! {
-        outcome = exchange => outcome,
+        biased;
+        outcome = &mut exchange => outcome,
         ended = connection => {
             ended?;
-            anyhow::bail!("the connection ended before an answer")
+            // It may have ended because the answer is complete.
+            exchange.await
         }
     }
 }

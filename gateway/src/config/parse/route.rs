@@ -52,6 +52,7 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
     let method_override = section
         .read("method_override", Node::boolean)
         .unwrap_or(false);
+    let max_body = section.read("max_body", Node::count);
     section.finish();
     Some(Route {
         id: id?,
@@ -70,6 +71,7 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
         encoded_slash,
         case_insensitive,
         method_override,
+        max_body,
     })
 }
 

@@ -1,0 +1,364 @@
+//! Refuses ambiguous messages before the HTTP library sees them, which would repair some silently.
+//!
+//! The guard follows the framing of a client's requests as they are read. At the first sign of
+//! something that two parties could read differently (RFC 9112 §6.3, §2.2, §7.1: a length beside
+//! chunks, a second length, a line that ends without CR) it blanks the rest of what was read, so
+//! that the parser behind answers 400 and closes. It judges framing only; the parser judges the
+//! rest.
+//!
+//! Invariant: guard and parser always agree on where a request ends, or the connection is over.
+//! After a request with `Upgrade` the bytes may be any protocol's: the guard is off from there, and
+//! the proxy closes such a connection unless it becomes a tunnel.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A client's stream under guard.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    stream: TcpStream,
+    framing: Framing,
+}
+
+/// Where in a request the stream is.
+#[derive(Debug, Default)]
+struct Framing {
+    state: State,
+    line: Line,
+    length: Option<u64>,
+    is_chunked: bool,
+    is_upgrade: bool,
+    has_request_line: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Within the request line and headers.
+    #[default]
+    Head,
+    /// Within a body or chunk of known length; then the state that follows.
+    Data { left: u64, is_chunk: bool },
+    /// Within the line break behind a chunk.
+    ChunkEnd,
+    /// Within a chunk's size and extensions.
+    ChunkSize,
+    /// Behind the last chunk.
+    Trailers,
+    /// The bytes are no requests any more.
+    Off,
+}
+
+/// The beginning of the current line; names and lengths are short.
+#[derive(Debug, Default)]
+struct Line {
+    start: Vec<u8>,
+    length: usize,
+    last: u8,
+}
+
+/// As much of a line as can matter: `transfer-encoding` with a few codings, a chunk's size.
+const LINE_START: usize = 80;
+
+/// Longer chunk extensions have no use but to hide things.
+const MAX_CHUNK_LINE: usize = 256;
+
+/// The framing is ambiguous.
+#[derive(Debug, PartialEq, Eq)]
+struct Ambiguous;
+
+impl Guarded {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            framing: Framing::default(),
+        }
+    }
+}
+
+impl Framing {
+    /// Follows the bytes; blanks them from the first one that makes the framing ambiguous.
+    fn check(&mut self, bytes: &mut [u8]) {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Off {
+            match self.step(&bytes[at..]) {
+                Ok(taken) => at += taken,
+                Err(Ambiguous) => {
+                    // No parser takes a NUL, neither in a head nor in a chunk's size.
+                    bytes[at..].fill(0);
+                    self.state = State::Off;
+                }
+            }
+        }
+    }
+
+    /// Takes at least one byte.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Ambiguous> {
+        if let State::Data { left, is_chunk } = self.state {
+            let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+            let left = left - here as u64;
+            self.state = match (left, is_chunk) {
+                (0, true) => State::ChunkEnd,
+                (0, false) => State::Head,
+                _ => State::Data { left, is_chunk },
+            };
+            return Ok(here);
+        }
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(bytes.len(), |end| end + 1);
+        self.line.push(&bytes[..taken]);
+        if self.state == State::ChunkSize && self.line.length > MAX_CHUNK_LINE {
+            return Err(Ambiguous);
+        }
+        if end.is_some() {
+            self.end_line()?;
+            self.line.clear();
+        }
+        Ok(taken)
+    }
+
+    fn end_line(&mut self) -> Result<(), Ambiguous> {
+        let line = self.line.content()?;
+        match self.state {
+            State::Head if line.is_empty() => self.end_head(),
+            State::Head if self.has_request_line => return self.header(),
+            State::Head => self.has_request_line = true,
+            State::ChunkSize => {
+                let size = chunk_size(line)?;
+                self.state = match size {
+                    0 => State::Trailers,
+                    left => State::Data {
+                        left,
+                        is_chunk: true,
+                    },
+                };
+            }
+            State::ChunkEnd if line.is_empty() => self.state = State::ChunkSize,
+            State::ChunkEnd => return Err(Ambiguous),
+            State::Trailers if line.is_empty() => self.state = State::Head,
+            State::Trailers | State::Data { .. } | State::Off => {}
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> Result<(), Ambiguous> {
+        let line = self.line.content()?;
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            return Ok(());
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let is_second = self.length.replace(decimal(value)?).is_some();
+            if is_second || self.is_chunked {
+                return Err(Ambiguous);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            // What is not exactly this the parser refuses, or we could not follow.
+            if self.length.is_some() || self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Ambiguous);
+            }
+            self.is_chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.is_upgrade = true;
+        }
+        Ok(())
+    }
+
+    fn end_head(&mut self) {
+        if !self.has_request_line {
+            // Empty lines before a request are passed over (RFC 9112 §2.2).
+            return;
+        }
+        self.state = match self.length.take() {
+            _ if self.is_upgrade => State::Off,
+            _ if self.is_chunked => State::ChunkSize,
+            Some(left) if left > 0 => State::Data {
+                left,
+                is_chunk: false,
+            },
+            _ => State::Head,
+        };
+        self.is_chunked = false;
+        self.has_request_line = false;
+    }
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = LINE_START.saturating_sub(self.start.len()).min(bytes.len());
+        self.start.extend_from_slice(&bytes[..room]);
+        self.length += bytes.len();
+        if let [.., before, b'\n'] = bytes {
+            self.last = *before;
+        } else if let [single] = bytes
+            && *single == b'\n'
+        {
+            // What came in the read before is still the last byte before the line break.
+        } else if let [.., last] = bytes {
+            self.last = *last;
+        }
+    }
+
+    /// The line (or its beginning) without its end, which must be CR LF.
+    fn content(&self) -> Result<&[u8], Ambiguous> {
+        if self.last != b'\r' {
+            return Err(Ambiguous);
+        }
+        let end = (self.length - 2).min(self.start.len());
+        Ok(&self.start[..end])
+    }
+
+    fn clear(&mut self) {
+        self.start.clear();
+        self.length = 0;
+        self.last = 0;
+    }
+}
+
+fn decimal(value: &[u8]) -> Result<u64, Ambiguous> {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).map_err(|_| Ambiguous)?;
+    text.parse().ok().filter(|_| is_number).ok_or(Ambiguous)
+}
+
+fn chunk_size(line: &[u8]) -> Result<u64, Ambiguous> {
+    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(digits).map_err(|_| Ambiguous)?;
+    let size = u64::from_str_radix(text, 16).ok();
+    size.filter(|_| is_number).ok_or(Ambiguous)
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Poll::Ready(Ok(())) = read {
+            self.framing.check(&mut buffer.filled_mut()[before..]);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the bytes pass unchanged, read in pieces of every size.
+    fn passes(text: &str) -> bool {
+        let outcomes: Vec<bool> = (1..=text.len())
+            .map(|size| {
+                let mut framing = Framing::default();
+                let mut bytes = text.as_bytes().to_vec();
+                for piece in bytes.chunks_mut(size) {
+                    framing.check(piece);
+                }
+                bytes == text.as_bytes()
+            })
+            .collect();
+        assert!(
+            outcomes.iter().all(|outcome| *outcome == outcomes[0]),
+            "the pieces matter: {outcomes:?} for {text:?}"
+        );
+        outcomes[0]
+    }
+
+    #[test]
+    fn sound_requests_pass_one_after_the_other() {
+        let requests = [
+            "GET / HTTP/1.1\r\nhost: a\r\ncookie: b\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab\ncd",
+            "\r\nPOST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n\
+             3\r\na\nc\r\nA;x=y\r\n0123456789\r\n0\r\nx: y\r\n\r\n",
+            "PUT / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+        ];
+        for request in requests {
+            assert!(passes(request), "{request:?}");
+        }
+        assert!(passes(&requests.concat()));
+    }
+
+    #[test]
+    fn a_smuggled_request_is_found_behind_any_sound_one() {
+        let sound = "POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc\
+                     POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+        for smuggled in [
+            "content-length: 3\r\ntransfer-encoding: chunked\r\n",
+            "transfer-encoding: chunked\r\ncontent-length: 3\r\n",
+            "content-length: 3\r\nContent-length: 3\r\n",
+            "content-length: 3\r\ncontent-length: 4\r\n",
+            "content-length: 3, 3\r\n",
+            "content-length: +3\r\n",
+            "content-length:\r\n",
+            "content-length: 99999999999999999999\r\n",
+            "transfer-encoding: identity\r\n",
+            "transfer-encoding: chunked, chunked\r\n",
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+            "transfer-encoding: \x0bchunked\r\n",
+            "x: y\nz: w\r\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{smuggled}\r\n");
+            assert!(!passes(&request), "{smuggled:?}");
+            assert!(!passes(&format!("{sound}{request}")), "{smuggled:?}");
+        }
+    }
+
+    #[test]
+    fn broken_chunks_are_found() {
+        for chunks in [
+            "x\r\n",
+            "\r\n",
+            "-1\r\n",
+            "0x3\r\nabc\r\n",
+            "3 \r\nabc\r\n",
+            "3\r\nabcd\r\n",
+            "3\nabc\r\n",
+        ] {
+            let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+            assert!(!passes(&format!("{head}{chunks}0\r\n\r\n")), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn after_an_upgrade_the_bytes_are_free() {
+        let head = "GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+        assert!(passes(&format!("{head}any\nthing\n")));
+    }
+}

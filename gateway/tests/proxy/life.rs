@@ -1,0 +1,119 @@
+//! Reloads and the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gateway::server::Listeners;
+
+use crate::scripted::{Act, Scripted};
+use crate::stage::{PATIENCE, Stage, upstream};
+
+fn all_to(address: std::net::SocketAddr, name: &str) -> String {
+    format!(
+        "{}\n[[routes]]\nid = \"{name}\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
+        upstream("legacy", address, "")
+    )
+}
+
+#[tokio::test]
+async fn a_reload_under_load_drops_nothing() {
+    let first = Scripted::saying("first").await;
+    let second = Scripted::saying("second").await;
+    let stage = Arc::new(Stage::open(&all_to(first.address, "all")).await);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (stage, is_over) = (Arc::clone(&stage), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut client = stage.connect().await;
+                let mut answered = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    let reply = client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+                    assert_eq!(reply.status(), 200);
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for round in 0..10 {
+        let (upstream, seen) = if round % 2 == 0 {
+            (&second, &second)
+        } else {
+            (&first, &first)
+        };
+        let before = seen.count();
+        stage.reload(&all_to(upstream.address, "all")).await;
+        seen.saw(before + 5).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert!(client.await.unwrap() > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_reload_keeps_connections_and_counters_of_what_stays() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = Stage::open(&all_to(legacy.address, "all")).await;
+    let mut client = stage.connect().await;
+    for _ in 0..3 {
+        client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        stage
+            .reload(&format!(
+                "route_headers = false\n{}",
+                all_to(legacy.address, "all")
+            ))
+            .await;
+        stage.reload(&all_to(legacy.address, "all")).await;
+    }
+    assert_eq!(legacy.connections(), 1);
+    assert_eq!(stage.stats("all").legacy.requests, 3);
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_outlives_a_reload() {
+    let legacy = Scripted::always(Act::Tunnel).await;
+    let other = Scripted::saying("other").await;
+    let stage = Stage::open(&all_to(legacy.address, "all")).await;
+    let mut client = stage.connect().await;
+    client
+        .send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        .await;
+    client.head().await;
+    stage.reload(&all_to(other.address, "all")).await;
+    assert_eq!(stage.get("/", "").await.body, "other");
+    client.send(b"still here").await;
+    assert_eq!(client.exactly(10).await, b"still here");
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
+    let first = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nfour";
+    let legacy = Scripted::always(Act::SayInTwo(first.to_owned(), "more".to_owned())).await;
+    let stage = Stage::simple(legacy.address).await;
+    let mut idle = stage.connect().await;
+    let mut busy = stage.connect().await;
+    busy.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    busy.head().await;
+    stage.shutdown.trigger();
+    assert!(
+        idle.rest().await.is_empty(),
+        "an idle connection is closed at once"
+    );
+    legacy.release();
+    assert_eq!(busy.rest().await, b"fourmore");
+    tokio::time::timeout(PATIENCE, stage.data.join())
+        .await
+        .expect("the workers end");
+    // The port is free again.
+    Listeners::bind_for(stage.address, 1).expect("nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_second_gateway_is_told_that_the_port_is_taken() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = Stage::simple(legacy.address).await;
+    let error = Listeners::bind_for(stage.address, 2).expect_err("the port is taken");
+    assert!(error.to_string().contains("`listen`"), "{error}");
+}

@@ -1,0 +1,13 @@
+//! The data plane over real sockets, between clients that count bytes and upstreams that count
+//! requests.
+
+mod scripted;
+mod stage;
+
+mod access;
+mod fallback;
+mod headers;
+mod life;
+mod messages;
+mod retries;
+mod sides;
