@@ -154,6 +154,9 @@ fn declared_note() -> Note {
     Note::new(FILE_ACTOR, "declared in the configuration file", now())
 }
 
+/// In whole microseconds, which is what databases keep: a time that was read back is the same.
 pub(crate) fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
+    let now = OffsetDateTime::now_utc();
+    let whole = now.microsecond() * 1_000;
+    now.replace_nanosecond(whole).unwrap_or(now)
 }

@@ -1,6 +1,7 @@
 //! The configuration file: what is accepted, and that every fault is told at once.
 
 use gateway::config::{Config, Fault, Language};
+use proptest::prelude::*;
 
 /// The sample of the documentation, without what this version refuses.
 const SAMPLE: &str = include_str!("../examples/quiz.toml");
@@ -246,4 +247,27 @@ fn auth_and_claims_need_an_issuer() {
     assert!(faults(&format!("{text}\n{issuer}")).is_empty());
     let two_keys = format!("{text}\n{issuer}\npublic_key = \"p\"");
     assert_eq!(keys(&two_keys), ["auth.issuers[0]"]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,200}") {
+        let _ = Config::from_text(&text, Language::Toml);
+        let _ = Config::from_text(&text, Language::Yaml);
+    }
+
+    #[test]
+    fn a_value_of_any_kind_in_any_place_is_a_fault_or_valid_and_never_a_panic(
+        key in prop_oneof![
+            "listen", "admin_tokens", "trusted_proxies", "upstreams", "upstreams.legacy",
+            "upstreams.legacy.endpoints", "upstreams.legacy.breaker", "flags", "flags.f",
+            "flags.f.percent", "flags.f.rules", "routes", "auth", "auth.issuers",
+        ],
+        value in prop_oneof![
+            "1", "-1", "1.5", "true", "\"text\"", "[]", "[1]", "[[]]", "[{}]", "{}",
+            "{ a = 1 }", "1979-05-27", "nan", "18446744073709551615",
+        ],
+    ) {
+        let _ = Config::from_text(&format!("{key} = {value}"), Language::Toml);
+    }
 }

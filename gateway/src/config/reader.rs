@@ -211,20 +211,30 @@ impl<'a> Node<'a> {
     }
 
     fn child(&self, name: &str, value: &'a Value) -> Node<'a> {
-        let mut path = self.path.clone();
-        path.push(name.to_owned());
         Node {
             reader: self.reader,
-            path,
+            path: self.path_of(name),
             value,
         }
+    }
+
+    fn path_of(&self, name: &str) -> Vec<String> {
+        let mut path = self.path.clone();
+        path.push(name.to_owned());
+        path
     }
 }
 
 impl<'a> Section<'a> {
     /// Takes a key, if it is there and this version acts on it.
     pub(super) fn node(&mut self, key: &'static str) -> Option<Node<'a>> {
-        self.known.push(key);
+        let path = self.node.path_of(key);
+        if !UNSUPPORTED
+            .iter()
+            .any(|entry| entry.accepted.is_empty() && entry.refuses(&path, None))
+        {
+            self.known.push(key);
+        }
         let index = self.left.iter().position(|(name, _)| *name == key)?;
         let (_, value) = self.left.swap_remove(index);
         let node = self.node.child(key, value);

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::Shutdown;
+use chassis::{Shutdown, shutdown::Slept};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -28,10 +28,11 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
 impl Flags {
-    /// Follows the log until the shutdown; without a log it only waits.
+    /// Follows the log until the shutdown. Without a log there is nobody to follow; what is left to
+    /// do is to record the kills that the state file did not take.
     pub async fn follow(&self, now: impl Fn() -> OffsetDateTime, shutdown: Shutdown) {
         let Backing::Log(journal, _) = &self.0.backing else {
-            return shutdown.cancelled().await;
+            return self.record_kills(&shutdown).await;
         };
         let mut pause = FIRST_RETRY;
         while !shutdown.is_cancelled() {
@@ -53,6 +54,17 @@ impl Flags {
             } else {
                 shutdown.sleep(pause).await;
                 pause = (pause * 2).min(LAST_RETRY);
+            }
+        }
+    }
+
+    async fn record_kills(&self, shutdown: &Shutdown) {
+        while shutdown.sleep(LAST_RETRY).await == Slept::Whole {
+            for id in self.waiting_kills() {
+                let mut cursor = self.0.changing.lock().await;
+                if let Err(error) = self.merge_kill(&mut cursor, &id).await {
+                    tracing::warn!(flag = %id, %error, "a rollback is not recorded yet");
+                }
             }
         }
     }
@@ -79,7 +91,7 @@ impl Flags {
                 }
             }
         }
-        if *cursor != before {
+        if *cursor != before || !self.0.saved.load(Ordering::Acquire) {
             self.save_snapshot().await;
         }
         true

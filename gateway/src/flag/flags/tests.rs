@@ -162,6 +162,19 @@ async fn a_change_that_the_state_file_refuses_changes_nothing_but_a_kill_works()
         (killed.outcome, killed.state.killed),
         (Outcome::Pending, true)
     );
+    std::fs::create_dir(&path).unwrap();
+    let restored = flags.restore("f", 1, &note("ann")).await.unwrap();
+    let versions: Vec<_> = flags
+        .history("f")
+        .unwrap()
+        .iter()
+        .map(|it| it.version)
+        .collect();
+    assert_eq!(
+        (restored.state.version, versions),
+        (3, vec![3, 2, 1]),
+        "the kill comes first"
+    );
 }
 
 #[tokio::test]
