@@ -171,8 +171,11 @@ impl Accounts {
         let name = DisplayName::parse(&body.display_name)?;
         let caller = user_of(caller);
         let mut tx = self.db.begin().await?;
+        let begun = tx.now().await?;
+        users::take_in(&mut tx, &caller, begun).await?;
+        // Read behind the lock, so that `updated_at` rises with every change.
+        users::lock(&mut tx, caller.id).await?;
         let now = tx.now().await?;
-        users::take_in(&mut tx, &caller, now).await?;
         users::rename(&mut tx, caller.id, &name, now).await?;
         let account = users::by_id_in(&mut tx, caller.id).await?;
         let account = account.ok_or(database::Error::NotFound)?;
@@ -199,6 +202,7 @@ impl Accounts {
         }
         let hash = self.hasher.hash(new).await?;
         let mut tx = self.db.begin().await?;
+        users::lock(&mut tx, caller.user_id).await?;
         let now = tx.now().await?;
         if !users::set_password(&mut tx, caller.user_id, &known, &hash, now).await? {
             // Changed meanwhile: what was given as the current password no longer is.

@@ -6,15 +6,13 @@ use std::time::Duration;
 use achievement::domain::Answered;
 use auth::domain::User;
 use contracts::{
+    QuizMode,
     events::BadgeRef,
     http::{Answer, AnswerStatus, Standing, SubmitAnswer},
 };
 use database::{Database, Timestamp, Tx};
 use question::domain::Question;
-use quiz::{
-    domain::{AnswerOutcome, Asked},
-    error::Error as QuizError,
-};
+use quiz::{domain::Asked, error::Error as QuizError};
 use uuid::Uuid;
 
 use crate::{
@@ -100,56 +98,21 @@ async fn count(
     asked: Asked,
     now: Timestamp,
 ) -> Result<Answer, Error> {
-    let id = Uuid::now_v7();
     let mode = body.quiz_mode;
     let before = players::stats_in(tx, user_id).await?;
     let outcome =
         quiz::domain::answer(&before, &asked, &body.choice_id, mode).map_err(QuizError::Refused)?;
-    let AnswerOutcome {
-        is_correct,
-        points,
-        stats,
-        ..
-    } = outcome;
-
-    let player = players::player(tx, user_id).await?;
-    let answered = Answered {
-        question_id: asked.question_id,
-        category: asked.category.clone(),
-        difficulty: asked.difficulty,
-        quiz_mode: mode,
-        is_correct,
-        at: now.into(),
-    };
-    let (player, earned) = achievement::domain::apply(&player, &answered);
-
-    let entry = boards::entry(tx, mode, user_id).await?;
-    let credit = leaderboard::domain::credit(entry.as_ref(), user_id, points, now.into())?;
-    let position = boards::store(tx, mode, &credit.after).await?;
-    let standing = Standing {
-        quiz_mode: mode,
-        score: credit.after.score,
-        position,
-    };
-
-    let badges = earned
-        .iter()
-        .filter_map(|id| achievement::domain::badge(id.as_str()));
-    let badges = badges
-        .map(|badge| BadgeRef {
-            id: badge.id.as_str().to_owned(),
-            name: badge.name.to_owned(),
-        })
-        .collect();
+    let standing = climb(tx, user_id, mode, outcome.points, now).await?;
+    let achievements = earn(tx, user_id, mode, &asked, outcome.is_correct, now).await?;
     let told = Answer {
-        id,
+        id: Uuid::now_v7(),
         question_id: asked.question_id,
-        is_correct,
+        is_correct: outcome.is_correct,
         correct_choice_id: asked.correct_choice_id.clone(),
-        streak: stats.streak,
-        score: points,
+        streak: outcome.stats.streak,
+        score: outcome.points,
         status: AnswerStatus::Completed,
-        achievements: badges,
+        achievements,
         leaderboard: Some(standing.clone()),
     };
     let answer = NewAnswer {
@@ -161,12 +124,59 @@ async fn count(
         standing,
     };
     answers::insert(tx, &answer, now).await?;
-    players::store_stats(tx, user_id, &stats, mode, now).await?;
-    players::store_player(tx, user_id, &player, now).await?;
+    players::store_stats(tx, user_id, &outcome.stats, mode, now).await?;
     for badge in &told.achievements {
-        players::unlock(tx, user_id, &badge.id, id, now).await?;
+        players::unlock(tx, user_id, &badge.id, told.id, now).await?;
     }
     Ok(told)
+}
+
+/// Puts the points on the mode's board.
+async fn climb(
+    tx: &mut Tx,
+    user_id: Uuid,
+    mode: QuizMode,
+    points: i64,
+    now: Timestamp,
+) -> Result<Standing, Error> {
+    let entry = boards::entry(tx, mode, user_id).await?;
+    let credit = leaderboard::domain::credit(entry.as_ref(), user_id, points, now.into())?;
+    let position = boards::store(tx, mode, &credit.after).await?;
+    Ok(Standing {
+        quiz_mode: mode,
+        score: credit.after.score,
+        position,
+    })
+}
+
+/// Applies the badge rules to the answer; the badges that it earned.
+async fn earn(
+    tx: &mut Tx,
+    user_id: Uuid,
+    quiz_mode: QuizMode,
+    asked: &Asked,
+    is_correct: bool,
+    now: Timestamp,
+) -> Result<Vec<BadgeRef>, Error> {
+    let answered = Answered {
+        question_id: asked.question_id,
+        category: asked.category.clone(),
+        difficulty: asked.difficulty,
+        quiz_mode,
+        is_correct,
+        at: now.into(),
+    };
+    let before = players::player(tx, user_id).await?;
+    let (player, earned) = achievement::domain::apply(&before, &answered);
+    players::store_player(tx, user_id, &player, now).await?;
+    let badges = earned
+        .iter()
+        .filter_map(|id| achievement::domain::badge(id.as_str()));
+    let named = badges.map(|badge| BadgeRef {
+        id: badge.id.as_str().to_owned(),
+        name: badge.name.to_owned(),
+    });
+    Ok(named.collect())
 }
 
 fn asked(question: &Question) -> Asked {

@@ -73,6 +73,7 @@ async fn replace(
     let id = parse(&id)?;
     let mut question = Question::new(id, 1, &draft).map_err(Error::Draft)?;
     let mut tx = app.db.begin().await?;
+    questions::lock_for_edit(&mut tx, id).await?;
     let now = tx.now().await?;
     let version = questions::update(&mut tx, &question, now).await?;
     question.version = version.ok_or(Error::NotFound)?;
@@ -88,6 +89,7 @@ async fn delete(
     caller.require_role(role::ADMIN)?;
     let id = parse(&id)?;
     let mut tx = app.db.begin().await?;
+    questions::lock_for_edit(&mut tx, id).await?;
     let now = tx.now().await?;
     if !questions::delete(&mut tx, id, now).await? {
         return Err(Error::NotFound.into());

@@ -92,6 +92,25 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Question>> {
     row.map(Question::try_from).transpose()
 }
 
+/// Keeps other edits of a question waiting until the transaction ends. The time of an edit is read
+/// behind this lock, so that `updated_at` rises with every edit.
+///
+/// # Errors
+/// As the database says.
+pub async fn lock_for_edit(tx: &mut Tx, id: Uuid) -> Result<()> {
+    // A writing transaction on SQLite is alone anyway.
+    let _held: Option<(Uuid,)> = tx
+        .fetch_optional(
+            Sql::by_dialect(
+                "SELECT id FROM questions WHERE id = $1 FOR UPDATE",
+                "SELECT id FROM questions WHERE id = $1",
+            ),
+            params![id],
+        )
+        .await?;
+    Ok(())
+}
+
 /// One of the questions that match, each as likely as the others; `draw` is uniform in 0..1.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use contracts::{
     events::{QuestionDeleted, QuestionUpdated},
 };
 use event_store::{Append, Expected, Log};
+use question::domain::Question;
 use serde_json::{Value, json};
 use testkit::{Backend, eventually};
 use time::OffsetDateTime;
@@ -17,7 +18,8 @@ testkit::both_databases!(
     imported_users_log_in_with_their_passwords,
     an_import_never_overwrites_what_changed_here,
     whoever_registered_on_both_sides_keeps_both_accounts,
-    questions_follow_the_monolith_until_an_event_wrote_them,
+    questions_follow_the_monolith_with_every_import,
+    what_an_event_wrote_no_import_overwrites,
 );
 
 fn login(name: &str, password: &str) -> Value {
@@ -188,74 +190,76 @@ async fn append<P: Payload>(log: &Log, question: Uuid, version: i64, payload: &P
     log.append(vec![append]).await.expect("an append");
 }
 
-async fn questions_follow_the_monolith_until_an_event_wrote_them(backend: Backend) {
-    let legacy = Legacy::start(backend).await;
-    let (service, _database, log) = legacy.question_beside().await;
-    let (root, bank) = (legacy.root().await, bank());
-    let whole = bank.len() as i64;
+/// Edits a question's text in the monolith.
+async fn edit(legacy: &Legacy, root: &str, question: &Question, text: &str) {
+    let mut body = serde_json::to_value(question.curated()).expect("JSON");
+    body["text"] = json!(text);
+    let fields = body.as_object_mut().expect("an object");
+    fields.remove("id");
+    fields.remove("version");
+    let path = format!("/api/admin/questions/{}", question.id);
+    assert_eq!(legacy.http.put(&path, Some(root), body).await.status, 200);
+}
+
+/// The question service, once it holds the whole bank.
+async fn filled(legacy: &Legacy) -> (Server, Backend, Log) {
+    let beside = legacy.question_beside().await;
+    let whole = bank().len() as i64;
     eventually(PATIENCE, || async {
-        import(&service).await == (0, 0, whole)
+        import(&beside.0).await == (0, 0, whole)
     })
     .await;
+    beside
+}
+
+fn path(question: &Question) -> String {
+    format!("/api/questions/{}", question.id)
+}
+
+async fn questions_follow_the_monolith_with_every_import(backend: Backend) {
+    let legacy = Legacy::start(backend).await;
+    let (service, _database, _log) = filled(&legacy).await;
+    let (root, bank) = (legacy.root().await, bank());
     let list = "/api/questions?limit=100";
     assert_eq!(
         service.get(list, None).await,
         legacy.http.get(list, None).await
     );
+    edit(&legacy, &root, &bank[0], "Edited in the monolith?").await;
+    let removed = format!("/api/admin/questions/{}", bank[1].id);
+    assert_eq!(legacy.http.delete(&removed, Some(&root)).await.status, 204);
+    assert_eq!(import(&service).await, (0, 2, bank.len() as i64 - 2));
+    let shown = service.get(&path(&bank[0]), None).await;
+    assert_eq!(shown.text("/text"), "Edited in the monolith?");
+    let gone = service.get(&path(&bank[1]), None).await;
+    assert_eq!(gone.problem(), (404, "question_not_found", ""));
+}
 
-    let edit = async |number: usize, text: &str| {
-        let question = &bank[number];
-        let mut body = serde_json::to_value(question.curated()).expect("JSON");
-        body["text"] = json!(text);
-        let fields = body.as_object_mut().expect("an object");
-        fields.remove("id");
-        fields.remove("version");
-        let path = format!("/api/admin/questions/{}", question.id);
-        assert_eq!(legacy.http.put(&path, Some(&root), body).await.status, 200);
-    };
-    let path = |number: usize| format!("/api/questions/{}", bank[number].id);
-    edit(0, "Edited in the monolith?").await;
-    legacy
-        .http
-        .delete(&format!("/api/admin/questions/{}", bank[1].id), Some(&root))
-        .await;
-    assert_eq!(import(&service).await, (0, 2, whole - 2));
-    assert_eq!(
-        service.get(&path(0), None).await.text("/text"),
-        "Edited in the monolith?"
-    );
-    assert_eq!(
-        service.get(&path(1), None).await.problem(),
-        (404, "question_not_found", "")
-    );
-
+async fn what_an_event_wrote_no_import_overwrites(backend: Backend) {
+    let legacy = Legacy::start(backend).await;
+    let (service, _database, log) = filled(&legacy).await;
+    let (root, bank) = (legacy.root().await, bank());
     let updated = QuestionUpdated {
         text: "Edited by an event?".to_owned(),
         ..bank[0].updated()
     };
     append(&log, bank[0].id, 1, &updated).await;
-    append(
-        &log,
-        bank[2].id,
-        1,
-        &QuestionDeleted {
-            question_id: bank[2].id,
-        },
-    )
-    .await;
+    let deleted = QuestionDeleted {
+        question_id: bank[1].id,
+    };
+    append(&log, bank[1].id, 1, &deleted).await;
+    let gone = path(&bank[1]);
     eventually(PATIENCE, || async {
-        service.get(&path(2), None).await.status == 404
+        service.get(&gone, None).await.status == 404
     })
     .await;
-    edit(0, "Edited in the monolith again?").await;
-    edit(2, "Edited in the monolith, too?").await;
-    assert_eq!(import(&service).await, (0, 0, whole));
+    edit(&legacy, &root, &bank[0], "Edited in the monolith?").await;
+    edit(&legacy, &root, &bank[1], "Edited in the monolith, too?").await;
+    assert_eq!(import(&service).await, (0, 0, bank.len() as i64));
+    let shown = service.get(&path(&bank[0]), None).await;
+    assert_eq!(shown.text("/text"), "Edited by an event?");
     assert_eq!(
-        service.get(&path(0), None).await.text("/text"),
-        "Edited by an event?"
-    );
-    assert_eq!(
-        service.get(&path(2), None).await.status,
+        service.get(&gone, None).await.status,
         404,
         "an import brings nothing back"
     );
