@@ -4,6 +4,7 @@
 //! - [`state`] and [`transition()`]: the pure core, the same for live work, recovery and tests.
 //! - [`Workflow`] and [`Engine`]: the owner's side; every transition is one transaction.
 //! - [`participant`]: the other side; a ledger that makes repeats harmless.
+//! - [`participating`]: a participant as a consumer that uses the ledger.
 //!
 //! Invariants: a late reply never changes what a saga has decided; every step that may have
 //! started is undone when it turns back; it ends, or says that it needs a person.

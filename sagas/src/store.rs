@@ -194,7 +194,7 @@ pub(crate) async fn decided_of(
 ) -> Result<Vec<Uuid>, DatabaseError> {
     const DECIDED: Sql = Sql::by_dialect(
         "SELECT id FROM sagas WHERE id = ANY($1) AND (ended_at IS NOT NULL OR rolled_back)",
-        "SELECT id FROM sagas WHERE lower(hex(id)) IN (SELECT value FROM json_each($1))
+        "SELECT id FROM sagas WHERE id IN (SELECT unhex(value) FROM json_each($1))
              AND (ended_at IS NOT NULL OR rolled_back)",
     );
     let rows: Vec<(Uuid,)> = database.fetch_all(DECIDED, params![ids]).await?;

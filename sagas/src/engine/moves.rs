@@ -40,7 +40,7 @@ pub(super) struct Steering {
 }
 
 impl Steering {
-    /// For a saga that the caller's transaction starts.
+    /// For a saga that the caller's transaction starts, at the time that it was made with.
     pub(super) const fn starting() -> Self {
         Self {
             on_failure: OnFailure::GiveUp,
@@ -65,7 +65,9 @@ impl Inner {
         steering: Steering,
         input: Input,
     ) -> Result<(), Error> {
-        saga.updated_at = self.clock.now_within(tx).await?;
+        if steering.on_failure == OnFailure::Retry {
+            saga.updated_at = self.clock.now_within(tx).await?;
+        }
         let timers = store::timers_of(&saga.state);
         let was_decided = saga.is_decided();
         let phase = saga.state.phase;

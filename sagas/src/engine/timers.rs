@@ -132,8 +132,11 @@ impl Inner {
             .step(&due.step)
             .is_some_and(|step| step.timers.contains_key(&due.timer));
         if !has || saga.state.suspended.is_some() {
-            store::clear_timer(&mut tx, due).await?;
-            return Ok(tx.commit().await?);
+            // Another timer of this batch, or another replica, went first.
+            if store::clear_timer(&mut tx, due).await? {
+                tx.commit().await?;
+            }
+            return Ok(());
         }
         let input = Input::Due {
             step: due.step.clone(),

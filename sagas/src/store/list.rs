@@ -32,41 +32,10 @@ pub(crate) struct Filter {
 
 /// Reads one page.
 pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Vec<Saga>, Error> {
-    macro_rules! page {
-        ($open_step:literal) => {
-            columns!(
-                "SELECT",
-                concat!(
-                    "WHERE ($1 IS NULL OR state = $1)
-                       AND ($2 = FALSE OR ended_at IS NULL)
-                       AND ($3 IS NULL OR created_at <= $3)
-                       AND ($4 IS NULL OR EXISTS (",
-                    $open_step,
-                    "))
-                       AND ($5 IS NULL OR definition = $5)
-                       AND ($6 IS NULL OR correlation_id = $6)
-                       AND ($7 IS NULL OR created_at < $7 OR (created_at = $7 AND id < $8))
-                     ORDER BY created_at DESC, id DESC LIMIT $9"
-                )
-            )
-        };
-    }
-    const SQL: Sql = Sql::by_dialect(
-        page!(
-            "SELECT 1 FROM jsonb_array_elements(steps) AS step WHERE step->>'name' = $4
-             AND (step->>'progress' IN ('started', 'held')
-                  OR step->>'undo' IN ('waiting', 'started', 'failed'))"
-        ),
-        page!(
-            "SELECT 1 FROM json_each(steps) AS step WHERE step.value->>'name' = $4
-             AND (step.value->>'progress' IN ('started', 'held')
-                  OR step.value->>'undo' IN ('waiting', 'started', 'failed'))"
-        ),
-    );
     let (after_at, after_id) = filter.after.unzip();
     let rows: Vec<Row> = database
         .fetch_all(
-            SQL,
+            statement(filter),
             params![
                 filter.state.map(Phase::as_str),
                 filter.open,
@@ -81,4 +50,58 @@ pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Vec<Sag
         )
         .await?;
     rows.into_iter().map(Row::into_saga).collect()
+}
+
+/// The statement whose first condition lets an index find what is asked for: few sagas are open,
+/// or in a state that an operator looks for, among all that ever were.
+const fn statement(filter: &Filter) -> Sql {
+    macro_rules! page {
+        ($narrow:literal, $open_step:literal) => {
+            columns!(
+                "SELECT",
+                concat!(
+                    "WHERE ",
+                    $narrow,
+                    "  AND ($1 IS NULL OR state = $1)
+                       AND ($2 = FALSE OR ended_at IS NULL)
+                       AND ($3 IS NULL OR created_at <= $3)
+                       AND ($4 IS NULL OR EXISTS (",
+                    $open_step,
+                    "))
+                       AND ($5 IS NULL OR definition = $5)
+                       AND ($6 IS NULL OR correlation_id = $6)
+                       AND ($7 IS NULL OR created_at < $7 OR (created_at = $7 AND id < $8))
+                     ORDER BY created_at DESC, id DESC LIMIT $9"
+                )
+            )
+        };
+    }
+    macro_rules! both {
+        ($narrow:literal) => {
+            Sql::by_dialect(
+                page!(
+                    $narrow,
+                    "SELECT 1 FROM jsonb_array_elements(steps) AS step WHERE step->>'name' = $4
+                     AND (step->>'progress' IN ('started', 'held')
+                          OR step->>'undo' IN ('waiting', 'started', 'failed'))"
+                ),
+                page!(
+                    $narrow,
+                    "SELECT 1 FROM json_each(steps) AS step WHERE step.value->>'name' = $4
+                     AND (step.value->>'progress' IN ('started', 'held')
+                          OR step.value->>'undo' IN ('waiting', 'started', 'failed'))"
+                ),
+            )
+        };
+    }
+    if filter.correlation.is_some() {
+        both!("correlation_id = $6")
+    } else if filter.state.is_some() {
+        both!("state = $1")
+    } else if filter.open || filter.step.is_some() {
+        // What waits for a step has not ended.
+        both!("ended_at IS NULL")
+    } else {
+        both!("TRUE")
+    }
 }

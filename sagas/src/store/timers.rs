@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use database::{Database, Error, Timestamp, Tx, params};
+use database::{Database, Error, Sql, Timestamp, Tx, params};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -37,30 +37,44 @@ pub(crate) async fn sync_timers(
     before: &BTreeMap<(String, Timer), Timestamp>,
     after: &State,
 ) -> Result<bool, Error> {
+    const CLEAR: Sql = Sql::by_dialect(
+        "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step || '/' || kind = ANY($2)",
+        "DELETE FROM saga_deadlines WHERE saga_id = $1
+             AND step || '/' || kind IN (SELECT value FROM json_each($2))",
+    );
+    const SET: Sql = Sql::by_dialect(
+        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
+         SELECT $1, step, kind, TIMESTAMPTZ 'epoch' + due * INTERVAL '1 microsecond'
+         FROM unnest($2, $3, $4) AS timer (step, kind, due)
+         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
+        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
+         SELECT $1, step.value, kind.value, due.value
+         FROM json_each($2) AS step JOIN json_each($3) AS kind USING (key)
+             JOIN json_each($4) AS due USING (key) WHERE TRUE
+         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
+    );
     let after = timers_of(after);
-    for (step, timer) in before.keys() {
-        if !after.contains_key(&(step.clone(), *timer)) {
-            tx.execute(
-                "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step = $2 AND kind = $3",
-                params![saga, step, timer.as_str()],
-            )
-            .await?;
-        }
+    let gone = before.keys().filter(|key| !after.contains_key(key));
+    let gone: Vec<String> = gone
+        .map(|(step, timer)| format!("{step}/{}", timer.as_str()))
+        .collect();
+    if !gone.is_empty() {
+        tx.execute(CLEAR, params![saga, gone]).await?;
     }
-    let mut set = false;
-    for ((step, timer), due_at) in &after {
-        if before.get(&(step.clone(), *timer)) != Some(due_at) {
-            set = true;
-            tx.execute(
-                "INSERT INTO saga_deadlines (saga_id, step, kind, due_at) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (saga_id, step, kind)
-                 DO UPDATE SET due_at = excluded.due_at, failures = 0",
-                params![saga, step, timer.as_str(), *due_at],
-            )
-            .await?;
-        }
+    let set = after
+        .iter()
+        .filter(|(key, due)| before.get(key) != Some(due));
+    let (mut steps, mut kinds, mut dues) = (Vec::new(), Vec::new(), Vec::new());
+    for ((step, timer), due) in set {
+        steps.push(step.clone());
+        kinds.push(timer.as_str().to_owned());
+        dues.push(due.as_micros());
     }
-    Ok(set)
+    if steps.is_empty() {
+        return Ok(false);
+    }
+    tx.execute(SET, params![saga, steps, kinds, dues]).await?;
+    Ok(true)
 }
 
 /// All timers of a state, by step and kind.
@@ -134,14 +148,13 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// Takes a timer off the table that its saga does not have.
-pub(crate) async fn clear_timer(tx: &mut Tx, due: &Due) -> Result<(), Error> {
-    tx.execute(
-        "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step = $2 AND kind = $3",
-        params![due.saga, &due.step, due.timer.as_str()],
-    )
-    .await?;
-    Ok(())
+/// Takes a timer off the table that its saga does not have; false when it is gone already.
+pub(crate) async fn clear_timer(tx: &mut Tx, due: &Due) -> Result<bool, Error> {
+    let sql = "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step = $2 AND kind = $3";
+    let cleared = tx
+        .execute(sql, params![due.saga, &due.step, due.timer.as_str()])
+        .await?;
+    Ok(cleared > 0)
 }
 
 /// A saga's timers, the nearest first.
