@@ -10,7 +10,7 @@ mod read;
 mod sqlite;
 mod wake;
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use contracts::Recorded;
 use database::{Database, Dialect, Error};
@@ -21,12 +21,19 @@ use uuid::Uuid;
 pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
 pub use read::{READ_LIMIT, ReadQuery};
 
-use self::{group_commit::GroupCommit, wake::Heads};
+use self::{
+    group_commit::{GroupCommit, Writer},
+    wake::Heads,
+};
 use crate::Metrics;
 
 /// Connections of one process to the log: one appends, one listens, the rest read. Small, since
 /// every service has such a pool and PostgreSQL allows 100 in all by default.
 const CONNECTIONS: u32 = 5;
+
+/// A statement of the log takes milliseconds; one that takes this long met a network that swallows
+/// packets, which TCP itself notices after a quarter of an hour.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a log is opened.
 #[derive(Clone)]
@@ -35,6 +42,8 @@ pub struct LogOptions {
     pub database: database::Options,
     /// Where this process counts what it does.
     pub metrics: Metrics,
+    /// How long one statement may take before its caller is told that the log is unavailable.
+    pub timeout: Duration,
 }
 
 impl Default for LogOptions {
@@ -46,6 +55,7 @@ impl Default for LogOptions {
         Self {
             database,
             metrics: Metrics::default(),
+            timeout: TIMEOUT,
         }
     }
 }
@@ -71,6 +81,7 @@ struct Inner {
     appends: GroupCommit,
     heads: Heads,
     metrics: Metrics,
+    timeout: Duration,
     _background: DropGuard,
 }
 
@@ -87,13 +98,19 @@ impl Log {
         let heads = Heads::watch(database.clone(), head.position, background.clone());
         let metrics = options.metrics;
         metrics.log_head.set(head.position);
-        let appends = GroupCommit::start(database.clone(), heads.clone(), metrics.clone());
+        let appends = GroupCommit::start(Writer {
+            database: database.clone(),
+            heads: heads.clone(),
+            metrics: metrics.clone(),
+            timeout: options.timeout,
+        });
         let inner = Inner {
             database,
             epoch: head.epoch,
             appends,
             heads,
             metrics,
+            timeout: options.timeout,
             _background: background.drop_guard(),
         };
         Ok(Self {
@@ -139,7 +156,7 @@ impl Log {
     /// # Errors
     /// As the database says.
     pub async fn head(&self) -> Result<Head, Error> {
-        let head = read::head(&self.inner.database).await?;
+        let head = within(self.inner.timeout, read::head(&self.inner.database)).await?;
         self.inner.heads.saw(head.position);
         Ok(head)
     }
@@ -149,7 +166,11 @@ impl Log {
     /// # Errors
     /// As the database says.
     pub async fn read(&self, query: &ReadQuery) -> Result<Vec<Recorded>, Error> {
-        read::events(&self.inner.database, query).await
+        within(
+            self.inner.timeout,
+            read::events(&self.inner.database, query),
+        )
+        .await
     }
 
     /// The newest head that this process knows of; changes with every append. A hint that may come
@@ -189,6 +210,17 @@ impl Log {
     pub async fn ping(&self) -> Result<(), Error> {
         self.inner.database.ping().await
     }
+}
+
+/// The outcome of `work`, or that the database is unavailable once the time is over.
+async fn within<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = || Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(timeout, work)
+        .await
+        .unwrap_or_else(|_| Err(late()))
 }
 
 fn migrations() -> database::Migrations {

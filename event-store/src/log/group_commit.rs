@@ -1,7 +1,10 @@
 //! Gathers the appends that wait, and commits them together: one fsync for many callers, and no
 //! artificial delay, since the next group forms while this one is written.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use database::{Database, Dialect, Error};
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +13,7 @@ use super::{
     append::{Append, AppendError, Appended, check},
     postgres, sqlite,
     wake::Heads,
+    within,
 };
 use crate::Metrics;
 
@@ -46,16 +50,9 @@ impl Request {
 }
 
 impl GroupCommit {
-    pub(super) fn start(database: Database, heads: Heads, metrics: Metrics) -> Self {
+    pub(super) fn start(writer: Writer) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write_groups(
-            Writer {
-                database,
-                heads,
-                metrics,
-            },
-            waiting,
-        ));
+        tokio::spawn(write_groups(writer, waiting));
         Self { queue }
     }
 
@@ -96,10 +93,12 @@ impl GroupCommit {
     }
 }
 
-struct Writer {
-    database: Database,
-    heads: Heads,
-    metrics: Metrics,
+/// The receiving side.
+pub(super) struct Writer {
+    pub(super) database: Database,
+    pub(super) heads: Heads,
+    pub(super) metrics: Metrics,
+    pub(super) timeout: Duration,
 }
 
 async fn write_groups(writer: Writer, mut waiting: mpsc::Receiver<Request>) {
@@ -159,10 +158,13 @@ impl Writer {
 
     async fn commit(&self, batches: &[Vec<Append>]) -> Result<Vec<Outcome>, Error> {
         let began = Instant::now();
-        let written = match self.database.dialect() {
-            Dialect::Postgres => postgres::append(&self.database, batches).await?,
-            Dialect::Sqlite => sqlite::append(&self.database, batches).await?,
-        };
+        let written = within(self.timeout, async {
+            match self.database.dialect() {
+                Dialect::Postgres => postgres::append(&self.database, batches).await,
+                Dialect::Sqlite => sqlite::append(&self.database, batches).await,
+            }
+        })
+        .await?;
         let new = written
             .outcomes
             .iter()

@@ -8,10 +8,13 @@ use sqlx::postgres::PgListener;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::read;
+use super::{read, within};
 
 /// How late an append of another process may be noticed when no notification came.
 const POLL: Duration = Duration::from_millis(75);
+
+/// A poll that takes longer hangs on a dead connection; the next one gets another.
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause before listening again after a lost connection; polling goes on meanwhile.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -60,7 +63,7 @@ async fn poll(database: Database, heads: Heads) {
     let mut away = false;
     loop {
         ticks.tick().await;
-        match read::head(&database).await {
+        match within(POLL_TIMEOUT, read::head(&database)).await {
             Ok(head) => {
                 away = false;
                 heads.saw(head.position);

@@ -1,13 +1,20 @@
 //! The database server dies under everything, and comes back.
 
+use std::time::Duration;
+
 use chassis::Shutdown;
 use database::{Database, Options, params};
-use event_store::{Consumers, Log, LogOptions, ReadQuery, outbox, relay::RelayOptions};
-use testkit::{Postgres, eventually};
+use event_store::{
+    AppendError, Consumers, Log, LogOptions, ReadQuery, outbox, relay::RelayOptions,
+};
+use testkit::{
+    Backend, Postgres, eventually,
+    proxy::{FaultProxy, Mode},
+};
 
 use crate::{
     consumers::handler::{Journal, handled, options},
-    fixture::{OUTBOX, PATIENCE, draft, soon},
+    fixture::{OUTBOX, PATIENCE, draft, run_of, soon},
 };
 
 async fn enqueue(database: &Database) -> Result<(), database::Error> {
@@ -92,4 +99,67 @@ async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once(
     stop.trigger();
     soon(reading).await.unwrap();
     soon(relaying).await.unwrap();
+}
+
+/// The backend's URL by way of a proxy.
+async fn through_proxy(backend: &Backend) -> (String, FaultProxy) {
+    let (user, rest) = backend.url.rsplit_once('@').unwrap();
+    let (address, name) = rest.split_once('/').unwrap();
+    let proxy = FaultProxy::start(address.parse().unwrap()).await.unwrap();
+    (format!("{user}@{}/{name}", proxy.address()), proxy)
+}
+
+#[tokio::test]
+async fn an_append_whose_answer_is_lost_is_repeated_harmlessly() {
+    let backend = Backend::postgres().await;
+    let (url, proxy) = through_proxy(&backend).await;
+    let log = Log::open(&url, LogOptions::default()).await.unwrap();
+    log.append(run_of("a", 1)).await.unwrap();
+    let batch = run_of("b", 3);
+    proxy.set(Mode::CutResponseAfter(0)).await;
+    let lost = log.append(batch.clone()).await.unwrap_err();
+    assert!(
+        matches!(lost, AppendError::Unavailable(_)) && lost.is_transient(),
+        "{lost}"
+    );
+    proxy.set(Mode::Pass).await;
+    eventually(PATIENCE, || async {
+        log.append(batch.clone()).await.is_ok()
+    })
+    .await;
+    let stored = log.read(&ReadQuery::after(0)).await.unwrap();
+    assert_eq!(
+        stored.iter().map(|r| r.position).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything_is_told_in_bounded_time() {
+    let backend = Backend::postgres().await;
+    let (url, proxy) = through_proxy(&backend).await;
+    let timeout = Duration::from_millis(500);
+    let log = Log::open(
+        &url,
+        LogOptions {
+            timeout,
+            ..Default::default()
+        },
+    )
+    .await
+    .unwrap();
+    log.append(run_of("a", 1)).await.unwrap();
+    proxy.set(Mode::Blackhole).await;
+    let (batch, all) = (run_of("b", 1), ReadQuery::after(0));
+    let (appended, read) =
+        soon(async { tokio::join!(log.append(batch.clone()), log.read(&all)) }).await;
+    assert!(matches!(appended, Err(AppendError::Unavailable(_))));
+    assert!(read.unwrap_err().is_transient());
+    proxy.set(Mode::Pass).await;
+    proxy.sever().await;
+    eventually(PATIENCE, || async {
+        log.append(batch.clone()).await.is_ok()
+    })
+    .await;
+    assert_eq!(log.head().await.unwrap().position, 2);
 }
