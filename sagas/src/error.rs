@@ -45,6 +45,10 @@ pub enum Error {
     /// The input does not fit where the saga stands.
     #[error(transparent)]
     Illegal(#[from] IllegalMove),
+    /// What a local step came to does not fit where the saga stands: a fault of this crate. Nothing
+    /// of the transition may be kept.
+    #[error("the outcome of a local step does not fit: {0}")]
+    Diverged(IllegalMove),
     /// The workflow's own code failed.
     #[error("workflow code of {step} failed: {source}")]
     Workflow {

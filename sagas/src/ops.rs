@@ -98,12 +98,8 @@ async fn list(
         after,
         limit,
     };
-    let items = store::list(engine.database(), &filter).await?;
-    let full = items.len() == limit as usize;
-    let next_cursor = items
-        .last()
-        .filter(|_| full)
-        .map(|saga| format!("{}.{}", saga.created_at.as_micros(), saga.id.simple()));
+    let store::Page { items, next } = store::list(engine.database(), &filter).await?;
+    let next_cursor = next.map(|(at, id)| format!("{}.{}", at.as_micros(), id.simple()));
     Ok(Json(Page { items, next_cursor }))
 }
 

@@ -13,7 +13,7 @@ pub(crate) use self::{
         add_entry, drop_replies, keep_reply, known_reply_types, overrides, policies,
         register_definition, replies, set_policy, timeline,
     },
-    list::{Filter, MAX_PAGE, list},
+    list::{Filter, MAX_PAGE, Page, list},
     timers::{Due, clear_timer, due, nearest, pending, put_off, sync_timers, timers_of},
 };
 use crate::{
@@ -59,7 +59,7 @@ pub(crate) struct Row {
     suspended: Option<Json<serde_json::Value>>,
     steps: Json<serde_json::Value>,
     policy: Json<serde_json::Value>,
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     updated_at: Timestamp,
     ended_at: Option<Timestamp>,
 }

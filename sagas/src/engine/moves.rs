@@ -74,8 +74,16 @@ impl Inner {
         let mut inputs = Vec::new();
         let mut queue = VecDeque::from([input]);
         while let Some(input) = queue.pop_front() {
-            let moved = transition(workflow.definition(), &saga.state, &input, saga.updated_at)?;
-            let (state, effects) = moved;
+            let definition = workflow.definition();
+            let moved = transition(definition, &saga.state, &input, saga.updated_at);
+            // Only the first input may be refused as if nothing had happened.
+            let (state, effects) = moved.map_err(|illegal| {
+                if inputs.is_empty() {
+                    Error::Illegal(illegal)
+                } else {
+                    Error::Diverged(illegal)
+                }
+            })?;
             saga.state = state;
             inputs.push(input);
             for effect in effects {

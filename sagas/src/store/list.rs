@@ -1,10 +1,10 @@
 //! Sagas as operators look for them.
 
-use database::{Database, Sql, Timestamp, params};
+use database::{Database, Error, Sql, Timestamp, params};
 use uuid::Uuid;
 
 use super::{Row, columns};
-use crate::{Error, Saga, state::Phase};
+use crate::{Saga, state::Phase};
 
 /// Sagas on one page at most: an operator reads them, and each has all its steps.
 pub(crate) const MAX_PAGE: u32 = 200;
@@ -30,8 +30,17 @@ pub(crate) struct Filter {
     pub(crate) limit: u32,
 }
 
-/// Reads one page.
-pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Vec<Saga>, Error> {
+/// One page of sagas.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Saga>,
+    /// [`Filter::after`] of the next page, where there may be one.
+    pub(crate) next: Option<(Timestamp, Uuid)>,
+}
+
+/// Reads one page. A saga that cannot be read is said aloud and left out, so that it does not hide
+/// the others.
+pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Page, Error> {
+    let limit = filter.limit.clamp(1, MAX_PAGE);
     let (after_at, after_id) = filter.after.unzip();
     let rows: Vec<Row> = database
         .fetch_all(
@@ -45,11 +54,24 @@ pub(crate) async fn list(database: &Database, filter: &Filter) -> Result<Vec<Sag
                 filter.correlation,
                 after_at,
                 after_id,
-                filter.limit.clamp(1, MAX_PAGE),
+                limit,
             ],
         )
         .await?;
-    rows.into_iter().map(Row::into_saga).collect()
+    let full = rows.len() == limit as usize;
+    let next = rows
+        .last()
+        .filter(|_| full)
+        .map(|row| (row.created_at, row.id));
+    let readable = |row: Row| {
+        row.into_saga()
+            .inspect_err(|error| tracing::error!(%error, "a saga is left out of a list"))
+            .ok()
+    };
+    Ok(Page {
+        items: rows.into_iter().filter_map(readable).collect(),
+        next,
+    })
 }
 
 /// The statement whose first condition lets an index find what is asked for: few sagas are open,

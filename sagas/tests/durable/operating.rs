@@ -21,9 +21,15 @@ both_databases!(
     a_parked_saga_goes_on_after_a_retry_or_a_resolution,
     a_policy_holds_for_new_sagas_only,
     an_act_is_an_event_with_who_and_why,
+    sagas_are_counted_by_outcome,
 );
 
-async fn call(router: &Router, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
+pub(crate) async fn call(
+    router: &Router,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -258,4 +264,23 @@ async fn an_act_is_an_event_with_who_and_why(backend: Backend) {
         (&payload["actor"], &payload["reason"]),
         (&json!("maria"), &json!("customer called"))
     );
+}
+
+async fn sagas_are_counted_by_outcome(backend: Backend) {
+    let mut world = World::new(backend).await;
+    world.drive(Uuid::now_v7()).await;
+    world.plan.set("ship", Conduct::Silent);
+    world.drive(Uuid::now_v7()).await;
+    let metrics = chassis::Metrics::new();
+    metrics.register(|registry| world.engine().metrics().register(registry));
+    let text = metrics.encode().unwrap();
+    for line in [
+        "sagas_started_total{definition=\"order\"} 2",
+        "sagas_ended_total{definition=\"order\",outcome=\"completed\"} 1",
+        "sagas_ended_total{definition=\"order\",outcome=\"compensated\"} 1",
+        "sagas_turned_total{definition=\"order\"} 1",
+        "saga_timer_lateness_seconds_count{kind=\"deadline\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
 }

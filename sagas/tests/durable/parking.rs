@@ -2,10 +2,12 @@
 
 use database::{Sql, params};
 use sagas::{Error, Intervention, Phase, Progress, Timer, Verb};
+use serde_json::Value;
 use testkit::{Backend, both_databases, eventually};
 use uuid::Uuid;
 
 use super::{
+    operating::call,
     order::Conduct,
     world::{PATIENCE, World, events_of},
 };
@@ -110,6 +112,18 @@ async fn a_saga_that_cannot_be_read_holds_up_nobody(backend: Backend) {
         world.engine().load(broken).await,
         Err(Error::Corrupt { .. })
     ));
+    let (_, listed) = call(
+        &world.engine().ops(),
+        "GET",
+        "/sagas?state=open",
+        Value::Null,
+    )
+    .await;
+    assert_eq!(
+        listed["items"].as_array().map(Vec::len),
+        Some(1),
+        "it hides nobody: {listed}"
+    );
     world.answer(broken, "pay", false).await;
     world.run_out(sound, "pay", Timer::Deadline).await;
     let saga = world.until(sound, |saga| saga.phase().is_end()).await;

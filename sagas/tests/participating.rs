@@ -1,0 +1,316 @@
+//! What repeats, late asks and ends mean to a participant, whatever its own code does.
+
+use async_trait::async_trait;
+use contracts::{
+    Event, Payload, Recorded,
+    events::{AnswerSubmissionCompleted, AnswerSubmissionFailed, QuestionDeleted, UserDeleted},
+};
+use database::{Database, Options, Tx, params};
+use event_store::{Fault, Handler, HandlerError, NewEvent, Outbox, outbox};
+use sagas::{
+    participant,
+    participating::{self, Applied, Finished, Participant, Participating, Role},
+};
+use serde::{Deserialize, Serialize};
+use testkit::Backend;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+testkit::both_databases!(
+    an_ask_is_done_once_and_answered_as_often_as_it_comes,
+    a_revocation_takes_the_effect_back_and_is_confirmed_each_time,
+    an_ask_after_its_revocation_does_nothing,
+    an_ask_after_its_completion_is_done_for_good,
+    a_refusal_is_told_again_and_leaves_nothing_to_undo,
+    a_completed_effect_cannot_be_taken_back,
+);
+
+const SAGA: Uuid = Uuid::from_u128(7);
+
+/// Counts sagas in a table: an ask adds one, an undo takes it off, an end marks it.
+struct Counter {
+    refuses: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Effect {
+    is_final: bool,
+}
+
+// The payloads are borrowed: an ask, a revocation and a completion only have to differ.
+type Ask = QuestionDeleted;
+type Revocation = UserDeleted;
+type Completion = AnswerSubmissionCompleted;
+
+#[async_trait]
+impl Participant for Counter {
+    type Effect = Effect;
+
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+
+    fn step(&self) -> &'static str {
+        "count"
+    }
+
+    fn types(&self) -> &'static [&'static str] {
+        &[Ask::TYPE, Revocation::TYPE, Completion::TYPE]
+    }
+
+    fn role(&self, event_type: &str) -> Role {
+        match event_type {
+            Ask::TYPE => Role::Ask,
+            Revocation::TYPE => Role::Revocation,
+            Completion::TYPE => Role::Completion,
+            _ => Role::Other,
+        }
+    }
+
+    async fn apply(&self, tx: &mut Tx, _: &Recorded) -> Result<Applied<Effect>, HandlerError> {
+        if self.refuses {
+            return Ok(Applied::Refused("no more room".to_owned()));
+        }
+        tx.execute("INSERT INTO counted (n) VALUES (1)", params![])
+            .await?;
+        Ok(Applied::Done(Effect { is_final: false }))
+    }
+
+    fn applied(&self, _: &Recorded, _: &Effect) -> Result<Vec<NewEvent>, HandlerError> {
+        Ok(vec![told("done")])
+    }
+
+    fn refused(&self, _: &Recorded, reason: &str) -> Result<Vec<NewEvent>, HandlerError> {
+        Ok(vec![told(reason)])
+    }
+
+    async fn undo(
+        &self,
+        tx: &mut Tx,
+        _: &Recorded,
+        effect: Option<&Effect>,
+    ) -> Result<Vec<NewEvent>, HandlerError> {
+        if effect.is_some() {
+            tx.execute("DELETE FROM counted", params![]).await?;
+        }
+        Ok(vec![told("undone")])
+    }
+
+    async fn finish(
+        &self,
+        _: &mut Tx,
+        _: &Recorded,
+        _: Effect,
+    ) -> Result<Finished<Effect>, HandlerError> {
+        Ok(Finished {
+            effect: Effect { is_final: true },
+            events: vec![told("final")],
+        })
+    }
+
+    async fn other(&self, _: &mut Tx, _: &Recorded) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+fn told(what: &str) -> NewEvent {
+    NewEvent::of(&AnswerSubmissionFailed {
+        answer_id: SAGA,
+        user_id: SAGA,
+        reason: what.to_owned(),
+    })
+    .stream("counter")
+}
+
+struct Bench {
+    database: Database,
+    consumer: Participating<Counter>,
+    _home: Backend,
+}
+
+impl Bench {
+    async fn new(home: Backend, refuses: bool) -> Self {
+        let database = home.open(Options::default()).await;
+        database
+            .migrate(outbox::migrations())
+            .await
+            .expect("tables");
+        database
+            .migrate(participant::migrations())
+            .await
+            .expect("tables");
+        database
+            .execute("CREATE TABLE counted (n BIGINT)", params![])
+            .await
+            .expect("a table");
+        let consumer = Participating::new(Counter { refuses }, Outbox::new("counter"));
+        Self {
+            database,
+            consumer,
+            _home: home,
+        }
+    }
+
+    async fn hears<P: Payload>(&self, payload: &P) -> Result<(), HandlerError> {
+        let mut tx = self.database.begin().await?;
+        self.consumer.handle(&mut tx, &recorded(payload)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn asked(&self) {
+        self.hears(&Ask { question_id: SAGA })
+            .await
+            .expect("handled");
+    }
+
+    async fn revoked(&self) {
+        self.hears(&Revocation { user_id: SAGA })
+            .await
+            .expect("handled");
+    }
+
+    async fn completed(&self) {
+        let completion = Completion {
+            answer_id: SAGA,
+            user_id: SAGA,
+        };
+        self.hears(&completion).await.expect("handled");
+    }
+
+    async fn counted(&self) -> i64 {
+        let row = self
+            .database
+            .fetch_one::<(i64,)>("SELECT COUNT(*) FROM counted", params![]);
+        row.await.expect("a count").0
+    }
+
+    /// What was told, in order.
+    async fn told(&self) -> Vec<String> {
+        let sql = "SELECT event FROM outbox ORDER BY version";
+        let rows: Vec<(sqlx::types::Json<Event>,)> = self
+            .database
+            .fetch_all(sql, params![])
+            .await
+            .expect("events");
+        let reason = |event: &Event| {
+            assert_eq!(
+                (event.saga_id, event.step.as_deref()),
+                (Some(SAGA), Some("count"))
+            );
+            event
+                .payload::<AnswerSubmissionFailed>()
+                .expect("a payload")
+                .reason
+        };
+        rows.iter().map(|(event,)| reason(event)).collect()
+    }
+
+    async fn final_effects(&self) -> Vec<bool> {
+        let page = participating::page::<Effect>(&self.database, "count", Uuid::nil(), 10);
+        page.await
+            .expect("a page")
+            .iter()
+            .map(|entry| entry.effect.is_final)
+            .collect()
+    }
+}
+
+fn recorded<P: Payload>(payload: &P) -> Recorded {
+    let id = Uuid::now_v7();
+    let event = Event {
+        id,
+        event_type: P::TYPE.to_owned(),
+        stream: "asks".to_owned(),
+        aggregate_id: String::new(),
+        version: 1,
+        schema_version: P::SCHEMA_VERSION,
+        payload: serde_json::to_value(payload).expect("JSON"),
+        timestamp: OffsetDateTime::UNIX_EPOCH,
+        correlation_id: id,
+        causation_id: None,
+        saga_id: Some(SAGA),
+        step: None,
+        service_id: "owner".to_owned(),
+        traceparent: None,
+    };
+    Recorded {
+        epoch: Uuid::nil(),
+        position: 1,
+        event,
+    }
+}
+
+async fn an_ask_is_done_once_and_answered_as_often_as_it_comes(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    bench.asked().await;
+    bench.asked().await;
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (1, vec![false])
+    );
+    bench.completed().await;
+    bench.completed().await;
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (1, vec![true])
+    );
+    assert_eq!(bench.told().await, ["done", "done", "final"]);
+}
+
+async fn a_revocation_takes_the_effect_back_and_is_confirmed_each_time(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    bench.asked().await;
+    bench.revoked().await;
+    bench.revoked().await;
+    assert_eq!(bench.counted().await, 0);
+    assert_eq!(bench.told().await, ["done", "undone", "undone"]);
+}
+
+async fn an_ask_after_its_revocation_does_nothing(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    bench.revoked().await;
+    bench.asked().await;
+    assert_eq!(bench.counted().await, 0);
+    assert_eq!(bench.told().await, ["undone"]);
+}
+
+async fn an_ask_after_its_completion_is_done_for_good(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    bench.completed().await;
+    bench.asked().await;
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (1, vec![true])
+    );
+    assert_eq!(bench.told().await, ["done", "final"]);
+}
+
+async fn a_refusal_is_told_again_and_leaves_nothing_to_undo(home: Backend) {
+    let bench = Bench::new(home, true).await;
+    bench.asked().await;
+    bench.asked().await;
+    bench.revoked().await;
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (0, Vec::new())
+    );
+    assert_eq!(
+        bench.told().await,
+        ["no more room", "no more room", "undone"]
+    );
+}
+
+async fn a_completed_effect_cannot_be_taken_back(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    bench.asked().await;
+    bench.completed().await;
+    let refused = bench
+        .hears(&Revocation { user_id: SAGA })
+        .await
+        .expect_err("refused");
+    assert_eq!(refused.fault(), Fault::Poison);
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (1, vec![true])
+    );
+}
