@@ -167,7 +167,7 @@ async fn once(
     let Chosen { in_flight, permit } = chosen;
     let tried = attempt::run(outgoing, upstream.settings(), in_flight, context.worker).await;
     let outcome = match tried {
-        Ok(response) => judge::judge(response).await,
+        Ok(response) => judge::judge(response, upstream.settings().timeout).await,
         Err(failure) => Err(failure),
     };
     let failed = match &outcome {
@@ -194,14 +194,20 @@ async fn again(
     (number, sent): (u32, Sent),
     failed: &Arc<Endpoint>,
 ) -> Option<Chosen> {
-    let is_right = number <= upstream.max_attempts()
-        && retry::may_repeat(outgoing.method, sent)
-        && outgoing.body.can_replay()
-        && upstream.budget().withdraw();
-    if !is_right {
+    if !outgoing.body.can_replay() {
         return None;
     }
-    tokio::time::sleep(retry::pause(number, rand::random())).await;
+    // What was not sent burdens nobody: each of the other endpoints may be asked, at once.
+    let is_free = sent == Sent::Nothing && number as usize <= upstream.endpoints();
+    if !is_free {
+        let is_right = number <= upstream.max_attempts()
+            && retry::may_repeat(outgoing.method, sent)
+            && upstream.budget().withdraw();
+        if !is_right {
+            return None;
+        }
+        tokio::time::sleep(retry::pause(number, rand::random())).await;
+    }
     let next = upstream
         .choose(Instant::now(), context.when_unhealthy, Some(failed))
         .ok()?;

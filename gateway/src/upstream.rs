@@ -226,6 +226,11 @@ impl Upstream {
             .map_or(1, |retry| retry.attempts.max(1))
     }
 
+    /// How many endpoints there are to ask.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.endpoints.len()
+    }
+
     pub(crate) fn budget(&self) -> &RetryBudget {
         &self.budget
     }

@@ -4,6 +4,8 @@
 //! and opens no circuit (DESIGN.md, "Gateway"). To see the code the body's beginning is read, for
 //! problem documents only, so that a large error page is never held up.
 
+use std::time::Duration;
+
 use http::{Response, header};
 
 use super::relay::Relay;
@@ -15,10 +17,13 @@ const MAX_PROBLEM: usize = 16 * 1024;
 /// What a framework writes when a handler broke, with a code or without: never a documented answer.
 const UNDOCUMENTED: &str = "internal_error";
 
-/// Judges a response, reading the beginning of its body where that decides.
-pub(super) async fn judge(mut response: Response<Relay>) -> Result<Answer, Failure> {
+/// Judges a response, reading the beginning of its body where that decides, `within` at most.
+pub(super) async fn judge(
+    mut response: Response<Relay>,
+    within: Duration,
+) -> Result<Answer, Failure> {
     let is_failure = retry::may_be_failure(response.status())
-        && !(is_problem(&response) && has_code(&mut response).await?);
+        && !(is_problem(&response) && has_code(&mut response, within).await?);
     let verdict = if is_failure {
         Verdict::Failed
     } else {
@@ -36,15 +41,19 @@ fn is_problem(response: &Response<Relay>) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/problem+json"))
 }
 
-async fn has_code(response: &mut Response<Relay>) -> Result<bool, Failure> {
-    let peeked = response.body_mut().peek(MAX_PROBLEM).await;
-    let (body, is_whole) = peeked.map_err(|error| {
-        tracing::debug!(%error, "a problem document broke off");
-        Failure {
-            cause: Cause::Unreachable,
-            sent: Sent::Something,
-        }
-    })?;
+async fn has_code(response: &mut Response<Relay>, within: Duration) -> Result<bool, Failure> {
+    let failed = |cause| Failure {
+        cause,
+        sent: Sent::Something,
+    };
+    let peeking = response.body_mut().peek(MAX_PROBLEM);
+    let peeked = tokio::time::timeout(within, peeking).await;
+    let (body, is_whole) = peeked
+        .map_err(|_| failed(Cause::Timeout))?
+        .map_err(|error| {
+            tracing::debug!(%error, "a problem document broke off");
+            failed(Cause::Unreachable)
+        })?;
     Ok(is_whole && is_documented(&body))
 }
 

@@ -64,8 +64,18 @@ impl Jwks {
             fetched: Mutex::default(),
             age: ArcSwap::from_pointee(None),
         });
-        // The first request should not have to wait for it.
-        jwks.refresh_in_background();
+        // The first request should not have to wait for it, nor for an issuer that starts later.
+        let first = Arc::downgrade(&jwks);
+        jwks.background.spawn(async move {
+            while let Some(jwks) = first.upgrade() {
+                jwks.refresh(|keys| !keys.is_empty()).await;
+                if !jwks.keys.load().is_empty() {
+                    return;
+                }
+                drop(jwks);
+                tokio::time::sleep(MIN_BETWEEN_WITHOUT_KEYS).await;
+            }
+        });
         jwks
     }
 

@@ -68,11 +68,11 @@ impl Pool {
         }
     }
 
-    /// How many connections lie here.
+    /// How many connections lie here that could serve a request now.
     pub(crate) fn idle(&self) -> usize {
         (0..self.shelves.len())
             .filter_map(|worker| self.shelf(worker))
-            .map(|shelf| shelf.len())
+            .map(|shelf| shelf.iter().filter(|idle| idle.link.is_ready()).count())
             .sum()
     }
 

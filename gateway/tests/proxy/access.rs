@@ -286,3 +286,38 @@ async fn a_method_override_is_judged_where_it_is_believed() {
     assert_eq!(reply.status(), 401);
     assert_eq!(legacy.count(), 1);
 }
+
+#[tokio::test]
+async fn an_issuer_that_starts_later_is_found_and_until_then_nobody_is_refused_for_good() {
+    let address = Scripted::absent().await;
+    let legacy = Scripted::saying("welcome").await;
+    let stage = Stage::open(&format!(
+        "{}\n[auth]\n[[auth.issuers]]\nissuer = \"banyan-auth\"\naudience = \"banyan\"\n\
+         jwks_url = \"http://{address}/keys\"\n[[routes]]\nid = \"me\"\nprefix = \"/\"\n\
+         legacy = \"legacy\"\nauth = {{ required = true }}\n",
+        upstream("legacy", legacy.address, ""),
+    ))
+    .await;
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.kid = Some("k1".to_owned());
+    let key = EncodingKey::from_ed_pem(PRIVATE.as_bytes()).expect("a key");
+    let token = jsonwebtoken::encode(&header, &claims(&[]), &key).expect("a token");
+    let token = format!("authorization: Bearer {token}\r\n");
+    let early = stage.get("/", &token).await;
+    assert_eq!(
+        (early.status(), early.code().as_str()),
+        (503, "auth_unavailable")
+    );
+    assert!(early.header("retry-after").is_some());
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": PUBLIC_X}]});
+    let keys = response("200 OK", "application/json", &set.to_string());
+    let _issuer = Scripted::at(address, Act::Say(keys)).await;
+    let found = async {
+        while stage.get("/", &token).await.status() != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::stage::PATIENCE, found)
+        .await
+        .unwrap();
+}

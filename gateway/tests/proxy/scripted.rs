@@ -79,9 +79,21 @@ impl Scripted {
         Self::script([], act).await
     }
 
+    /// An upstream at an address that was [`Scripted::absent`] before.
+    pub(crate) async fn at(address: SocketAddr, act: Act) -> Self {
+        let listener = TcpListener::bind(address)
+            .await
+            .expect("the port is still free");
+        Self::on(listener, [], act)
+    }
+
     /// An upstream that does one thing after the other, and then always the last.
     pub(crate) async fn script(acts: impl IntoIterator<Item = Act>, rest: Act) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::on(listener, acts, rest)
+    }
+
+    fn on(listener: TcpListener, acts: impl IntoIterator<Item = Act>, rest: Act) -> Self {
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             acts: Mutex::new(Acts {
