@@ -16,51 +16,78 @@ use crate::{
     store::{self, Suspended},
 };
 
-/// How often other replicas' parked sagas are looked for: during a rolling update one replica may
-/// park what another can run.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// How often parked sagas are looked for that can run here: during a rolling update an older
+/// replica parks what it does not know whenever it is handed a reply, and a saga must not miss its
+/// deadlines for that.
+const RESUME_EVERY: Duration = Duration::from_millis(250);
 
 /// Sagas per look at a table; each is a transaction of its own.
 const BATCH: i64 = 256;
 
-/// Parks what cannot run and resumes what can, until the shutdown.
+/// Parks what cannot run here, once, and resumes what can, until the shutdown.
+///
+/// What is started later by a newer replica is parked only when a reply or a timer of it comes this
+/// way: the newer replica is most likely still there.
 pub(super) async fn run(inner: &Inner, shutdown: &Shutdown) {
+    let mut parked = false;
     loop {
-        if let Err(error) = inner.sort_out(shutdown).await {
-            tracing::warn!(%error, "sagas could not be looked through for missing definitions");
+        let sorted = async {
+            if !parked {
+                inner.park_unknown(shutdown).await?;
+            }
+            inner.resume_known(shutdown).await
+        };
+        match sorted.await {
+            Ok(()) => parked = true,
+            Err(error) => tracing::warn!(%error, "parked sagas could not be looked through"),
         }
-        if shutdown.sleep(INTERVAL).await == Slept::ShutDown {
+        if shutdown.sleep(RESUME_EVERY).await == Slept::ShutDown {
             return;
         }
     }
 }
 
 impl Inner {
-    async fn sort_out(&self, shutdown: &Shutdown) -> Result<(), Error> {
+    async fn park_unknown(&self, shutdown: &Shutdown) -> Result<(), Error> {
         for (name, version) in store::open_definitions(&self.database).await? {
-            let registered = self.workflows.has(&name, version);
-            let wanted = if registered {
-                Suspended::Yes
-            } else {
-                Suspended::No
-            };
-            let mut after = Uuid::nil();
-            loop {
-                let key = (name.as_str(), version);
-                let ids = store::open_of(&self.database, key, wanted, after, BATCH).await?;
-                let Some(last) = ids.last() else { break };
-                after = *last;
-                for id in ids {
-                    if shutdown.is_cancelled() {
-                        return Ok(());
-                    }
-                    if let Err(error) = self.sort_out_one(id).await {
-                        tracing::error!(saga = %id, %error, "a saga could not be parked or resumed");
-                    }
-                }
+            if !self.workflows.has(&name, version) {
+                self.sort_out((&name, version), Suspended::No, shutdown)
+                    .await?;
             }
         }
         Ok(())
+    }
+
+    async fn resume_known(&self, shutdown: &Shutdown) -> Result<(), Error> {
+        for (name, version) in self.workflows.by_key.keys() {
+            self.sort_out((name, *version), Suspended::Yes, shutdown)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn sort_out(
+        &self,
+        key: (&str, u32),
+        wanted: Suspended,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let mut after = Uuid::nil();
+        loop {
+            let ids = store::open_of(&self.database, key, wanted, after, BATCH).await?;
+            let Some(last) = ids.last() else {
+                return Ok(());
+            };
+            after = *last;
+            for id in ids {
+                if shutdown.is_cancelled() {
+                    return Ok(());
+                }
+                if let Err(error) = self.sort_out_one(id).await {
+                    tracing::error!(saga = %id, %error, "a saga could not be parked or resumed");
+                }
+            }
+        }
     }
 
     async fn sort_out_one(&self, id: Uuid) -> Result<(), Error> {

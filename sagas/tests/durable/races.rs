@@ -14,6 +14,7 @@ both_databases!(
     a_deadline_and_a_reply_in_the_same_instant_have_one_winner,
     a_reply_that_lies_in_the_log_wins_over_a_deadline,
     replicas_share_all_the_work_and_do_it_once,
+    sagas_of_a_new_version_end_while_an_old_replica_still_runs,
 );
 
 /// Rounds of the race; both ends are seen in most runs, and either is right.
@@ -111,4 +112,25 @@ async fn replicas_share_all_the_work_and_do_it_once(backend: Backend) {
         world.check_end(&saga).await;
     }
     replica.stop().await;
+}
+
+async fn sagas_of_a_new_version_end_while_an_old_replica_still_runs(backend: Backend) {
+    let world = World::new(backend).await;
+    let newer = world.spawn(Parts::All, &[1, 2]).await;
+    let mut ids = Vec::new();
+    for _ in 0..ROUNDS {
+        let id = uuid::Uuid::now_v7();
+        newer.start(id).await.expect("a started saga");
+        ids.push(id);
+    }
+    for id in ids {
+        // Whatever the old replica parks, the new one takes up again.
+        let saga = world.until(id, |saga| saga.phase().is_end()).await;
+        assert_eq!(
+            (saga.phase(), saga.definition_version),
+            (Phase::Completed, 2)
+        );
+        world.check_end(&saga).await;
+    }
+    newer.stop().await;
 }
