@@ -76,7 +76,8 @@ function card(flag) {
     }
   });
   const history = element("button", { textContent: "History" });
-  history.onclick = () => act(() => showHistory(state.flag.id));
+  // Looking must not throw away what is being typed.
+  history.onclick = () => showHistory(state.flag.id).catch((problem) => { error.textContent = problem.message; });
 
   const node = element("article", { className: "card" },
     element("h3", {}, element("span", { textContent: flag.id }), phase), meta, bar,

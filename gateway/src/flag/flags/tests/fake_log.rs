@@ -15,6 +15,7 @@ pub(super) struct FakeLog {
     epoch: Uuid,
     entries: Mutex<Vec<Entry>>,
     down: AtomicBool,
+    hangs: AtomicBool,
     appended: Notify,
 }
 
@@ -24,6 +25,7 @@ impl FakeLog {
             epoch: Uuid::from_u128(1),
             entries: Mutex::default(),
             down: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             appended: Notify::new(),
         })
     }
@@ -39,8 +41,14 @@ impl FakeLog {
             epoch: Uuid::from_u128(self.epoch.as_u128() + 1),
             entries: Mutex::new(self.entries.lock().unwrap()[..entries].to_vec()),
             down: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             appended: Notify::new(),
         })
+    }
+
+    /// From now on it takes calls and never answers them.
+    pub(super) fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn answer(&self) -> Result<(), JournalError> {
@@ -79,6 +87,9 @@ fn stream(entry: &Entry) -> (String, u64) {
 #[async_trait]
 impl Journal for FakeLog {
     async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         self.answer()?;
         let mut entries = self.entries.lock().unwrap();
         let (name, version) = stream(entry);

@@ -112,6 +112,35 @@ async fn a_kill_works_while_the_log_is_down_survives_a_restart_and_is_merged_lat
     assert_eq!((cleared.state.version, cleared.state.killed), (4, false));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kill_does_not_wait_for_a_change_that_waits_for_the_log() {
+    let log = FakeLog::new();
+    let flags = with_log(&log).await;
+    log.hang();
+    let change = tokio::spawn({
+        let flags = flags.clone();
+        async move { flags.change("f", &percent(50.0), &note("ann"), None).await }
+    });
+    tokio::task::yield_now().await;
+    let kill = tokio::spawn({
+        let flags = flags.clone();
+        async move { flags.change("f", &Patch::kill(), &note("bob"), None).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(flags.state("f").unwrap().killed, "at once");
+    assert!(
+        !change.is_finished() && !kill.is_finished(),
+        "both still ask the log"
+    );
+    let refused = change.await.unwrap();
+    assert!(
+        matches!(refused, Err(ChangeError::LogUnavailable(_))),
+        "{refused:?}"
+    );
+    assert_eq!(kill.await.unwrap().unwrap().outcome, Outcome::Pending);
+    assert!(flags.state("f").unwrap().killed);
+}
+
 #[tokio::test]
 async fn a_kill_in_a_partition_wins_over_what_others_changed_meanwhile() {
     let log = FakeLog::new();
