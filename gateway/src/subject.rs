@@ -28,7 +28,8 @@ pub struct CookieSigner {
 /// What a signed cookie says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
-    /// The subject: random, made by a gateway.
+    /// The subject: random, or the address that the client first came from where the flag reads
+    /// addresses, so that it stays on its side when it moves to another network.
     pub subject: String,
     /// The flags on whose candidate side this client has been, for `drain`.
     pub stamps: Vec<String>,
@@ -96,7 +97,8 @@ impl CookieSigner {
         if !is_ours {
             return None;
         }
-        let (subject, stamps) = text.strip_prefix("v1:")?.split_once(':')?;
+        // A subject may hold colons (an IPv6 address does), stamps cannot.
+        let (subject, stamps) = text.strip_prefix("v1:")?.rsplit_once(':')?;
         Some(Remembered {
             subject: subject.to_owned(),
             stamps: stamps
@@ -127,6 +129,14 @@ impl Remembered {
     pub fn new(random: [u8; 16]) -> Self {
         Self {
             subject: URL_SAFE_NO_PAD.encode(random),
+            stamps: Vec::new(),
+        }
+    }
+
+    /// A client that was known by its address alone.
+    pub fn addressed(address: IpAddr) -> Self {
+        Self {
+            subject: address.to_string(),
             stamps: Vec::new(),
         }
     }
@@ -269,6 +279,17 @@ mod tests {
         assert_eq!(read, remembered);
         assert!(read.is_stamped("auth.1") && !read.is_stamped("auth"));
         assert_eq!(read.stamps.len(), 2);
+    }
+
+    #[test]
+    fn an_address_is_sealed_and_read_back() {
+        for address in ["1.2.3.4", "2001:db8::1"] {
+            let mut remembered = Remembered::addressed(address.parse().unwrap());
+            remembered.stamp("a");
+            let cookie = format!("{COOKIE}={}", signer().seal(&remembered));
+            let read = signer().read(&headers(&[("cookie", &cookie)]));
+            assert_eq!(read, Some(remembered));
+        }
     }
 
     #[test]

@@ -43,11 +43,7 @@ pub(super) fn choose(
         };
     };
     let state = cell.load();
-    let reads_own_cookie = state
-        .settings
-        .subject
-        .iter()
-        .any(|source| matches!(source, SubjectSource::Cookie(name) if name == subject::COOKIE));
+    let reads_own_cookie = state.settings.subject.iter().any(is_own_cookie);
     let known = if reads_own_cookie {
         signer.read(headers)
     } else {
@@ -60,7 +56,14 @@ pub(super) fn choose(
         known.as_ref(),
         call.client,
     );
-    let minted = (found == Subject::ToMint).then(|| Remembered::new(rand::random()));
+    let minted = match &found {
+        Subject::ToMint => Some(Remembered::new(rand::random())),
+        // Known by nothing but its address: that is what it is remembered by.
+        Subject::Found(subject) if known.is_none() && is_address(&state, call, subject) => {
+            Some(Remembered::addressed(call.client))
+        }
+        _ => None,
+    };
     let subject = match (found, &minted) {
         (Subject::Found(subject), _) => Some(subject),
         (_, Some(minted)) => Some(minted.subject.clone()),
@@ -84,6 +87,20 @@ pub(super) fn choose(
         is_minted: minted.is_some(),
         cookie,
     }
+}
+
+/// True when only the address named the subject, where the cookie would have come first.
+fn is_address(state: &FlagState, call: &Call, subject: &str) -> bool {
+    let sources = &state.settings.subject;
+    let before = sources
+        .iter()
+        .position(|source| *source == SubjectSource::Ip);
+    let cookie_first = before.is_some_and(|before| sources[..before].iter().any(is_own_cookie));
+    cookie_first && subject == call.client.to_string()
+}
+
+fn is_own_cookie(source: &SubjectSource) -> bool {
+    matches!(source, SubjectSource::Cookie(name) if name == subject::COOKIE)
 }
 
 /// The cookie with the flag's stamp put on or taken off, if that changes it. While a flag drains

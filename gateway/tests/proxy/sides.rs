@@ -177,3 +177,31 @@ async fn a_fallback_sends_legacy_the_path_that_legacy_knows() {
     assert_eq!(candidate.seen()[0].line(), "GET /answers HTTP/1.1");
     assert_eq!(legacy.seen()[0].line(), "GET /api/answers HTTP/1.1");
 }
+
+#[tokio::test]
+async fn a_client_known_by_its_address_keeps_its_side_when_the_address_changes() {
+    let (legacy, candidate) = sides().await;
+    let flag = "percent = 0.0\nallow = [\"7.7.7.7\"]\n\
+                subject = [\"jwt:sub\", \"cookie:banyan_subject\", \"header:x-user-id\", \"ip\"]";
+    let auth = "[auth]\n[[auth.issuers]]\nissuer = \"a\"\n\
+                secret = \"0123456789abcdef0123456789abcdef\"\n";
+    let trusted = "trusted_proxies = [\"127.0.0.0/8\"]\n";
+    let text = format!("{trusted}{}{auth}", config(&legacy, &candidate, flag));
+    let stage = Stage::open(&text).await;
+    let first = stage.get("/", "x-forwarded-for: 7.7.7.7\r\n").await;
+    assert_eq!(first.body, "candidate");
+    let cookie = cookie(&first).expect("a cookie");
+    let elsewhere = format!("x-forwarded-for: 8.8.8.8\r\ncookie: {cookie}\r\n");
+    assert_eq!(stage.get("/", &elsewhere).await.body, "candidate");
+    assert_eq!(
+        stage.get("/", "x-forwarded-for: 8.8.8.8\r\n").await.body,
+        "legacy"
+    );
+    let named = stage
+        .get("/", "x-forwarded-for: 7.7.7.7\r\nx-user-id: ann\r\n")
+        .await;
+    assert_eq!(
+        (named.body.as_str(), named.header("set-cookie")),
+        ("legacy", None)
+    );
+}
