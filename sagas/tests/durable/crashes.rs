@@ -12,6 +12,7 @@ both_databases!(
     a_saga_that_completes_survives_a_death_after_every_commit,
     a_saga_that_turns_back_survives_a_death_before_every_commit,
     a_saga_that_turns_back_survives_a_death_after_every_commit,
+    a_saga_that_times_out_survives_a_death_before_every_commit,
     a_saga_that_times_out_survives_a_death_after_every_commit,
 );
 
@@ -69,6 +70,10 @@ async fn a_saga_that_turns_back_survives_a_death_before_every_commit(backend: Ba
 
 async fn a_saga_that_turns_back_survives_a_death_after_every_commit(backend: Backend) {
     die_everywhere(backend, Moment::After, &[("close", Conduct::Refuses)]).await;
+}
+
+async fn a_saga_that_times_out_survives_a_death_before_every_commit(backend: Backend) {
+    die_everywhere(backend, Moment::Before, &[("pack", Conduct::Silent)]).await;
 }
 
 async fn a_saga_that_times_out_survives_a_death_after_every_commit(backend: Backend) {

@@ -3,7 +3,7 @@
 use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use sagas::{Phase, Progress, Timer};
+use sagas::{Phase, Progress, Timer, Undoing};
 use serde_json::{Value, json};
 use testkit::{Backend, both_databases, eventually};
 use tower::ServiceExt;
@@ -19,6 +19,7 @@ both_databases!(
     a_saga_is_shown_with_its_deadlines_and_its_timeline,
     an_act_needs_a_reason_and_the_version_it_was_decided_on,
     a_parked_saga_goes_on_after_a_retry_or_a_resolution,
+    a_roll_back_that_fails_is_not_told_and_a_retry_finishes_it,
     a_policy_holds_for_new_sagas_only,
     an_act_is_an_event_with_who_and_why,
     sagas_are_counted_by_outcome,
@@ -202,6 +203,40 @@ async fn a_parked_saga_goes_on_after_a_retry_or_a_resolution(backend: Backend) {
     assert_eq!(saga.phase(), Phase::Completed);
     assert_eq!(saga.step("pay").unwrap().attempt, 2);
     world.check_end(&saga).await;
+}
+
+async fn a_roll_back_that_fails_is_not_told_and_a_retry_finishes_it(backend: Backend) {
+    let world = World::new(backend).await;
+    let ops = world.engine().ops();
+    world.plan.set("ship", Conduct::Refuses);
+    world.plan.set("undo:reserve", Conduct::Fails);
+    let id = world.started().await;
+    let confirmed = |saga: &sagas::Saga| {
+        let undone = |name| {
+            saga.step(name)
+                .is_some_and(|step| step.undo == Undoing::Undone)
+        };
+        undone("pay") && undone("pack") && undone("note")
+    };
+    let saga = world.until(id, confirmed).await;
+    assert!(
+        !saga.is_decided(),
+        "the owner still holds what it did: {:?}",
+        saga.state
+    );
+    world.run_out(id, "reserve", Timer::UndoRetry).await;
+    let saga = world
+        .until(id, |saga| saga.phase() == Phase::NeedsIntervention)
+        .await;
+    assert!(!saga.is_decided());
+    world.plan.set("undo:reserve", Conduct::Good);
+    let body = json!({ "reason": "the disk was full", "ifVersion": saga.version });
+    let (status, shown) = call(&ops, "POST", &format!("/sagas/{id}/retry"), body).await;
+    assert_eq!(
+        (status, &shown["state"]),
+        (StatusCode::OK, &json!("compensated"))
+    );
+    world.check_end(&world.saga(id).await).await;
 }
 
 async fn a_policy_holds_for_new_sagas_only(backend: Backend) {
