@@ -16,11 +16,11 @@ pub mod store;
 
 use anyhow::Context;
 use chassis::Shutdown;
-use service::{Frame, Plan, Shared};
+use service::{Frame, Plan, Shared, import::Importer};
 
 pub use config::Config;
 
-use crate::{accounts::Accounts, import::Importer, keys::SigningKey};
+use crate::{accounts::Accounts, import::FromLegacy, keys::SigningKey};
 
 /// Runs the service until the shutdown.
 ///
@@ -45,12 +45,11 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
             tracing::info!("made the administrator");
         }
     }
-    let importer = Importer::new(frame.database.clone(), config.legacy_database);
-    let (at_start, end) = (importer.clone(), frame.shutdown.clone());
-    frame.spawn("import", async move {
-        at_start.run_at_start(end).await;
-        Ok(())
-    });
+    let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
+    frame.spawn(
+        "import",
+        importer.clone().run_at_start(frame.shutdown.clone()),
+    );
     frame
         .serve(http::router(accounts, &key), importer.verbs())
         .await

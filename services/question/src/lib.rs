@@ -11,11 +11,11 @@ pub mod import;
 pub mod store;
 
 use chassis::Shutdown;
-use service::{Frame, Plan, Shared};
+use service::{Frame, Plan, Shared, import::Importer};
 
 pub use config::Config;
 
-use crate::{consumers::Bank, import::Importer};
+use crate::{consumers::Bank, import::FromLegacy};
 
 /// Runs the service until the shutdown.
 ///
@@ -31,12 +31,8 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     };
     let mut frame = Frame::open(plan, shared, shutdown).await?;
     frame.consume(Bank);
-    let importer = Importer::new(frame.database.clone(), config.legacy_database);
-    let (at_start, end) = (importer.clone(), frame.shutdown.clone());
-    frame.spawn("import", async move {
-        at_start.run_at_start(end).await;
-        Ok(())
-    });
+    let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
+    frame.spawn("import", importer.clone().run_at_start(frame.shutdown.clone()));
     let api = http::router(frame.database.clone());
     frame.serve(api, importer.verbs()).await
 }

@@ -5,6 +5,7 @@ mod app;
 mod audit;
 mod counting;
 mod curating;
+mod importing;
 mod playing;
 mod reading;
 mod sides;
