@@ -4,7 +4,6 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use database::{Database, Options, params};
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::{Process, TempDir};
 use uuid::Uuid;
@@ -73,12 +72,15 @@ impl Up {
             .expect("the gateway answers");
         let status = response.status();
         let body = response.text().await.expect("a body");
-        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        assert!(status.is_success(), "{path}: {status} {body}");
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Answers once, on the candidate; the answer's id.
+    /// Answers once, on the candidate, which has imported the questions; the answer's id.
     async fn answer(&self) -> Uuid {
+        let import = format!("http://127.0.0.1:{}/ops/import", 9003 + self.offset);
+        let imported = reqwest::Client::new().post(import).send().await;
+        assert!(imported.expect("quiz answers").status().is_success());
         let admin = format!(
             "http://127.0.0.1:{}/admin/flags/quiz-cutover",
             8081 + self.offset
@@ -133,8 +135,7 @@ fn spawn(folder: &Path, offset: u16) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banyan"));
     command
         .args(["up", "--port-offset", &offset.to_string(), "--data-dir"])
-        .arg(folder)
-        .current_dir(folder);
+        .arg(folder);
     Process::spawn_command(command).expect("the system starts")
 }
 
