@@ -6,7 +6,7 @@ use contracts::{
     events::{AnswerSubmissionCompleted, AnswerSubmissionFailed, QuestionDeleted, UserDeleted},
 };
 use database::{Database, Options, Tx, params};
-use event_store::{Fault, Handler, HandlerError, NewEvent, Outbox, outbox};
+use event_store::{Handler, HandlerError, NewEvent, Outbox, consumer::Fault, outbox};
 use sagas::{
     participant,
     participating::{self, Applied, Finished, Participant, Participating, Role},

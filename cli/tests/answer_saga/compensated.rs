@@ -138,7 +138,7 @@ async fn an_answer_that_a_participant_does_not_follow_in_time_counts_nowhere(kin
         assert_compensated(&answer);
         let id = &answer.body["answerId"];
         // The client had its answer although the participant is still down.
-        assert_eq!(world.saga(id).await["phase"], "compensating");
+        assert_eq!(world.saga(id).await["state"], "compensating");
         let stats = world.get(Part::Quiz, &ada, "/api/stats/me").await.body;
         assert_eq!(stats["answered"], 0);
         let shown = world
@@ -148,7 +148,7 @@ async fn an_answer_that_a_participant_does_not_follow_in_time_counts_nowhere(kin
         assert_eq!(shown, json!({ "id": id, "status": "compensated" }));
 
         world.resume(part).await;
-        world.saga_ends(id, "compensated").await;
+        world.saga_reaches(id, "compensated").await;
         assert_nothing_is_kept(&world, &ada, 1).await;
     }
 }
@@ -162,7 +162,7 @@ async fn a_participant_that_ends_in_between_undoes_what_it_missed(kind: Kind) {
         assert_compensated(&answer);
         world.boot(part).await;
         world
-            .saga_ends(&answer.body["answerId"], "compensated")
+            .saga_reaches(&answer.body["answerId"], "compensated")
             .await;
         assert_nothing_is_kept(&world, &ada, 1).await;
     }
@@ -182,7 +182,7 @@ async fn a_streak_is_not_built_on_an_answer_that_was_taken_back(kind: Kind) {
     assert_eq!(second.status, 202);
     let third = world.answer(&ada, 2, "a");
     let resume = async {
-        world.saga_ends(&second.body["id"], "compensating").await;
+        world.saga_reaches(&second.body["id"], "compensating").await;
         world.resume(Part::Achievement).await;
     };
     let (third, ()) = tokio::join!(third, resume);
@@ -211,7 +211,7 @@ async fn a_streak_is_not_built_on_an_answer_that_was_taken_back(kind: Kind) {
         fourth["streak"], completed,
         "only what counts makes a streak"
     );
-    assert_eq!(world.saga(&second.body["id"]).await["phase"], "compensated");
+    assert_eq!(world.saga(&second.body["id"]).await["state"], "compensated");
 }
 
 fn text(id: &Value) -> &str {

@@ -158,7 +158,7 @@ async fn an_answer_that_nobody_waits_for_is_found_at_its_location(kind: Kind) {
     for part in PARTICIPANTS {
         world.resume(part).await;
     }
-    world.saga_ends(&accepted.body["id"], "completed").await;
+    world.saga_reaches(&accepted.body["id"], "completed").await;
     let decided = world.get(Part::Quiz, &ada, &location).await.body;
     assert_eq!(
         (&decided["status"], &decided["isCorrect"]),

@@ -1,6 +1,7 @@
 //! The life of an answer over three services: quiz owns the saga, achievement and leaderboard take
 //! part. Everything here is told over HTTP, as clients and operators see it, on both databases.
 
+mod accounts;
 mod books;
 mod compensated;
 mod completed;

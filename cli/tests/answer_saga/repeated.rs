@@ -126,7 +126,7 @@ async fn an_answer_that_waits_too_long_for_the_one_before_it_is_told_so(kind: Ki
     );
     assert_eq!(second.body["answerId"], first.body["id"]);
     world.resume(Part::Leaderboard).await;
-    world.saga_ends(&first.body["id"], "completed").await;
+    world.saga_reaches(&first.body["id"], "completed").await;
     let books = world.books().await;
     books.agree();
     assert_eq!(books.answers.len(), 1);
