@@ -81,6 +81,7 @@ async fn wait_for(
         if condition().await? {
             return Ok(());
         }
+        // Between two looks at a condition that has a bound.
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     anyhow::bail!("not within 10 s: {what}")
