@@ -20,7 +20,7 @@ use bus::Bus;
 use chassis::Shutdown;
 use contracts::Recorded;
 use database::{Database, Tx};
-use futures::future::join_all;
+use tokio::task::JoinSet;
 
 pub use error::{Fault, HandlerError};
 pub use operator::{ConsumerStatus, OperatorError};
@@ -220,9 +220,12 @@ impl Consumers {
         Ok(())
     }
 
-    /// Runs all of them until the shutdown. Without a bus they read the log alone.
+    /// Runs all of them until the shutdown. Without a bus they read the log alone. Returns earlier
+    /// only when one of them panicked outside its handler, which a supervisor should not survive.
     pub async fn run(&self, bus: Option<Arc<dyn Bus>>, shutdown: Shutdown) {
-        let runners = self.readers.iter().map(|reader| {
+        // A task each: one consumer's long handler must not hold up another's.
+        let mut tasks = JoinSet::new();
+        for reader in &self.readers {
             let runner = Runner::new(
                 Arc::clone(reader),
                 self.database.clone(),
@@ -231,12 +234,15 @@ impl Consumers {
                 self.options,
                 shutdown.clone(),
             );
-            // A task each: one consumer's long handler must not hold up another's.
-            tokio::spawn(runner.run())
-        });
-        for ended in join_all(runners).await {
+            tasks.spawn(runner.run());
+        }
+        if tasks.is_empty() {
+            shutdown.cancelled().await;
+        }
+        while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a consumer's task panicked");
+                tasks.shutdown().await;
             }
         }
     }

@@ -143,14 +143,13 @@ impl Runner {
             let events = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => {
-                    // What was passed over is read again if this fails.
-                    let _ = self.store().await;
+                    self.store_if_possible().await;
                     return Interrupted::ShutDown;
                 }
                 _ = self.control.changed() => return Interrupted::LookAgain,
                 events = self.feed.next(self.position) => events,
                 () = tokio::time::sleep_until(idle_at) => {
-                    let _ = self.store().await;
+                    self.store_if_possible().await;
                     return Interrupted::LookAgain;
                 }
             };
@@ -267,6 +266,13 @@ impl Runner {
                 self.stored = self.position;
                 Ok(None)
             }
+        }
+    }
+
+    /// As [`Self::store`], where a failure only means that a restart reads more foreign events again.
+    async fn store_if_possible(&mut self) {
+        if let Err(error) = self.store().await {
+            tracing::warn!(consumer = self.reader.name(), %error, "checkpoint not stored");
         }
     }
 
