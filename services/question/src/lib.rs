@@ -32,7 +32,10 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     let mut frame = Frame::open(plan, shared, shutdown).await?;
     frame.consume(Bank);
     let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
-    frame.spawn("import", importer.clone().run_at_start(frame.shutdown.clone()));
+    frame.spawn(
+        "import",
+        importer.clone().run_at_start(frame.shutdown.clone()),
+    );
     let api = http::router(frame.database.clone());
     frame.serve(api, importer.verbs()).await
 }
