@@ -146,6 +146,63 @@ async fn no_request_is_lost_while_the_file_and_the_flag_change() -> anyhow::Resu
     gateway.ended().await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_says_what_the_gateway_then_does() -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    let legacy = upstream("legacy", &shutdown).await?;
+    let candidate = upstream("candidate", &shutdown).await?;
+    let text = text(legacy, candidate, "quiz", "/api");
+    let config = Config::from_text(&text, Language::Toml)?;
+    let ports = Ports::bind(&config).await?;
+    let gateway = run(config, None, None, ports, &shutdown).await?;
+    let admin = format!("http://{}/admin", gateway.admin_address());
+    let client = Client::new();
+    let body = json!({
+        "percent": 37.5, "allow": ["user-1"], "deny": ["user-2"], "reason": "a mixture",
+        "rules": [{ "header": "x-tenant", "equals": "acme", "side": "legacy" }],
+    });
+    client
+        .patch(format!("{admin}/flags/f"))
+        .json(&body)
+        .send()
+        .await?
+        .error_for_status()?;
+    let mut served = [0, 0];
+    for number in 0..60 {
+        let path = ["/api/x", "/api//./y?a=b", "/apis", "/%61pi/z"][number % 4];
+        let tenant = ["acme", "other"][usize::from(number % 5 != 0)];
+        let subject = format!("user-{number}");
+        let question = json!({
+            "method": "GET", "path": path, "headers": { "X-User-Id": subject, "X-Tenant": tenant },
+        });
+        let explain = client.post(format!("{admin}/explain")).json(&question);
+        let told: Value = explain.send().await?.error_for_status()?.json().await?;
+        let response = client
+            .get(format!("http://{}{path}", gateway.data_address()))
+            .header("x-user-id", &subject)
+            .header("x-tenant", tenant)
+            .send()
+            .await?
+            .error_for_status()?;
+        assert_eq!(
+            told["route"],
+            response.headers()["x-banyan-route"].to_str()?,
+            "{told}"
+        );
+        assert_eq!(
+            told["upstream"],
+            response.headers()["x-banyan-upstream"].to_str()?,
+            "{told}"
+        );
+        let by = response.text().await?;
+        assert_eq!(told["side"], by, "{told}");
+        served[usize::from(by == "candidate")] += 1;
+    }
+    assert!(served[0] > 5 && served[1] > 5, "{served:?}");
+    shutdown.trigger();
+    gateway.ended().await
+}
+
 /// The binary, killed when dropped.
 struct Process {
     child: Child,
