@@ -63,6 +63,7 @@ impl Drop for Demo {
         self.process.terminate().ok();
         let begun = Instant::now();
         while self.process.is_running() && begun.elapsed() < PATIENCE {
+            // Between two looks at a condition that has a bound.
             std::thread::sleep(Duration::from_millis(50));
         }
     }

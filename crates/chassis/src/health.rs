@@ -46,14 +46,15 @@ impl Health {
     /// Runs all checks at once: whether the process is ready, and the report.
     pub async fn report(&self) -> (bool, Value) {
         let checks = self.checks.read().await.clone();
-        let results = futures::future::join_all(checks.into_iter().map(|(name, check)| async move {
-            let result = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
-                Ok(result) => result,
-                Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
-            };
-            (name, result)
-        }))
-        .await;
+        let results =
+            futures::future::join_all(checks.into_iter().map(|(name, check)| async move {
+                let result = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
+                    Ok(result) => result,
+                    Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
+                };
+                (name, result)
+            }))
+            .await;
         let draining = self.shutdown.is_cancelled();
         let ready = !draining && results.iter().all(|(_, result)| result.is_ok());
         let dependencies: Map<_, _> = results
