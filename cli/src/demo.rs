@@ -141,10 +141,13 @@ async fn play(
         total,
         sagas: (baseline, after),
     };
+    let data_dir = system.data_dir.display();
     screen.say(&format!(
-        "\n{summary}ledger: {}   (banyan audit --data-dir {} --demo-ledger …, while it runs)",
+        "\n{summary}what every client was told: {}\n  to look again: {} and, beside it, banyan audit \
+         --data-dir {data_dir} --demo-ledger {}",
         file.display(),
-        system.data_dir.display()
+        system.command_line(),
+        file.display()
     ))?;
     judge(system, &told, &mut screen, &summary).await
 }

@@ -2,12 +2,14 @@
 //! client of the gateway.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use hdrhistogram::Histogram;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::ledger::{Outcome, Side, Told};
 
@@ -26,6 +28,8 @@ struct Inner {
     step: Tally,
     /// Of the last seconds, the newest last.
     recent: VecDeque<Histogram<u64>>,
+    /// Answers whose clients still wait, by their keys, and since when.
+    open: HashMap<Uuid, Instant>,
 }
 
 /// What was counted since some moment.
@@ -81,6 +85,7 @@ impl Default for Observed {
             total: Tally::default(),
             step: Tally::default(),
             recent: VecDeque::from([histogram()]),
+            open: HashMap::new(),
         }))
     }
 }
@@ -151,8 +156,27 @@ impl Observed {
         self.count(|tally| tally.all_busy += 1);
     }
 
-    /// Counts an answer's outcome and how long its client waited for it.
-    pub(crate) fn outcome(&self, outcome: Outcome, side: Side, waited: Duration) {
+    /// A client begins to wait for what comes of `key`.
+    pub(crate) fn opened(&self, key: Uuid) {
+        self.lock().open.insert(key, Instant::now());
+    }
+
+    /// Whether a client still waits for an answer that it gave before `moment`.
+    pub(crate) fn waits_since_before(&self, moment: Instant) -> bool {
+        self.lock().open.values().any(|since| *since < moment)
+    }
+
+    /// Counts what came of `key`, and how long its client waited for it.
+    pub(crate) fn closed(&self, key: Uuid, outcome: Outcome, side: Side) {
+        let since = self.lock().open.remove(&key);
+        self.outcome(
+            outcome,
+            side,
+            since.map(|since| since.elapsed()).unwrap_or_default(),
+        );
+    }
+
+    fn outcome(&self, outcome: Outcome, side: Side, waited: Duration) {
         let micros = u64::try_from(waited.as_micros())
             .unwrap_or(LONGEST)
             .clamp(1, LONGEST);
@@ -265,6 +289,19 @@ mod tests {
         assert_eq!((step.legacy, step.unserved), (1, 1));
         assert_eq!(observed.take_step().legacy, 0);
         assert_eq!(observed.total().legacy, 1);
+    }
+
+    #[test]
+    fn who_waits_since_before_a_moment_is_known() {
+        let (observed, key) = (Observed::default(), Uuid::nil());
+        let before = Instant::now();
+        observed.opened(key);
+        let after = Instant::now() + Duration::from_millis(1);
+        assert!(!observed.waits_since_before(before));
+        assert!(observed.waits_since_before(after));
+        observed.closed(key, Outcome::Accepted, Side::Legacy);
+        assert!(!observed.waits_since_before(after));
+        assert_eq!(observed.total().accepted_legacy, 1);
     }
 
     #[test]

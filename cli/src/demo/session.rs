@@ -172,6 +172,7 @@ impl Site {
         hurry: &Shutdown,
     ) -> Told {
         let begun = Instant::now();
+        self.observed.opened(attempt.key);
         let mut told = attempt.untold();
         let (mut pause, mut logins) = (PAUSE, 0);
         loop {
@@ -213,8 +214,7 @@ impl Site {
             pause = (pause * 2).min(PAUSE_MAX);
             self.observed.retry();
         }
-        self.observed
-            .outcome(told.outcome, told.side, begun.elapsed());
+        self.observed.closed(attempt.key, told.outcome, told.side);
         told
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Stage {
     reports: Vec<StepReport>,
     /// What legacy had accepted at the last import.
     imported: u64,
+    /// When the process was killed last.
+    killed: Option<Instant>,
     missed: Vec<String>,
 }
 
@@ -80,6 +82,7 @@ impl Stage {
             now,
             reports,
             imported: 0,
+            killed: None,
             missed,
         }
     }
@@ -114,6 +117,9 @@ impl Stage {
                 }
             })
             .await?;
+            if let Some(killed) = self.killed.take() {
+                self.outcomes_of_before(killed, shutdown).await?;
+            }
             if shutdown.is_cancelled() {
                 bail!("interrupted");
             }
@@ -160,6 +166,21 @@ impl Stage {
         self.reports
     }
 
+    /// Waits until every client that was waiting when the process was killed has its outcome, which
+    /// is what the step is to show; clients' patience bounds it.
+    ///
+    /// It also keeps the script from moving players whose keys the killed gateway had in memory: a
+    /// repeat goes where the flag then says.
+    async fn outcomes_of_before(&mut self, killed: Instant, shutdown: &Shutdown) -> io::Result<()> {
+        let observed = Arc::clone(&self.observed);
+        self.during(async {
+            while observed.waits_since_before(killed) && !shutdown.is_cancelled() {
+                sleep(DRAW).await;
+            }
+        })
+        .await
+    }
+
     async fn act(
         &mut self,
         act: Act,
@@ -181,6 +202,8 @@ impl Stage {
             // What legacy accepted before it began is over for certain.
             Act::Import => self.imported = accepted,
             Act::KillAndRestart => {
+                // Whoever began before now may have been waiting for the killed process.
+                self.killed = Some(Instant::now());
                 let seconds = begun.elapsed().as_secs_f64();
                 let line = format!("# killed and serving again within {seconds:.1} s");
                 if !self.screen.is_live() {
