@@ -36,7 +36,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         let bytes = Bytes::from_request(request, state)
             .await
-            .map_err(unreadable)?;
+            .map_err(|rejection| unreadable(&rejection))?;
         parse(&bytes).map(Json)
     }
 }
@@ -92,7 +92,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn unreadable(rejection: BytesRejection) -> Problem {
+fn unreadable(rejection: &BytesRejection) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::with_status(
             StatusCode::PAYLOAD_TOO_LARGE,
