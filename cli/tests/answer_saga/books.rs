@@ -18,7 +18,7 @@ struct Sum {
 impl Books {
     /// Holds the services' sums and their answers against each other: what completed counts once
     /// everywhere, and what was compensated nowhere.
-    pub fn agree(&self) {
+    pub(crate) fn agree(&self) {
         let by_status = |wanted| {
             let of = self
                 .answers

@@ -21,7 +21,7 @@ async fn answers_of_many_players_all_count_once(kind: Kind) {
         let player = world.player(&format!("player {n}"));
         let mut told = Vec::new();
         for question in 0..ANSWERS {
-            let choice = if (n as u128 + question) % 3 == 0 {
+            let choice = if (n as u128 + question).is_multiple_of(3) {
                 "b"
             } else {
                 "a"

@@ -20,42 +20,42 @@ use time::OffsetDateTime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-pub use self::{
+pub(crate) use self::{
     client::{Answer, Player, body},
     operator::Books,
 };
 
 /// Long enough for a busy machine; a condition that holds is seen at once.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which database everything runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Sqlite,
     Postgres,
 }
 
 /// A service of this world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+pub(crate) enum Part {
     Quiz,
     Achievement,
     Leaderboard,
 }
 
-pub const PARTICIPANTS: [Part; 2] = [Part::Achievement, Part::Leaderboard];
-pub const PARTS: [Part; 3] = [Part::Quiz, Part::Achievement, Part::Leaderboard];
+pub(crate) const PARTICIPANTS: [Part; 2] = [Part::Achievement, Part::Leaderboard];
+pub(crate) const PARTS: [Part; 3] = [Part::Quiz, Part::Achievement, Part::Leaderboard];
 
 /// How the world differs from an ordinary one.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    pub kind: Kind,
-    pub answer_deadline: Duration,
-    pub predecessor_wait: Duration,
+pub(crate) struct Setting {
+    pub(crate) kind: Kind,
+    pub(crate) answer_deadline: Duration,
+    pub(crate) predecessor_wait: Duration,
 }
 
 impl Setting {
-    pub fn on(kind: Kind) -> Self {
+    pub(crate) fn on(kind: Kind) -> Self {
         Self {
             kind,
             answer_deadline: Duration::from_secs(30),
@@ -64,7 +64,7 @@ impl Setting {
     }
 }
 
-pub struct World {
+pub(crate) struct World {
     setting: Setting,
     shared: Shared,
     jwks_url: String,
@@ -93,7 +93,7 @@ async fn backend(kind: Kind) -> Backend {
 
 impl World {
     /// Starts all three services, ready to serve, with [`question`]s 0 to 9.
-    pub async fn start(setting: Setting) -> Self {
+    pub(crate) async fn start(setting: Setting) -> Self {
         let end = Shutdown::new();
         let log_home = backend(setting.kind).await;
         let log = Log::open(&log_home.url, LogOptions::default())
@@ -136,7 +136,7 @@ impl World {
     }
 
     /// Starts a service that does not run, and waits until it is ready.
-    pub async fn boot(&mut self, part: Part) {
+    pub(crate) async fn boot(&mut self, part: Part) {
         let shutdown = self.end.child();
         let task = self.spawn(part, shutdown.clone());
         self.home_mut(part).running = Some((shutdown, task));
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// Lets a service end in order.
-    pub async fn stop(&mut self, part: Part) {
+    pub(crate) async fn stop(&mut self, part: Part) {
         let running = self.home_mut(part).running.take();
         if let Some((shutdown, task)) = running {
             shutdown.trigger();
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// Ends a service whose commits fail by now, and starts it again on what is durable.
-    pub async fn restart_dead(&mut self, part: Part) {
+    pub(crate) async fn restart_dead(&mut self, part: Part) {
         let running = self.home_mut(part).running.take();
         if let Some((shutdown, task)) = running {
             shutdown.trigger();
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// Appends another service's event to the log.
-    pub async fn publish<P: Payload>(&self, payload: &P, stream: &str) {
+    pub(crate) async fn publish<P: Payload>(&self, payload: &P, stream: &str) {
         let id = Uuid::now_v7();
         let event = Event {
             id,
@@ -250,12 +250,12 @@ impl World {
     }
 
     /// Breaks the service's commits as a test wants it.
-    pub fn faults(&self, part: Part) -> &CommitFaults {
+    pub(crate) fn faults(&self, part: Part) -> &CommitFaults {
         &self.home(part).faults
     }
 
     /// A second connection to a service's database, to tamper with it.
-    pub async fn database(&self, part: Part) -> Database {
+    pub(crate) async fn database(&self, part: Part) -> Database {
         self.home(part).backend.open(Options::default()).await
     }
 
@@ -279,7 +279,7 @@ impl Drop for World {
 }
 
 /// The id of question `n`.
-pub fn question(n: u128) -> Uuid {
+pub(crate) fn question(n: u128) -> Uuid {
     Uuid::from_u128(0x9000_0000_0000_0000 + n)
 }
 

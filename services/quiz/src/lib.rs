@@ -49,6 +49,9 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     let engine = open_engine(&frame, Duration::from_millis(config.answer_deadline_ms)).await?;
+    frame
+        .metrics
+        .register(|registry| engine.metrics().register(registry));
     frame.consume(engine.handler());
     frame.consume(Questions);
     frame.consume(Users);

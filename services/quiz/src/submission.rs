@@ -71,7 +71,11 @@ impl Submissions {
     /// Takes answers into `db`, whose sagas `engine` moves. An answer waits `predecessor_wait` at
     /// most for the same player's answer before it.
     pub fn new(db: Database, engine: Engine, predecessor_wait: Duration) -> Self {
-        Self { db, engine, predecessor_wait }
+        Self {
+            db,
+            engine,
+            predecessor_wait,
+        }
     }
 
     /// The service's database.

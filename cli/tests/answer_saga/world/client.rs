@@ -9,22 +9,22 @@ use super::{Part, World, question};
 
 /// Somebody who answers.
 #[derive(Clone, Debug)]
-pub struct Player {
-    pub id: Uuid,
+pub(crate) struct Player {
+    pub(crate) id: Uuid,
     token: String,
 }
 
 /// An HTTP answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl World {
     /// A player with a token.
-    pub fn player(&self, name: &str) -> Player {
+    pub(crate) fn player(&self, name: &str) -> Player {
         let id = Uuid::now_v7();
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let claims = Claims {
@@ -42,12 +42,17 @@ impl World {
     }
 
     /// Answers question `n`; `a` is right, and the other choices are not.
-    pub async fn answer(&self, player: &Player, n: u128, choice: &str) -> Answer {
+    pub(crate) async fn answer(&self, player: &Player, n: u128, choice: &str) -> Answer {
         self.post(player, &body(n, choice), &[]).await
     }
 
     /// Posts an answer with headers.
-    pub async fn post(&self, player: &Player, body: &Value, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(
+        &self,
+        player: &Player,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = self
             .client
             .post(self.url(Part::Quiz, "/api/answers"))
@@ -60,7 +65,7 @@ impl World {
     }
 
     /// Reads a path as the player.
-    pub async fn get(&self, part: Part, player: &Player, path: &str) -> Answer {
+    pub(crate) async fn get(&self, part: Part, player: &Player, path: &str) -> Answer {
         let request = self
             .client
             .get(self.url(part, path))
@@ -70,7 +75,7 @@ impl World {
 }
 
 /// The body that answers question `n` with `choice` in classic mode.
-pub fn body(n: u128, choice: &str) -> Value {
+pub(crate) fn body(n: u128, choice: &str) -> Value {
     json!({ "questionId": question(n), "choiceId": choice, "quizMode": "classic" })
 }
 

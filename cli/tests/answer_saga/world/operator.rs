@@ -15,18 +15,18 @@ use super::{PARTS, PATIENCE, Part, World, client::read};
 
 /// What all three services hold, as their audits tell.
 #[derive(Debug)]
-pub struct Books {
-    pub answers: Vec<RecordedAnswer>,
-    pub stats: Vec<CountedStats>,
-    pub checked: Vec<CheckedAnswer>,
-    pub players: Vec<CheckedPlayer>,
-    pub scored: Vec<ScoredAnswer>,
-    pub entries: Vec<ScoredEntry>,
+pub(crate) struct Books {
+    pub(crate) answers: Vec<RecordedAnswer>,
+    pub(crate) stats: Vec<CountedStats>,
+    pub(crate) checked: Vec<CheckedAnswer>,
+    pub(crate) players: Vec<CheckedPlayer>,
+    pub(crate) scored: Vec<ScoredAnswer>,
+    pub(crate) entries: Vec<ScoredEntry>,
 }
 
 impl World {
     /// Calls an operator's verb.
-    pub async fn operate(&self, part: Part, path: &str) -> Value {
+    pub(crate) async fn operate(&self, part: Part, path: &str) -> Value {
         let answer = read(
             self.client
                 .post(self.url(part, path))
@@ -40,19 +40,19 @@ impl World {
     }
 
     /// Stops a participant's consumer; nothing reaches the service from then on.
-    pub async fn pause(&self, part: Part) {
+    pub(crate) async fn pause(&self, part: Part) {
         self.operate(part, &format!("/ops/consumers/{}/pause", consumer(part)))
             .await;
     }
 
     /// Lets a participant's consumer go on.
-    pub async fn resume(&self, part: Part) {
+    pub(crate) async fn resume(&self, part: Part) {
         self.operate(part, &format!("/ops/consumers/{}/resume", consumer(part)))
             .await;
     }
 
     /// Where a saga stands, as its operator sees it.
-    pub async fn saga(&self, id: &Value) -> Value {
+    pub(crate) async fn saga(&self, id: &Value) -> Value {
         let id = id.as_str().expect("an id");
         let url = self.url(Part::Quiz, &format!("/ops/sagas/{id}"));
         read(self.client.get(url).send().await.expect("an answer"))
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Waits until a saga is in a state.
-    pub async fn saga_reaches(&self, id: &Value, state: &str) {
+    pub(crate) async fn saga_reaches(&self, id: &Value, state: &str) {
         let there = async || {
             let saga = self.saga(id).await;
             if saga["state"] == state {
@@ -75,7 +75,7 @@ impl World {
 
     /// Waits until nothing is on its way any more: no undecided saga, no unsent event, and every
     /// consumer at the log's head.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         eventually(PATIENCE, async || {
             let before = self.shared.log.head().await.expect("a head").position;
             let open = self.ops_get(Part::Quiz, "/ops/sagas?state=open").await;
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// Waits until a service's consumers are at the log's head.
-    pub async fn caught_up(&self, part: Part) {
+    pub(crate) async fn caught_up(&self, part: Part) {
         let head = self.shared.log.head().await.expect("a head").position;
         let there = async || {
             let path = format!("/ops/audit/answers?limit=1&position={head}");
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// What the services hold, once nothing is on its way.
-    pub async fn books(&self) -> Books {
+    pub(crate) async fn books(&self) -> Books {
         self.settled().await;
         Books {
             answers: self.audit(Part::Quiz, "answers").await,
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Every event of the log, in order.
-    pub async fn events(&self) -> Vec<Event> {
+    pub(crate) async fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         let mut position = 0;
         loop {
