@@ -11,6 +11,10 @@ use gateway::{
     flag::{ChangeError, Note, Outcome, Patch, Percent},
 };
 use tempfile::TempDir;
+use testkit::{
+    eventually,
+    proxy::{FaultProxy, Mode},
+};
 use time::OffsetDateTime;
 
 fn config(folder: &TempDir, prefix: &str) -> anyhow::Result<Config> {
@@ -181,5 +185,74 @@ async fn a_log_that_cannot_be_opened_leaves_the_gateway_not_ready_and_says_why()
         .change("f", &Patch::kill(), &note(), None)
         .await?;
     assert!(killed.state.killed);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_works_while_postgresql_is_cut_off_and_is_in_the_log_afterwards()
+-> anyhow::Result<()> {
+    let database = testkit::database().await;
+    let (_, address) = database.url().split_once('@').unwrap_or_default();
+    let (address, _) = address.split_once('/').unwrap_or_default();
+    for broken in [Mode::Refuse, Mode::Blackhole] {
+        let proxy = FaultProxy::start(address.parse()?).await?;
+        let folder = tempfile::tempdir()?;
+        let mut config = config(&folder, "/api")?;
+        config.log = Some(
+            database
+                .url()
+                .replace(address, &proxy.address().to_string()),
+        );
+        config.state_file = Some(folder.path().join("flags.json"));
+        let control = Arc::new(Control::open(config, None).await?);
+        let shutdown = Shutdown::new();
+        let following = tokio::spawn({
+            let (flags, shutdown) = (control.flags().clone(), shutdown.clone());
+            async move { flags.follow(OffsetDateTime::now_utc, shutdown).await }
+        });
+        let clear = Patch {
+            killed: Some(false),
+            ..percent(100.0)?
+        };
+        let before = control.flags().change("f", &clear, &note(), None).await?;
+        assert_eq!(before.outcome, Outcome::Recorded, "{broken:?}");
+
+        proxy.set(broken).await;
+        let kill = tokio::spawn({
+            let flags = control.flags().clone();
+            async move { flags.change("f", &Patch::kill(), &note(), None).await }
+        });
+        eventually(Duration::from_secs(1), async || {
+            Ok::<_, ChangeError>(control.flags().state("f")?.killed)
+        })
+        .await;
+        assert_eq!(kill.await??.outcome, Outcome::Pending);
+        let refused = control
+            .flags()
+            .change("f", &percent(50.0)?, &note(), None)
+            .await;
+        assert!(
+            matches!(refused, Err(ChangeError::LogUnavailable(_))),
+            "{refused:?}"
+        );
+
+        proxy.set(Mode::Pass).await;
+        eventually(Duration::from_secs(60), async || {
+            !control.flags().is_pending("f")
+        })
+        .await;
+        let after = control.flags().state("f")?;
+        assert_eq!(
+            (after.version, after.killed),
+            (before.state.version + 1, true)
+        );
+        let log = Log::open(database.url(), LogOptions::default()).await?;
+        let events = log
+            .read(&ReadQuery::newest().stream("flag-f").limit(1))
+            .await?;
+        assert_eq!(events[0].event.payload["after"]["killed"], true);
+        shutdown.trigger();
+        following.await?;
+    }
     Ok(())
 }

@@ -144,8 +144,8 @@ impl Flags {
             log_fault: ArcSwapOption::empty(),
             saved: AtomicBool::new(true),
         }));
-        if is_log {
-            flags.synchronise().await;
+        if is_log && !flags.synchronise().await {
+            tracing::warn!(reason = flags.log_fault(), "started without the log");
         }
         match flags.declare(declared, note).await {
             Ok(()) => Ok(flags),

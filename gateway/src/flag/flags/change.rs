@@ -1,5 +1,7 @@
 //! Changing a flag: by patch, by rollback, by restoring an earlier version.
 
+use std::sync::atomic::Ordering;
+
 use super::{Backing, ChangeError, Changed, Flags, Outcome, record::RecordError};
 use crate::{
     flag::{FlagState, Patch, ledger::Note},
@@ -85,6 +87,15 @@ impl Flags {
         });
         if let Backing::Log(_, Some(_)) = &self.0.backing {
             self.save_snapshot().await;
+        }
+        // A log that is known to be away is not asked: the operator would wait for nothing, and
+        // whoever follows the log records the kill as soon as it is back.
+        if !self.0.reachable.load(Ordering::Acquire) {
+            let state = (*self.state(id.as_str())?).clone();
+            return Ok(Changed {
+                state,
+                outcome: Outcome::Pending,
+            });
         }
         let mut cursor = self.0.changing.lock().await;
         for _ in 0..MAX_ROUNDS {

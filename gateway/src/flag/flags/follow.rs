@@ -25,7 +25,7 @@ use crate::{
 /// How soon a gateway looks again for a log that does not answer, at first …
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// … and at most.
-const LAST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(1);
 
 impl Flags {
     /// Follows the log until the shutdown. Without a log there is nobody to follow; what is left to
@@ -76,8 +76,12 @@ impl Flags {
         };
         let mut cursor = self.0.changing.lock().await;
         let before = *cursor;
+        let was_reachable = self.0.reachable.load(Ordering::Acquire);
         if let Err(error) = self.read_on(&mut cursor, &**journal).await {
-            tracing::warn!(%error, "flags stay as they are");
+            // Once, not with every attempt; `degraded` goes on saying it.
+            if was_reachable {
+                tracing::warn!(%error, "flags stay as they are");
+            }
             return false;
         }
         self.0.loaded.store(true, Ordering::Release);
