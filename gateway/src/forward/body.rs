@@ -213,7 +213,11 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            self.waiting_for = WaitingFor::Client;
+            if self.waiting_for == WaitingFor::Upstream {
+                // The client's time runs from when it was asked for more.
+                self.waiting_for = WaitingFor::Client;
+                self.last_progress = Instant::now();
+            }
             return Poll::Pending;
         };
         self.waiting_for = WaitingFor::Upstream;

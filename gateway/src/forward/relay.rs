@@ -35,7 +35,8 @@ pub(crate) struct Relay {
     incoming: Incoming,
     lease: Option<Lease>,
     idle_timeout: Duration,
-    last_progress: Instant,
+    /// Since when the upstream owes the next byte; a client that does not read is not its fault.
+    waiting_since: Option<Instant>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -63,7 +64,7 @@ impl Relay {
             incoming,
             lease: Some(lease),
             idle_timeout,
-            last_progress: Instant::now(),
+            waiting_since: None,
             stalled: None,
         };
         if !holds {
@@ -113,7 +114,8 @@ impl Relay {
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.last_progress + self.idle_timeout;
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let deadline = since + self.idle_timeout;
         let sleep = self
             .stalled
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -158,7 +160,7 @@ impl Body for Relay {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Ok(frame))) => {
-                this.last_progress = Instant::now();
+                this.waiting_since = None;
                 this.release_at_end();
                 Poll::Ready(Some(Ok(without_reserved(frame))))
             }

@@ -117,3 +117,36 @@ async fn a_second_gateway_is_told_that_the_port_is_taken() {
     let error = Listeners::bind_for(stage.address, 2).expect_err("the port is taken");
     assert!(error.to_string().contains("`listen`"), "{error}");
 }
+
+#[tokio::test]
+async fn an_upstream_has_no_more_connections_than_requests_at_once() {
+    const CLIENTS: usize = 8;
+    let legacy = Scripted::saying("hello").await;
+    let stage = Arc::new(Stage::simple(legacy.address).await);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move {
+                let mut client = stage.connect().await;
+                for _ in 0..50 {
+                    let request = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+                    assert_eq!(client.ask(request).await.status(), 200);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(legacy.count(), CLIENTS * 50);
+    assert!(
+        legacy.connections() <= CLIENTS,
+        "{} connections",
+        legacy.connections()
+    );
+    let snapshot = stage.data.upstreams().snapshot();
+    assert_eq!(
+        (snapshot[0].in_flight, snapshot[0].endpoints[0].in_flight),
+        (0, 0)
+    );
+}

@@ -138,13 +138,18 @@ async fn a_response_streams_before_it_is_complete() {
 async fn a_client_that_does_not_read_stops_the_upstream_from_writing() {
     const LENGTH: u64 = 64 * 1024 * 1024;
     let legacy = Scripted::always(Act::Flood(LENGTH)).await;
-    let stage = Stage::simple(legacy.address).await;
+    // Shorter than the pause below: it is the client who pauses, so that nothing is cut.
+    let stage = Stage::open(&format!(
+        "{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
+        upstream("legacy", legacy.address, "idle_timeout = \"1s\"")
+    ))
+    .await;
     let mut client = stage.connect().await;
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     client.head().await;
     // The upstream's writes stop once the sockets and the gateway's bounded buffers are full.
     let mut written = legacy.written();
-    let stalled = std::time::Duration::from_millis(300);
+    let stalled = std::time::Duration::from_millis(1300);
     while tokio::time::timeout(stalled, written.changed())
         .await
         .is_ok()
@@ -160,6 +165,19 @@ async fn a_client_that_does_not_read_stops_the_upstream_from_writing() {
         client.exactly(size).await;
         left -= size;
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_read_stops_the_client_from_sending() {
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let legacy = Scripted::always(Act::Hang).await;
+    let stage = Stage::simple(legacy.address).await;
+    let mut client = stage.connect().await;
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {LENGTH}\r\n\r\n");
+    client.send(head.as_bytes()).await;
+    legacy.saw(1).await;
+    let sent = client.send_until_stalled(LENGTH).await;
+    assert!(sent < LENGTH / 2, "{sent} bytes were taken from the client");
 }
 
 #[tokio::test]

@@ -146,6 +146,21 @@ impl Client {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// Sends so many bytes, or as many as are taken before nothing moves any more.
+    pub(crate) async fn send_until_stalled(&mut self, length: usize) -> usize {
+        let chunk = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while sent < length {
+            let size = chunk.len().min(length - sent);
+            let writing = self.stream.write(&chunk[..size]);
+            match tokio::time::timeout(Duration::from_millis(300), writing).await {
+                Ok(Ok(wrote)) => sent += wrote,
+                _ => break,
+            }
+        }
+        sent
+    }
+
     /// Reads one whole response; `without_body` for the answer to a HEAD.
     pub(crate) async fn reply(&mut self, without_body: bool) -> Reply {
         let head = self.head().await;
