@@ -148,6 +148,11 @@ fn keep_until_restart(new: &mut Config, old: &Config) {
     new.log.clone_from(&old.log);
     new.state_file.clone_from(&old.state_file);
     new.cookie_key.clone_from(&old.cookie_key);
+    // The file may do without tokens because it moves the admin API to loopback; until the restart
+    // it still listens where others can reach it.
+    if new.admin_tokens.is_empty() && !new.admin_listen.ip().is_loopback() {
+        new.admin_tokens.clone_from(&old.admin_tokens);
+    }
 }
 
 fn declared_note() -> Note {
@@ -159,4 +164,41 @@ pub(crate) fn now() -> OffsetDateTime {
     let now = OffsetDateTime::now_utc();
     let whole = now.microsecond() * 1_000;
     now.replace_nanosecond(whole).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Language;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "{more}\nupstreams.legacy.endpoints = [\"http://127.0.0.1:9000\"]\n\
+             routes = [{{ id = \"all\", prefix = \"/\", legacy = \"legacy\" }}]"
+        );
+        Config::from_text(&text, Language::Toml).unwrap()
+    }
+
+    #[test]
+    fn an_edit_never_leaves_a_reachable_admin_api_without_tokens() {
+        let old = config(
+            "admin_listen = \"0.0.0.0:8081\"\n\
+             admin_tokens = [{ name = \"ops\", token = \"0123456789abcdef\" }]",
+        );
+        let mut new = config("admin_listen = \"127.0.0.1:8081\"");
+        keep_until_restart(&mut new, &old);
+        assert_eq!(
+            (new.admin_listen, &new.admin_tokens),
+            (old.admin_listen, &old.admin_tokens)
+        );
+    }
+
+    #[test]
+    fn tokens_can_be_changed_and_added_without_a_restart() {
+        let old = config("");
+        let new = config("admin_tokens = [{ name = \"ops\", token = \"0123456789abcdef\" }]");
+        let mut edited = new.clone();
+        keep_until_restart(&mut edited, &old);
+        assert_eq!(edited, new);
+    }
 }
