@@ -149,7 +149,7 @@ fn refused(status: StatusCode, text: &str) -> Refused {
 }
 
 #[cfg(test)]
-pub(crate) fn refused_for_test(status: u16, problem: Value) -> anyhow::Error {
+pub(crate) fn refused_for_test(status: u16, problem: &Value) -> anyhow::Error {
     let status = StatusCode::from_u16(status).unwrap();
     refused(status, &problem.to_string()).into()
 }

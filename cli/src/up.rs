@@ -9,6 +9,7 @@ use std::{future::Future, io::Write, net::SocketAddr, sync::Arc, time::Instant};
 use anyhow::Context;
 use bus::InProcessBus;
 use chassis::{Shutdown, tasks::Supervisor};
+use database::{Database, Options};
 use event_store::{Log, LogOptions, log_process};
 use service::Shared;
 
@@ -103,6 +104,12 @@ impl System {
 
         let legacy_url = self.folder.database("legacy");
         let legacy_database = Some(legacy_url.clone());
+        // Importers open this file while legacy makes its tables. It must have its journal mode by
+        // then: changing that needs the file alone.
+        Database::connect(&legacy_url, Options::default())
+            .await?
+            .close()
+            .await;
         let jwks_url = format!("{}/.well-known/jwks.json", self.endpoints.service("auth")?);
         let signing_key = self.folder.file("keys/signing.pem");
 
@@ -188,8 +195,8 @@ impl System {
     }
 
     /// Who may curate questions; the password is made at the first start and kept in the folder.
-    fn administrator(&self) -> anyhow::Result<Option<legacy::config::Administrator>> {
-        Ok(Some(legacy::config::Administrator {
+    fn administrator(&self) -> anyhow::Result<Option<auth::config::Administrator>> {
+        Ok(Some(auth::config::Administrator {
             email: ADMINISTRATOR.to_owned(),
             password: self.folder.secret("administrator.password")?,
             display_name: "Administrator".to_owned(),

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn banyan_log(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banyan-log"));
     for (name, value) in settings {
-        command.env(format!("BANYAN_LOG_{name}"), value);
+        command.env(format!("BANYAN_LOG__{name}"), value);
     }
     command
 }

@@ -60,7 +60,7 @@ impl Dlq {
             Self::Retry(parked) => {
                 parked
                     .tell(context, "retry", "was given to its consumer")
-                    .await?
+                    .await?;
             }
             Self::Discard(parked) => parked.tell(context, "discard", "was given up").await?,
         }

@@ -13,6 +13,9 @@ const LAG_WORTH_A_LOOK: i64 = 1_000;
 /// An outbox row older than this says that the relay does not get through to the log.
 const OUTBOX_AGE_WORTH_A_LOOK: f64 = 10.0;
 
+/// Sagas in one list at most; the owner gives no more.
+const SAGAS_SHOWN: usize = 200;
+
 const COLUMNS: &[Column] = &[("where", "/where"), ("what", "/what"), ("do", "/do")];
 
 /// `banyan doctor`: exit 1 when anything was found.
@@ -172,7 +175,7 @@ async fn sagas(context: &Context) -> Vec<Value> {
             "run the version of the service that knows its definition",
         ),
     ] {
-        let path = format!("/ops/sagas?state={state}&limit=500");
+        let path = format!("/ops/sagas?state={state}&limit={SAGAS_SHOWN}");
         let Ok(answer) = context.client.ops("quiz", Method::GET, &path, None).await else {
             continue;
         };
@@ -202,7 +205,7 @@ mod tests {
             "database": { "status": "up" },
             "log": { "status": "down", "reason": "refused" },
         }});
-        let error = crate::client::refused_for_test(503, problem);
+        let error = crate::client::refused_for_test(503, &problem);
         let found = not_ready("quiz", Some(error)).unwrap();
         assert_eq!(found["what"], "is not ready: log (refused)");
         assert_eq!(not_ready("quiz", None), None);

@@ -30,7 +30,7 @@ impl Sync {
 ///
 /// # Errors
 /// The first service that could not.
-pub async fn backfill(client: &Client) -> anyhow::Result<Vec<Value>> {
+pub(crate) async fn backfill(client: &Client) -> anyhow::Result<Vec<Value>> {
     let mut items = Vec::new();
     for service in with_consumers(client.endpoints()) {
         let report = client

@@ -67,7 +67,10 @@ pub enum ImportError {
     /// Nobody said where the monolith's database is.
     #[error("there is no monolith to import from (setting `legacy_database`)")]
     NotConfigured,
-    /// One of the two databases failed.
+    /// The monolith's database cannot be opened.
+    #[error("the monolith's database: {0}")]
+    Unreachable(#[source] database::Error),
+    /// One of the two databases failed on the way.
     #[error(transparent)]
     Database(#[from] database::Error),
 }
@@ -117,7 +120,7 @@ impl<I: Import> Importer<I> {
             .as_deref()
             .ok_or(ImportError::NotConfigured)?;
         let _alone = self.inner.running.lock().await;
-        let legacy = open(url).await?;
+        let legacy = open(url).await.map_err(ImportError::Unreachable)?;
         let report = self.inner.import.run(&self.inner.own, &legacy).await;
         legacy.close().await;
         Ok(report?)
@@ -165,6 +168,7 @@ impl IntoResponse for ImportError {
     fn into_response(self) -> Response {
         match self {
             Self::NotConfigured => Problem::conflict("import_not_configured", self.to_string()),
+            Self::Unreachable(cause) => Problem::dependency("monolith's database", &cause),
             Self::Database(cause) => cause.into(),
         }
         .into_response()

@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::Path};
 use chassis::config::{Faults, load};
 use serde::{Deserialize, Serialize};
 
-/// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG_…`.
+/// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG__…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -39,7 +39,7 @@ impl Config {
     /// # Errors
     /// All faults at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        let config: Self = load("BANYAN_LOG_", file, Self::default())?;
+        let config: Self = load("BANYAN_LOG__", file, Self::default())?;
         let mut faults: Vec<String> =
             chassis::ops::fault(config.listen, config.ops_token.as_deref())
                 .into_iter()

@@ -1,4 +1,4 @@
-//! What this service is told at its start: a file, over it `BANYAN_ACHIEVEMENT_…` variables.
+//! What this service is told at its start: a file, over it `BANYAN_ACHIEVEMENT__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -52,6 +52,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_ACHIEVEMENT_", file, Self::default())
+        config::load("BANYAN_ACHIEVEMENT__", file, Self::default())
     }
 }

@@ -14,7 +14,7 @@ use service::Shared;
     about = "Badges that answers earn"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_ACHIEVEMENT_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_ACHIEVEMENT__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -189,14 +189,14 @@ fn sorted(rows: Vec<(String,)>) -> Vec<String> {
     ids
 }
 
-/// The player's final badges, newest first.
+/// The player's final badges, oldest first.
 ///
 /// # Errors
 /// As the database says.
 pub async fn unlocked(db: &Database, user_id: Uuid) -> Result<Vec<Unlocked>> {
     db.fetch_all(
         "SELECT badge_id, unlocked_at FROM badges
-         WHERE user_id = $1 AND status = 'unlocked' ORDER BY unlocked_at DESC, badge_id",
+         WHERE user_id = $1 AND status = 'unlocked' ORDER BY unlocked_at, badge_id",
         params![user_id],
     )
     .await

@@ -1,4 +1,4 @@
-//! What this service is told at its start: a file, over it `BANYAN_AUTH_…` variables.
+//! What this service is told at its start: a file, over it `BANYAN_AUTH__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -65,7 +65,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_AUTH_", file, Self::default())
+        config::load("BANYAN_AUTH__", file, Self::default())
     }
 }
 

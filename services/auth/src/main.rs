@@ -10,7 +10,7 @@ use service::Shared;
 #[derive(Parser)]
 #[command(name = "banyan-auth", version, about = "Accounts and access tokens")]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_AUTH_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_AUTH__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -21,8 +21,8 @@ fn told(output: &Output) -> String {
 #[test]
 fn every_fault_of_the_configuration_is_told_at_once_with_exit_64() {
     let (output, _folder) = run(&[
-        ("BANYAN_AUTH_LISTEN", "nowhere"),
-        ("BANYAN_AUTH_COLOUR", "green"),
+        ("BANYAN_AUTH__LISTEN", "nowhere"),
+        ("BANYAN_AUTH__COLOUR", "green"),
     ]);
     let text = told(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
@@ -31,7 +31,7 @@ fn every_fault_of_the_configuration_is_told_at_once_with_exit_64() {
 
 #[test]
 fn off_loopback_the_ops_token_is_required() {
-    let (output, _folder) = run(&[("BANYAN_AUTH_LISTEN", "0.0.0.0:0")]);
+    let (output, _folder) = run(&[("BANYAN_AUTH__LISTEN", "0.0.0.0:0")]);
     let text = told(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
     assert!(text.contains("ops_token"), "{text}");
@@ -41,7 +41,7 @@ fn off_loopback_the_ops_token_is_required() {
 fn a_taken_port_is_named_with_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let (output, _folder) = run(&[("BANYAN_AUTH_LISTEN", &address)]);
+    let (output, _folder) = run(&[("BANYAN_AUTH__LISTEN", &address)]);
     let text = told(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
@@ -54,8 +54,8 @@ fn a_taken_port_is_named_with_its_setting() {
 fn an_unusable_database_is_named_with_its_setting() {
     let port = format!("127.0.0.1:{}", testkit::free_port());
     let variables = [
-        ("BANYAN_AUTH_LISTEN", &*port),
-        ("BANYAN_AUTH_DATABASE", "sqlite:/proc/none/auth.db"),
+        ("BANYAN_AUTH__LISTEN", &*port),
+        ("BANYAN_AUTH__DATABASE", "sqlite:/proc/none/auth.db"),
     ];
     let (output, _folder) = run(&variables);
     let text = told(&output);
@@ -67,8 +67,8 @@ fn an_unusable_database_is_named_with_its_setting() {
 fn a_key_file_without_a_key_is_named_with_its_setting() {
     let port = format!("127.0.0.1:{}", testkit::free_port());
     let variables = [
-        ("BANYAN_AUTH_LISTEN", &*port),
-        ("BANYAN_AUTH_SIGNING_KEY", "/proc/self/comm"),
+        ("BANYAN_AUTH__LISTEN", &*port),
+        ("BANYAN_AUTH__SIGNING_KEY", "/proc/self/comm"),
     ];
     let (output, _folder) = run(&variables);
     let text = told(&output);

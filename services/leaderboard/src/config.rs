@@ -1,4 +1,4 @@
-//! What this service is told at its start: a file, over it `BANYAN_LEADERBOARD_…` variables.
+//! What this service is told at its start: a file, over it `BANYAN_LEADERBOARD__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -52,6 +52,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_LEADERBOARD_", file, Self::default())
+        config::load("BANYAN_LEADERBOARD__", file, Self::default())
     }
 }

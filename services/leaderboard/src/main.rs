@@ -14,7 +14,7 @@ use service::Shared;
     about = "Scores per player and quiz mode"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_LEADERBOARD_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_LEADERBOARD__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -1,12 +1,12 @@
-//! What the monolith is told at its start: a file, over it `BANYAN_LEGACY_…` variables.
+//! What the monolith is told at its start: a file, over it `BANYAN_LEGACY__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use auth::config::Administrator;
 use chassis::config::{self, Faults};
-use contracts::http::Register;
 use serde::{Deserialize, Serialize};
 
 /// The configuration. Not printable: it holds secrets.
@@ -23,19 +23,6 @@ pub struct Config {
     pub administrator: Option<Administrator>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
-}
-
-/// The administrator that an installation starts with.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Administrator {
-    /// Compared without case.
-    pub email: String,
-    /// Only for the first start; changing it here later changes nothing.
-    pub password: String,
-    /// What others see.
-    #[serde(default = "administrators_name")]
-    pub display_name: String,
 }
 
 impl Default for Config {
@@ -56,21 +43,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_LEGACY_", file, Self::default())
+        config::load("BANYAN_LEGACY__", file, Self::default())
     }
-}
-
-impl Administrator {
-    /// The same, as somebody who registers.
-    pub fn registration(&self) -> Register {
-        Register {
-            email: self.email.clone(),
-            password: self.password.clone(),
-            display_name: self.display_name.clone(),
-        }
-    }
-}
-
-fn administrators_name() -> String {
-    "Administrator".to_owned()
 }

@@ -9,7 +9,7 @@ use legacy::Config;
 #[derive(Parser)]
 #[command(name = "banyan-legacy", version, about = "Node-Learn's monolith")]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_LEGACY_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_LEGACY__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What this service is told at its start: a file, over it `BANYAN_QUESTION_…` variables.
+//! What this service is told at its start: a file, over it `BANYAN_QUESTION__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -45,6 +45,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_QUESTION_", file, Self::default())
+        config::load("BANYAN_QUESTION__", file, Self::default())
     }
 }

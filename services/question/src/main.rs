@@ -14,7 +14,7 @@ use service::Shared;
     about = "Questions as players see them"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_QUESTION_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_QUESTION__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What this service is told at its start: a file, over it `BANYAN_QUIZ_…` variables.
+//! What this service is told at its start: a file, over it `BANYAN_QUIZ__…` variables.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -60,6 +60,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_QUIZ_", file, Self::default())
+        config::load("BANYAN_QUIZ__", file, Self::default())
     }
 }

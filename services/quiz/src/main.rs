@@ -14,7 +14,7 @@ use service::Shared;
     about = "Answers, stats and the answer-submission saga"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_QUIZ_… variables win over it.
+    /// Configuration file, TOML or YAML; BANYAN_QUIZ__… variables win over it.
     #[arg(long)]
     config: Option<PathBuf>,
 }

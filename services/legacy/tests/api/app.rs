@@ -2,9 +2,10 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
+use auth::config::Administrator;
 use chassis::Shutdown;
 use event_store::{Log, LogOptions};
-use legacy::{Config, config::Administrator};
+use legacy::Config;
 use question::domain::Question;
 use serde_json::{Value, json};
 use service::Shared;
@@ -77,7 +78,7 @@ impl Legacy {
             listen: free_address(),
             database: backend.url.clone(),
             signing_key: self.folder.path().join("signing.pem"),
-            administrator: Some(auth::config::Administrator {
+            administrator: Some(Administrator {
                 email: ROOT.0.to_owned(),
                 password: ROOT.1.to_owned(),
                 display_name: "Root".to_owned(),
