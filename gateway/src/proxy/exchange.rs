@@ -27,6 +27,14 @@ pub(super) struct Served {
     pub(super) fell_back: bool,
 }
 
+/// A request that can be sent to either side.
+struct Exchange<'a> {
+    proxy: &'a Proxy,
+    admitted: &'a Admitted<'a>,
+    parts: &'a Parts,
+    body: BodySource,
+}
+
 /// Sends the request where its course says; to legacy when the candidate failed and nothing can
 /// happen twice.
 pub(super) async fn run(
@@ -39,40 +47,21 @@ pub(super) async fn run(
 ) -> Result<Served, Refusal> {
     let mut claim = claim(proxy, call, course, parts);
     let side = claim.as_ref().map_or(course.side, Claim::side);
-    // A key that was with this side before must not meet the other one, sent or not.
     let may_fall_back = side == Side::Candidate && admitted.route.config.fallback;
-    let ask = async |side, when_unhealthy| -> Result<Served, Refusal> {
-        let upstream = Arc::clone(admitted.entry.upstream(side));
-        let outgoing = Outgoing {
-            method: &parts.method,
-            uri: target(admitted, parts, side)?,
-            headers: &parts.headers,
-            body: &body,
-        };
-        let context = forward::Context {
-            worker: proxy.worker,
-            side,
-            stats: &admitted.entry.stats,
-            when_unhealthy,
-        };
-        let outcome = forward::forward(&outgoing, &upstream, context).await;
-        Ok(Served {
-            outcome,
-            side,
-            upstream,
-            fell_back: false,
-        })
+    let exchange = Exchange {
+        proxy,
+        admitted,
+        parts,
+        body,
     };
-    let when_unhealthy = match may_fall_back {
-        true => WhenUnhealthy::Refuse,
-        false => WhenUnhealthy::TryAnyway,
+    let when_unhealthy = if may_fall_back {
+        WhenUnhealthy::Refuse
+    } else {
+        WhenUnhealthy::TryAnyway
     };
-    let first = ask(side, when_unhealthy).await?;
+    let first = exchange.ask(side, when_unhealthy).await?;
     let sent = match &first.outcome {
-        Ok(Answer {
-            verdict: Verdict::Outcome,
-            ..
-        }) => return Ok(first),
+        Ok(answer) if answer.verdict == Verdict::Outcome => return Ok(first),
         Ok(_) => Sent::Something,
         Err(failure) => failure.sent,
     };
@@ -82,30 +71,52 @@ pub(super) async fn run(
     let crosses = may_fall_back
         && is_upstreams_fault(&first)
         && may_cross(&parts.method, sent)
-        && body.can_replay()
-        && claim
-            .as_mut()
-            .is_none_or(|claim| claim.move_to(Side::Legacy));
+        && exchange.body.can_replay()
+        // A key that was with this side before must not meet the other one, sent or not.
+        && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
     if !crosses {
         return Ok(first);
     }
     admitted.entry.stats.record_fallback(Side::Candidate);
-    let second = ask(Side::Legacy, WhenUnhealthy::TryAnyway).await?;
-    Ok(match (&first.outcome, &second.outcome) {
-        (
-            _,
-            Ok(Answer {
-                verdict: Verdict::Outcome,
-                ..
-            }),
-        )
-        | (Err(_), Ok(_)) => Served {
+    let second = exchange.ask(Side::Legacy, WhenUnhealthy::TryAnyway).await?;
+    let is_better = match (&first.outcome, &second.outcome) {
+        (_, Ok(answer)) if answer.verdict == Verdict::Outcome => true,
+        // Both failed: what the chosen side said is what its operator has to see.
+        (first, second) => first.is_err() && second.is_ok(),
+    };
+    Ok(if is_better {
+        Served {
             fell_back: true,
             ..second
-        },
-        // Both failed: what the chosen side said is what its operator has to see.
-        _ => first,
+        }
+    } else {
+        first
     })
+}
+
+impl Exchange<'_> {
+    async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
+        let upstream = Arc::clone(self.admitted.entry.upstream(side));
+        let outgoing = Outgoing {
+            method: &self.parts.method,
+            uri: target(self.admitted, self.parts, side)?,
+            headers: &self.parts.headers,
+            body: &self.body,
+        };
+        let context = forward::Context {
+            worker: self.proxy.worker,
+            side,
+            stats: &self.admitted.entry.stats,
+            when_unhealthy,
+        };
+        let outcome = forward::forward(&outgoing, &upstream, context).await;
+        Ok(Served {
+            outcome,
+            side,
+            upstream,
+            fell_back: false,
+        })
+    }
 }
 
 /// Holds an unsafe request's key to the side that first got it, on routes with two sides.
