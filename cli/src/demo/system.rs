@@ -69,7 +69,8 @@ impl System {
             let offset = port(&endpoints.gateway).and_then(|port| port.checked_sub(GATEWAY_PORT));
             return Ok(Self {
                 endpoints,
-                data_dir: data_dir.to_owned(),
+                // Absolute, since a person may type it in another folder.
+                data_dir: data_dir.canonicalize()?,
                 offset: offset.unwrap_or_default(),
                 is_attached: true,
                 child: None,
