@@ -67,13 +67,15 @@ impl Jwks {
         // The first request should not have to wait for it, nor for an issuer that starts later.
         let first = Arc::downgrade(&jwks);
         jwks.background.spawn(async move {
+            let mut pause = MIN_BETWEEN_WITHOUT_KEYS;
             while let Some(jwks) = first.upgrade() {
                 jwks.refresh(|keys| !keys.is_empty()).await;
                 if !jwks.keys.load().is_empty() {
                     return;
                 }
                 drop(jwks);
-                tokio::time::sleep(MIN_BETWEEN_WITHOUT_KEYS).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MIN_BETWEEN);
             }
         });
         jwks
