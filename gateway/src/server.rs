@@ -11,6 +11,7 @@ mod listeners;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -46,6 +47,14 @@ pub enum StartError {
     /// A worker's thread or runtime.
     #[error("a worker of the data port cannot be started: {0}")]
     Worker(#[from] io::Error),
+    /// The file beside the state file.
+    #[error("cannot keep the sides of keys in {} (setting `state_file`): {reason}", file.display())]
+    Keys {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
 }
 
 #[derive(Debug)]
@@ -72,7 +81,8 @@ impl DataPlane {
         let background = Handle::current();
         let config = Arc::clone(&control.config());
         let upstreams = Upstreams::new(&config, sockets.len(), background.clone());
-        let shared = Shared::new(control, upstreams, background, &config);
+        let keyed = keyed_sides(&config)?;
+        let shared = Shared::new(control, upstreams, background, &config, keyed);
         let shared = Arc::new(shared);
         let mut workers = Vec::new();
         for (number, socket) in sockets.into_iter().enumerate() {
@@ -173,6 +183,7 @@ impl Shared {
         upstreams: Upstreams,
         background: Handle,
         config: &Config,
+        keyed: KeyedSides,
     ) -> Self {
         let signer = Arc::new(CookieSigner::new(config.cookie_key.as_ref()));
         let stats = Arc::new(Stats::default());
@@ -185,7 +196,7 @@ impl Shared {
             upstreams: Arc::new(upstreams),
             stats,
             signer,
-            keyed: Arc::new(KeyedSides::default()),
+            keyed: Arc::new(keyed),
             background,
             refreshing: Mutex::default(),
         }
@@ -207,6 +218,17 @@ impl Shared {
         let plane = Plane::new(&config, table, &self.upstreams, &self.stats, verifier);
         self.plane.store(Arc::new(plane));
     }
+}
+
+/// Which side got which key: kept beside the state file, where there is one.
+fn keyed_sides(config: &Config) -> Result<KeyedSides, StartError> {
+    let Some(state_file) = &config.state_file else {
+        return Ok(KeyedSides::default());
+    };
+    let mut file = state_file.clone().into_os_string();
+    file.push(".keys");
+    let file = PathBuf::from(file);
+    KeyedSides::open(file.clone()).map_err(|reason| StartError::Keys { file, reason })
 }
 
 /// The verifier of a configuration: the one from before where nothing changed.

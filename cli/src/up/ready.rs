@@ -92,6 +92,9 @@ fn command() -> PathBuf {
 /// The folder as seen from here.
 fn shown(folder: &Path) -> PathBuf {
     let here = std::env::current_dir().ok();
-    here.and_then(|here| folder.strip_prefix(here).map(Path::to_owned).ok())
-        .unwrap_or_else(|| folder.to_owned())
+    match here.as_deref().map(|here| folder.strip_prefix(here)) {
+        Some(Ok(below)) if below.as_os_str().is_empty() => PathBuf::from("."),
+        Some(Ok(below)) => below.to_owned(),
+        _ => folder.to_owned(),
+    }
 }

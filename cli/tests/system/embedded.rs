@@ -186,6 +186,26 @@ async fn a_kill_in_the_middle_loses_nothing_that_a_client_was_told() {
 }
 
 #[tokio::test]
+async fn a_key_stays_with_its_side_over_a_kill_and_a_rollback() {
+    let mut up = Up::start().await;
+    let player = Player::register(&up.gateway(), "Leslie").await;
+    up.move_everything().await;
+    let question = &player.questions().await[0];
+    let first = player.answer(question, "k").await.expect("an answer");
+    let first: Value = expect(first, StatusCode::OK).await;
+    up.crash_and_restart().await;
+    up.verb(&["flags", "rollback", "quiz-cutover", "--reason", "test"])
+        .await;
+    let again = player.answer(question, "k").await.expect("an answer");
+    assert_eq!(again.headers()["x-banyan-upstream"], "quiz");
+    let again: Value = expect(again, StatusCode::OK).await;
+    assert_eq!(again["id"], first["id"]);
+    let other = player.answer(question, "another").await.expect("an answer");
+    assert_eq!(other.headers()["x-banyan-upstream"], "legacy");
+    up.verb(&["audit"]).await;
+}
+
+#[tokio::test]
 async fn a_stopped_participant_costs_a_clean_503_and_leaves_nothing_behind() {
     let up = Up::start().await;
     let player = Player::register(&up.gateway(), "Grace").await;

@@ -4,16 +4,23 @@
 //! the side that got it is the only one that can tell a repeat from a new request. A key may change
 //! sides only as long as provably nobody got it.
 //!
-//! Kept in memory: after a restart of the gateway a repeat goes where the flag then says, which
-//! differs from before only if the flag moved that subject in between. The number of keys is bounded
-//! by [`MAX_KEYS`]; beyond it the oldest are forgotten first.
+//! Kept in memory and, where the gateway has a `state_file`, in a file beside it, so that a gateway
+//! that was killed in the middle of a request does not send the repeat to the other side. Without
+//! one a repeat after a restart goes where the flag then says. Replicas do not tell each other: a
+//! repeat that reaches another replica goes where the flag says there. The number of keys is
+//! bounded by [`MAX_KEYS`]; beyond it the oldest are forgotten first.
+
+mod journal;
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use self::journal::{Fact, Journal, Known};
 use crate::flag::Side;
 
 /// How long a key is kept, as the services keep theirs.
@@ -46,6 +53,7 @@ type Digest128 = [u8; 16];
 struct Keys {
     by_digest: HashMap<Digest128, Entry>,
     by_age: VecDeque<(Instant, Digest128)>,
+    journal: Option<Journal>,
 }
 
 #[derive(Debug)]
@@ -65,6 +73,35 @@ impl Default for KeyedSides {
 }
 
 impl KeyedSides {
+    /// Remembers keys in `file` too, and knows those that it has from before.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub(crate) fn open(file: PathBuf) -> io::Result<Self> {
+        let (journal, known) = Journal::open(file)?;
+        let now = Instant::now();
+        let mut keys = Keys {
+            journal: Some(journal),
+            ..Keys::default()
+        };
+        for (digest, side, age) in known {
+            // A machine that started less than `age` ago has no such instant: it is then kept longer.
+            let since = now.checked_sub(age).unwrap_or(now);
+            let entry = Entry {
+                side,
+                holders: 0,
+                is_confirmed: true,
+                since,
+            };
+            keys.by_digest.insert(digest, entry);
+            keys.by_age.push_back((since, digest));
+        }
+        Ok(Self {
+            keys: Mutex::new(keys),
+            most: MAX_KEYS,
+        })
+    }
+
     /// Remembers this many keys at most.
     fn bounded(most: usize) -> Self {
         Self {
@@ -95,6 +132,7 @@ impl KeyedSides {
         let side = entry.side;
         if entry.holders == 1 && entry.since == now {
             keys.by_age.push_back((now, digest));
+            keys.note(digest, Fact::Belongs(side), now);
         }
         drop(keys);
         Claim {
@@ -133,6 +171,7 @@ impl Claim {
             entry.side = side;
             self.side = side;
             self.is_unsent = false;
+            keys.note(self.digest, Fact::Belongs(side), Instant::now());
         }
         may_move
     }
@@ -146,12 +185,33 @@ impl Drop for Claim {
             entry.is_confirmed |= !self.is_unsent;
             if entry.holders == 0 && !entry.is_confirmed {
                 keys.by_digest.remove(&self.digest);
+                keys.note(self.digest, Fact::Forgotten, Instant::now());
             }
         }
     }
 }
 
 impl Keys {
+    /// Writes a fact down before the request goes out.
+    fn note(&mut self, digest: Digest128, fact: Fact, now: Instant) {
+        let Some(mut journal) = self.journal.take() else {
+            return;
+        };
+        if journal.write(digest, fact) {
+            journal.compact(&self.known(now));
+        }
+        self.journal = Some(journal);
+    }
+
+    /// Every key, oldest first.
+    fn known(&self, now: Instant) -> Vec<Known> {
+        let aged = self.by_age.iter().filter_map(|(since, digest)| {
+            let entry = self.by_digest.get(digest)?;
+            (entry.since == *since).then(|| (*digest, entry.side, now.duration_since(*since)))
+        });
+        aged.collect()
+    }
+
     fn forget_old(&mut self, now: Instant, most: usize) {
         while let Some((since, digest)) = self.by_age.front().copied() {
             let is_old = now.duration_since(since) > KEPT_FOR;
@@ -261,6 +321,30 @@ mod tests {
         assert_eq!(other("f", "bob"), Side::Legacy);
         assert_eq!(other("g", "ann"), Side::Legacy);
         assert_eq!(other("fa", "nn"), Side::Legacy);
+    }
+
+    #[test]
+    fn a_gateway_that_was_killed_still_knows_which_side_got_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flags.json.keys");
+        let now = Instant::now();
+        let sides = Arc::new(KeyedSides::open(file.clone()).unwrap());
+        // Killed while the request was under way: the claim is never dropped.
+        std::mem::forget(claim(&sides, "under way", Side::Candidate, now));
+        claim(&sides, "nobody got it", Side::Candidate, now).sent_nothing();
+        let mut moved = claim(&sides, "moved", Side::Candidate, now);
+        moved.sent_nothing();
+        assert!(moved.move_to(Side::Legacy));
+        drop(moved);
+
+        let again = Arc::new(KeyedSides::open(file).unwrap());
+        let side = |key| claim(&again, key, Side::Legacy, now).side();
+        assert_eq!(side("under way"), Side::Candidate);
+        assert_eq!(side("nobody got it"), Side::Legacy);
+        assert_eq!(
+            claim(&again, "moved", Side::Candidate, now).side(),
+            Side::Legacy
+        );
     }
 
     #[test]
