@@ -62,6 +62,7 @@ pub(super) fn banner(endpoints: &Endpoints, folder: &Path, took: Duration) -> St
 
   players    {gateway}
   operators  {admin} (console), {admin}/admin/routes
+  curator    {curator}, password in {password}
   services   {services}
 
 Try     curl -s '{gateway}/api/questions?limit=1'
@@ -73,6 +74,8 @@ Watch   {banyan} demo{option}",
         data = data.display(),
         gateway = endpoints.gateway,
         admin = endpoints.admin,
+        curator = super::ADMINISTRATOR,
+        password = data.join("administrator.password").display(),
         services = services.join(", "),
         banyan = banyan.display(),
     )
