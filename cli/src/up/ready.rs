@@ -14,18 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Waits until every part says that it is ready.
-pub(super) async fn wait(endpoints: &Endpoints) -> anyhow::Result<()> {
+/// Waits until each of these, given by its base URL, says that it is ready.
+pub(super) async fn wait(bases: impl IntoIterator<Item = &str>) -> anyhow::Result<()> {
     let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(2))
         .build()?;
     let begun = Instant::now();
-    let parts = endpoints.services.values().chain([&endpoints.admin]);
-    for base in parts {
+    for base in bases {
         let url = format!("{base}/health/ready");
         loop {
-            let answer = http.get(&url).send().await;
-            let state = match answer {
+            let state = match http.get(&url).send().await {
                 Ok(response) if response.status().is_success() => break,
                 Ok(response) => response.text().await.unwrap_or_default(),
                 Err(error) => error.to_string(),

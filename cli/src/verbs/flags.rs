@@ -67,7 +67,8 @@ pub struct Restore {
     /// The flag.
     id: String,
     /// The version whose state comes back.
-    version: u64,
+    #[arg(value_name = "VERSION")]
+    to: u64,
     /// Why, for the record.
     #[arg(long)]
     reason: String,
@@ -143,7 +144,7 @@ impl Flags {
             }
             Self::Restore(restore) => {
                 let path = format!("/admin/flags/{}/restore", restore.id);
-                let body = json!({ "version": restore.version, "reason": restore.reason });
+                let body = json!({ "version": restore.to, "reason": restore.reason });
                 let flag = client.admin(Method::POST, &path, Some(&body)).await?;
                 format.done(&describe(&flag), &flag)?;
             }

@@ -221,15 +221,7 @@ async fn a_stopped_participant_costs_a_clean_503_and_leaves_nothing_behind() {
         .collect();
     assert!(!names.is_empty());
     for name in &names {
-        up.verb(&[
-            "consumers",
-            "pause",
-            "leaderboard",
-            name,
-            "--reason",
-            "test",
-        ])
-        .await;
+        up.verb(&["consumers", "pause", "leaderboard", name]).await;
     }
     let refused = player.answer(&questions[0], "k1").await.expect("an answer");
     let problem: Value = expect(refused, StatusCode::SERVICE_UNAVAILABLE).await;
@@ -238,15 +230,7 @@ async fn a_stopped_participant_costs_a_clean_503_and_leaves_nothing_behind() {
     assert_eq!(player.get("/api/stats/me").await["answered"], 0);
 
     for name in &names {
-        up.verb(&[
-            "consumers",
-            "resume",
-            "leaderboard",
-            name,
-            "--reason",
-            "test",
-        ])
-        .await;
+        up.verb(&["consumers", "resume", "leaderboard", name]).await;
     }
     let again = player.answer(&questions[0], "k1").await.expect("an answer");
     let problem: Value = expect(again, StatusCode::SERVICE_UNAVAILABLE).await;

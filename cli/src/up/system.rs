@@ -1,0 +1,201 @@
+//! The parts of the system in one process, and the order in which they start.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use auth::config::Administrator;
+use bus::InProcessBus;
+use chassis::{Shutdown, net::BindError, tasks::Supervisor};
+use database::{Database, Options};
+use event_store::{Log, LogOptions, log_process};
+use service::Shared;
+
+use super::{ADMINISTRATOR, folder::Folder, ready, routing};
+use crate::{client::Client, endpoints::Endpoints, parts::gateway_config, verbs::sync};
+
+/// What a taken port is told with.
+const OTHER_PORTS: &str = "try another --port-offset";
+
+/// Everything that `up` starts, prepared.
+pub(super) struct System {
+    folder: Folder,
+    endpoints: Endpoints,
+    offset: u16,
+    shared: Shared,
+    shutdown: Shutdown,
+}
+
+impl System {
+    pub(super) async fn prepare(
+        folder: Folder,
+        offset: u16,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
+        let log = Log::open(&folder.database("log"), LogOptions::default())
+            .await
+            .context("cannot open the log (--data-dir)")?;
+        let bus = Some(Arc::new(InProcessBus::new()) as _);
+        let endpoints = Endpoints {
+            pid: Some(std::process::id()),
+            ..Endpoints::with_offset(offset)
+        };
+        Ok(Self {
+            folder,
+            endpoints,
+            offset,
+            shared: Shared { log, bus },
+            shutdown,
+        })
+    }
+
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Starts each part when what it asks first is there, and runs them until the shutdown: the
+    /// services import what legacy has, and the gateway fetches the keys of auth.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut tasks = Supervisor::new(self.shutdown.clone());
+        // Ports are taken before anything starts, so that a second system does nothing.
+        let config = self.gateway_config()?;
+        let ports = gateway::Ports::bind(&config).await.context(OTHER_PORTS)?;
+        self.start_log(&mut tasks).await?;
+        self.start_legacy(&mut tasks).await?;
+        if self.ready(&["legacy"]).await? == Begun::Yes {
+            self.start_services(&mut tasks)?;
+        }
+        let services = ["auth", "question", "quiz", "achievement", "leaderboard"];
+        if self.ready(&services).await? == Begun::Yes {
+            sync::backfill(&Client::new(self.endpoints.clone(), "up")?).await?;
+            let (file, log) = (self.folder.file("gateway.toml"), self.shared.log.clone());
+            let gateway =
+                gateway::run(config, Some(file), Some(log), ports, &self.shutdown).await?;
+            self.start(&mut tasks, "gateway", gateway.ended());
+        }
+        tasks.join().await
+    }
+
+    /// Waits until these parts are ready, or the shutdown has begun since one of them failed.
+    async fn ready(&self, parts: &[&str]) -> anyhow::Result<Begun> {
+        let bases: anyhow::Result<Vec<_>> = parts
+            .iter()
+            .map(|part| self.endpoints.service(part))
+            .collect();
+        let waited = tokio::select! {
+            waited = ready::wait(bases?) => waited,
+            () = self.shutdown.cancelled() => return Ok(Begun::No),
+        };
+        if waited.is_err() {
+            self.shutdown.trigger();
+        }
+        waited.map(|()| Begun::Yes)
+    }
+
+    async fn start_log(&self, tasks: &mut Supervisor) -> anyhow::Result<()> {
+        let listener = chassis::net::bind(self.listen(9010), "listen")
+            .await
+            .context(OTHER_PORTS)?;
+        let Shared { log, bus } = self.shared.clone();
+        let log = log_process::serve(log, bus, None, listener, self.shutdown.clone());
+        self.start(tasks, "log", log);
+        Ok(())
+    }
+
+    async fn start_legacy(&self, tasks: &mut Supervisor) -> anyhow::Result<()> {
+        let database = self.folder.database("legacy");
+        // Importers open this file too. It must have its journal mode by then: changing that needs
+        // the file alone.
+        Database::connect(&database, Options::default())
+            .await?
+            .close()
+            .await;
+        let config = legacy::Config {
+            listen: self.listen(9000),
+            database,
+            signing_key: self.folder.file("keys/signing.pem"),
+            administrator: Some(self.administrator()?),
+            ..legacy::Config::default()
+        };
+        self.start(tasks, "legacy", legacy::run(config, self.shutdown.clone()));
+        Ok(())
+    }
+
+    fn start_services(&self, tasks: &mut Supervisor) -> anyhow::Result<()> {
+        let legacy_database = Some(self.folder.database("legacy"));
+        let jwks_url = format!("{}/.well-known/jwks.json", self.endpoints.service("auth")?);
+
+        /// A service with its own settings over those that all have.
+        macro_rules! service {
+            ($name:ident, $port:literal $(, $setting:ident: $value:expr)*) => {{
+                let config = $name::Config {
+                    listen: self.listen($port),
+                    database: self.folder.database(stringify!($name)),
+                    legacy_database: legacy_database.clone(),
+                    $($setting: $value,)*
+                    ..$name::Config::default()
+                };
+                let run = $name::run(config, self.shared.clone(), self.shutdown.clone());
+                self.start(tasks, stringify!($name), run);
+            }};
+        }
+        service!(auth, 9001, signing_key: self.folder.file("keys/signing.pem"));
+        service!(question, 9002);
+        service!(quiz, 9003, jwks_url: jwks_url.clone());
+        service!(achievement, 9004, jwks_url: jwks_url.clone());
+        service!(leaderboard, 9005, jwks_url: jwks_url);
+        Ok(())
+    }
+
+    /// The folder's own configuration, written at the first start.
+    fn gateway_config(&self) -> anyhow::Result<gateway::Config> {
+        let file = self.folder.file("gateway.toml");
+        let cookie_key = self.folder.secret("cookie.key")?;
+        let fresh = routing::text(self.offset, &self.folder.file("flags.json"), &cookie_key);
+        routing::ensure(&file, self.offset, &fresh)?;
+        Ok(gateway_config(&file)?)
+    }
+
+    /// Who may curate questions; the password is made at the first start and kept in the folder.
+    fn administrator(&self) -> anyhow::Result<Administrator> {
+        Ok(Administrator {
+            email: ADMINISTRATOR.to_owned(),
+            password: self.folder.secret("administrator.password")?,
+            display_name: "Administrator".to_owned(),
+        })
+    }
+
+    fn listen(&self, port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port + self.offset).into()
+    }
+
+    /// Runs a part. One that fails ends the others, also while they still start.
+    fn start(
+        &self,
+        tasks: &mut Supervisor,
+        name: &'static str,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let shutdown = self.shutdown.clone();
+        tasks.spawn(name, async move {
+            let ended = part.await;
+            if ended.is_err() {
+                shutdown.trigger();
+            }
+            ended.map_err(|error| {
+                let taken = error.chain().any(|cause| cause.is::<BindError>());
+                if taken {
+                    error.context(OTHER_PORTS)
+                } else {
+                    error
+                }
+            })
+        });
+    }
+}
+
+/// Whether what was waited for has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Yes,
+    No,
+}
