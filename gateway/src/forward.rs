@@ -26,6 +26,8 @@ use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy, bre
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) method: &'a Method,
+    /// The method that an override header asks for; `method` itself where there is none.
+    pub(crate) acts_as: &'a Method,
     /// Origin form: path and query.
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
@@ -202,6 +204,7 @@ async fn again(
     if !is_free {
         let is_right = number <= upstream.max_attempts()
             && retry::may_repeat(outgoing.method, sent)
+            && retry::may_repeat(outgoing.acts_as, sent)
             && upstream.budget().withdraw();
         if !is_right {
             return None;

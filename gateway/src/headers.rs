@@ -4,10 +4,14 @@
 //! with the gateway's voice (`X-Auth-*`, `X-Banyan-*`), reaches an upstream. Removal always comes
 //! before our own headers are added (RFC 9110 §7.6.1).
 
+mod override_method;
+
 use std::net::IpAddr;
 
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+pub use override_method::{AmbiguousOverride, method_override, remove_method_overrides};
 
 /// Who a request claims to come from, after the claim was weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +46,6 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
-
-/// What frameworks read as "act as if this were the method".
-const METHOD_OVERRIDES: [&str; 3] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-];
 
 /// These frame or route the message itself; naming them in `Connection` cannot remove them.
 const NEVER_NOMINATED: [HeaderName; 3] =
@@ -91,24 +88,6 @@ pub fn remove_reserved(headers: &mut HeaderMap) {
 /// Removes what only this gateway may say in a response (an upstream may be a gateway itself).
 pub fn remove_own(headers: &mut HeaderMap) {
     remove_where(headers, |name| starts_with_underscores(name, "x-banyan-"));
-}
-
-/// Removes the method-override headers, which would let a client choose another method than the
-/// one that the route and its `auth` were judged by.
-pub fn remove_method_overrides(headers: &mut HeaderMap) {
-    remove_where(headers, |name| {
-        METHOD_OVERRIDES
-            .iter()
-            .any(|known| equals_with_underscores(name, known))
-    });
-}
-
-/// The method that an override header asks for, where a route lets it decide.
-pub fn method_override(headers: &HeaderMap) -> Option<http::Method> {
-    METHOD_OVERRIDES.iter().find_map(|name| {
-        let value = headers.get(*name)?.to_str().ok()?;
-        value.trim().to_ascii_uppercase().parse().ok()
-    })
 }
 
 /// Tells the upstream who called, as far as we believe it.
@@ -257,7 +236,7 @@ fn equals_octets(name: &[u8], known: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let name: HeaderName = name.parse().unwrap();
@@ -353,16 +332,5 @@ mod tests {
             ("connection", "keep-alive, Upgrade"),
         ]);
         assert_eq!(upgrade_of(&map).unwrap(), "websocket");
-    }
-
-    #[test]
-    fn method_overrides_are_found_and_removed_in_every_spelling() {
-        let mut map = headers(&[
-            ("X-HTTP-Method-Override", "delete"),
-            ("x_http_method", "PUT"),
-        ]);
-        assert_eq!(method_override(&map), Some(http::Method::DELETE));
-        remove_method_overrides(&mut map);
-        assert!(map.is_empty());
     }
 }

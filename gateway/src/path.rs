@@ -29,7 +29,7 @@ pub enum PathError {
     #[error("the path holds a backslash")]
     Backslash,
     /// `..%2Fadmin` and its like: a dot segment that only a second reading would show.
-    #[error("the path hides a dot segment behind an encoded slash")]
+    #[error("the path hides a dot segment behind an encoded separator")]
     HiddenDotSegment,
 }
 
@@ -50,8 +50,10 @@ pub fn normalize(raw: &str) -> Result<NormalPath<'_>, PathError> {
     let mut segments: Vec<String> = Vec::new();
     let mut ends_with_slash = false;
     for raw_segment in raw[1..].split('/') {
-        let without_params = raw_segment.split(';').next().unwrap_or_default();
-        let segment = decode_unreserved(without_params, &mut has_encoded_separator)?;
+        // A route that keeps paths forwards the params too, so they are checked before they are cut.
+        let mut segment = decode_unreserved(raw_segment, &mut has_encoded_separator)?;
+        refuse_hidden_dots(&segment)?;
+        segment.truncate(segment.find(';').unwrap_or(segment.len()));
         ends_with_slash = true;
         match segment.as_str() {
             "" | "." => {}
@@ -60,7 +62,6 @@ pub fn normalize(raw: &str) -> Result<NormalPath<'_>, PathError> {
             }
             _ => {
                 ends_with_slash = false;
-                refuse_hidden_dots(&segment)?;
                 segments.push(segment);
             }
         }
@@ -121,15 +122,21 @@ fn decode_unreserved(segment: &str, has_encoded_separator: &mut bool) -> Result<
     Ok(decoded)
 }
 
-/// Even where encoded slashes are kept, a server that decodes them must not find a dot segment.
+/// Even where encoded slashes are kept, a server that decodes them must not find a dot segment,
+/// whether it cuts `;params` before it does so or after.
 fn refuse_hidden_dots(segment: &str) -> Result<(), PathError> {
     if !segment.contains('%') {
         return Ok(());
     }
-    let as_decoded_later = segment.replace("%2F", "/").replace("%5C", "/");
-    let hidden = as_decoded_later.contains('/')
+    let as_decoded_later = ["%2F", "%5C", "%3B"]
+        .iter()
+        .fold(segment.to_owned(), |text, separator| {
+            text.replace(separator, "/")
+        });
+    // Without an encoded separator it is `..;x` at most, which is resolved and not hidden.
+    let hidden = as_decoded_later != segment
         && as_decoded_later
-            .split('/')
+            .split(['/', ';'])
             .any(|piece| matches!(piece, "." | ".."));
     if hidden {
         return Err(PathError::HiddenDotSegment);
@@ -193,13 +200,27 @@ mod tests {
             assert!(normal.has_encoded_separator, "{raw}");
             assert!(normal.path.contains('%'), "{raw}");
         }
+        for raw in ["/a;x%2fb", "/a;%5Cb", "/a;x=%00", "/;%2f"] {
+            let normal = normalize(raw).unwrap();
+            assert!(normal.has_encoded_separator, "{raw}");
+            assert!(!normal.path.contains('%'), "{raw}");
+        }
         assert!(!normalize("/a%20b").unwrap().has_encoded_separator);
         assert_eq!(path("/a%252fb"), "/a%252fb");
     }
 
     #[test]
     fn dot_segments_behind_encoded_slashes_are_refused() {
-        for raw in ["/public/..%2fadmin", "/a%2f%2e%2e%2fadmin", "/a%5c..%5cb"] {
+        for raw in [
+            "/public/..%2fadmin",
+            "/a%2f%2e%2e%2fadmin",
+            "/a%5c..%5cb",
+            "/a;x%2f..%2fadmin",
+            "/a;..%2fadmin",
+            "/a%2f..;x/admin",
+            "/..;%2f../admin",
+            "/a%2f..%3bx/admin",
+        ] {
             assert_eq!(normalize(raw), Err(PathError::HiddenDotSegment), "{raw}");
         }
     }
@@ -212,6 +233,9 @@ mod tests {
         assert_eq!(normalize("/%2"), Err(PathError::BrokenEncoding));
         assert_eq!(normalize("/%+1"), Err(PathError::BrokenEncoding));
         assert_eq!(normalize("/a\\b"), Err(PathError::Backslash));
+        assert_eq!(normalize("/a;%zz"), Err(PathError::BrokenEncoding));
+        assert_eq!(normalize("/a;x=%2"), Err(PathError::BrokenEncoding));
+        assert_eq!(normalize("/a;x\\b"), Err(PathError::Backslash));
     }
 
     #[test]

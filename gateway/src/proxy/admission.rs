@@ -22,7 +22,10 @@ use crate::table::Route;
 pub(super) struct Admitted<'a> {
     pub(super) route: &'a Arc<Route>,
     pub(super) entry: &'a Entry,
-    demands: &'a [RouteAuth],
+    /// Those of the route of the method that was sent, and of the one that is acted on.
+    demands: [&'a [RouteAuth]; 2],
+    /// The method that an override header asks the upstream to act on instead of the one sent.
+    pub(super) acts_as: Option<Method>,
     /// The path as it is forwarded.
     pub(super) path: String,
     /// What the client put in `Host`, or the authority of an absolute URI.
@@ -48,20 +51,25 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         let detail = "No route of the gateway takes this path and method.";
         Refusal::new(StatusCode::NOT_FOUND, "no_route", detail)
     };
-    let mut found = plane
-        .table
-        .find(host, &parts.method, &normal.path)
-        .ok_or_else(no_route)?;
-    if found.route.config.method_override
-        && let Some(method) = headers::method_override(&parts.headers)
-    {
-        // The monolith will act on the override, so the route and its guards are judged by it.
-        found = plane
-            .table
-            .find(host, &method, &normal.path)
-            .ok_or_else(no_route)?;
-    }
-    let route = found.route;
+    let find = |method: &Method| {
+        let found = plane.table.find(host, method, &normal.path);
+        found.ok_or_else(no_route)
+    };
+    let sent = find(&parts.method)?;
+    let acts_as = acts_as(sent.route, parts)?;
+    // The monolith will act on the override, so the route is judged by it; but whatever does not
+    // heed it acts on the method that was sent, so the demands of both are to be met.
+    let (route, demands) = match &acts_as {
+        None => (sent.route, [sent.auth, &[]]),
+        Some(method) => {
+            let found = find(method)?;
+            if !found.route.config.method_override {
+                let detail = "The route of the overriding method takes no method override.";
+                return Err(bad_override(detail));
+            }
+            (found.route, [sent.auth, found.auth])
+        }
+    };
     if normal.has_encoded_separator && route.config.encoded_slash == EncodedSlash::Reject {
         let detail = "The path holds an encoded slash, backslash or NUL.";
         return Err(Refusal::new(
@@ -79,7 +87,8 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
     Ok(Admitted {
         route,
         entry,
-        demands: found.auth,
+        demands,
+        acts_as,
         path,
         host: authority.map(|authority| authority.to_string()),
     })
@@ -91,9 +100,10 @@ pub(super) async fn authenticate(
     admitted: &Admitted<'_>,
     headers: &HeaderMap,
 ) -> Result<Option<Identity>, Refusal> {
-    let is_wanted = !admitted.demands.is_empty() || reads_claims(admitted.route);
+    let demands = || admitted.demands.into_iter().flatten();
+    let is_wanted = demands().next().is_some() || reads_claims(admitted.route);
     let Some(verifier) = plane.verifier.as_ref().filter(|_| is_wanted) else {
-        if admitted.demands.iter().any(|demand| demand.required) {
+        if demands().any(|demand| demand.required) {
             return Err(denied(Denied::Unverifiable));
         }
         return Ok(None);
@@ -102,7 +112,7 @@ pub(super) async fn authenticate(
         true => verifier.identify(headers, since_epoch()).await,
         false => Err(TokenError::Absent),
     };
-    for demand in admitted.demands {
+    for demand in demands() {
         identity::authorize(demand, identity.as_ref().map_err(|error| *error)).map_err(denied)?;
     }
     Ok(identity.ok())
@@ -181,6 +191,16 @@ fn refuse_ambiguous(parts: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The method that is acted on, where the route lets an override decide and it is another one.
+fn acts_as(route: &Route, parts: &Parts) -> Result<Option<Method>, Refusal> {
+    if !route.config.method_override {
+        return Ok(None);
+    }
+    let asked = headers::method_override(&parts.headers)
+        .map_err(|error| bad_override(format!("{error}.")))?;
+    Ok(asked.filter(|method| *method != parts.method))
+}
+
 /// A body that says beforehand that it is too large is not read at all; one that does not is
 /// stopped on its way.
 fn refuse_large(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -223,6 +243,10 @@ fn authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
 
 fn bad_path(error: &PathError) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad_path", format!("{error}."))
+}
+
+fn bad_override(detail: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad_method_override", detail)
 }
 
 fn denied(denied: Denied) -> Refusal {

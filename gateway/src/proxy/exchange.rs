@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 
 use super::admission::Admitted;
 use super::course::Course;
@@ -45,7 +45,7 @@ pub(super) async fn run(
     parts: &Parts,
     body: BodySource,
 ) -> Result<Served, Refusal> {
-    let mut claim = claim(proxy, call, course, parts);
+    let mut claim = claim(proxy, call, admitted, course, parts);
     let side = claim.as_ref().map_or(course.side, Claim::side);
     let may_fall_back = side == Side::Candidate && admitted.route.config.fallback;
     let exchange = Exchange {
@@ -71,6 +71,7 @@ pub(super) async fn run(
     let crosses = may_fall_back
         && is_upstreams_fault(&first)
         && may_cross(&parts.method, sent)
+        && may_cross(acts_as(admitted, parts), sent)
         && exchange.body.can_replay()
         // A key that was with this side before must not meet the other one, sent or not.
         && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
@@ -99,6 +100,7 @@ impl Exchange<'_> {
         let upstream = Arc::clone(self.admitted.entry.upstream(side));
         let outgoing = Outgoing {
             method: &self.parts.method,
+            acts_as: acts_as(self.admitted, self.parts),
             uri: target(self.admitted, self.parts, side)?,
             headers: &self.parts.headers,
             body: &self.body,
@@ -120,9 +122,15 @@ impl Exchange<'_> {
 }
 
 /// Holds an unsafe request's key to the side that first got it, on routes with two sides.
-fn claim(proxy: &Proxy, call: &Call, course: &Course, parts: &Parts) -> Option<Claim> {
+fn claim(
+    proxy: &Proxy,
+    call: &Call,
+    admitted: &Admitted<'_>,
+    course: &Course,
+    parts: &Parts,
+) -> Option<Claim> {
     let flag = course.flag.as_deref()?;
-    if parts.method.is_safe() {
+    if parts.method.is_safe() && acts_as(admitted, parts).is_safe() {
         return None;
     }
     let key = parts.headers.get(IDEMPOTENCY_KEY)?;
@@ -139,6 +147,11 @@ fn claim(proxy: &Proxy, call: &Call, course: &Course, parts: &Parts) -> Option<C
             .keyed
             .claim(flag, &subject, key, course.side, now),
     )
+}
+
+/// The method that counts beside the one sent: an upstream acts on either.
+fn acts_as<'a>(admitted: &'a Admitted<'_>, parts: &'a Parts) -> &'a Method {
+    admitted.acts_as.as_ref().unwrap_or(&parts.method)
 }
 
 /// The client's own faults are no reason to ask anybody else.

@@ -264,27 +264,88 @@ async fn a_route_may_keep_paths_and_encoded_slashes_but_hides_no_dots_behind_the
         let line = legacy.seen().last().expect("a request").line().to_owned();
         assert_eq!(line, format!("GET {path} HTTP/1.1"));
     }
-    assert_eq!(stage.get("/a%2F..%2Fb", "").await.code(), "bad_path");
+    for path in [
+        "/a%2F..%2Fb",
+        "/a;x%2F..%2Fb",
+        "/a%2F..;x/b",
+        "/a;%zz",
+        "/a;\\b",
+    ] {
+        assert_eq!(stage.get(path, "").await.code(), "bad_path", "{path}");
+    }
 }
 
 #[tokio::test]
-async fn a_method_override_is_judged_where_it_is_believed() {
+async fn a_route_that_keeps_paths_lets_nothing_hide_in_their_params() {
     let legacy = Scripted::saying("hello").await;
     let stage = Stage::open(&format!(
+        "{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\npath = \"keep\"\n",
+        upstream("legacy", legacy.address, "")
+    ))
+    .await;
+    assert_eq!(stage.get("/a;v=%20/b", "").await.status(), 200);
+    for path in [
+        "/a;x%2Fb", "/a;%5Cb", "/a;x=%00", "/a;\\b", "/a;%zz", "/a;%2",
+    ] {
+        assert_eq!(stage.get(path, "").await.status(), 400, "{path}");
+    }
+    assert_eq!(legacy.count(), 1);
+}
+
+/// Everybody may POST and GET, only who has a token may DELETE; PUT knows no override.
+async fn overridable(legacy: &Scripted) -> Stage {
+    Stage::open(&format!(
         "{}\n[auth]\n[[auth.issuers]]\nissuer = \"banyan-auth\"\nsecret = \"{SECRET}\"\n\
          [[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\npublic = true\n\
          method_override = true\n\
          [[routes]]\nid = \"delete\"\nprefix = \"/\"\nmethods = [\"DELETE\"]\n\
-         legacy = \"legacy\"\nauth = {{ required = true }}\n",
+         legacy = \"legacy\"\nauth = {{ required = true }}\nmethod_override = true\n\
+         [[routes]]\nid = \"put\"\nprefix = \"/\"\nmethods = [\"PUT\"]\nlegacy = \"legacy\"\n\
+         public = true\n",
         upstream("legacy", legacy.address, "")
     ))
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn an_overridden_request_meets_the_demands_of_both_its_methods() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = overridable(&legacy).await;
     assert_eq!(stage.post("/1", "", "").await.status(), 200);
-    let reply = stage
-        .post("/1", "x-http-method-override: delete\r\n", "")
-        .await;
-    assert_eq!(reply.status(), 401);
-    assert_eq!(legacy.count(), 1);
+    let token = bearer(&claims(&[]));
+    for (sent, acts_as) in [("POST", "delete"), ("DELETE", "GET"), ("DELETE", "DELETE")] {
+        let ask = |token: &str| {
+            format!(
+                "{sent} /1 HTTP/1.1\r\nhost: a\r\nx-http-method-override: {acts_as}\r\n{token}\r\n"
+            )
+        };
+        let reply = stage.ask(&ask("")).await;
+        assert_eq!(reply.status(), 401, "{sent} as {acts_as}");
+        let reply = stage.ask(&ask(&token)).await;
+        assert_eq!(reply.status(), 200, "{sent} as {acts_as}");
+    }
+    assert_eq!(legacy.count(), 4);
+}
+
+#[tokio::test]
+async fn a_method_override_with_several_readings_or_for_a_route_without_it_is_refused() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = overridable(&legacy).await;
+    for headers in [
+        "x-http-method-override: GET\r\nx-http-method: PATCH\r\n",
+        "x-http-method-override: GET\r\nx-http-method-override: GET\r\n",
+        "x_http_method_override: PATCH\r\n",
+        "x-http-method: GET, DELETE\r\n",
+        "x-http-method: PUT\r\n",
+    ] {
+        let reply = stage.post("/1", headers, "").await;
+        assert_eq!(
+            (reply.status(), reply.code().as_str()),
+            (400, "bad_method_override"),
+            "{headers}"
+        );
+    }
+    assert_eq!(legacy.count(), 0);
 }
 
 #[tokio::test]
