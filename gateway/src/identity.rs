@@ -107,6 +107,11 @@ enum Keys {
 /// The longest token that is looked at: browsers and servers bound headers much lower.
 const MAX_TOKEN: usize = 16 * 1024;
 
+/// True for a public key in PEM that tokens can be verified with.
+pub(crate) fn is_public_key(pem: &str) -> bool {
+    Key::public(pem).is_some()
+}
+
 impl Verifier {
     /// A verifier for these settings. Key sets that `before` has fetched stay known. Fetching runs
     /// on `background`.

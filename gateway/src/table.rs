@@ -5,7 +5,10 @@
 
 mod tree;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use http::Method;
 
@@ -25,7 +28,11 @@ pub struct Table {
     routes: Vec<Arc<Route>>,
     any_host: Host,
     hosts: BTreeMap<Box<str>, Host>,
+    together: Together,
 }
+
+/// What a route demands, then what it inherits, to both as one list: looking up makes none.
+type Together = BTreeMap<Box<[RouteAuth]>, BTreeMap<Box<[RouteAuth]>, Box<[RouteAuth]>>>;
 
 /// A route as the data plane uses it.
 #[derive(Debug)]
@@ -38,6 +45,9 @@ pub struct Route {
     pub candidate: Option<UpstreamId>,
     /// The flag's live state; present exactly when `candidate` is.
     pub flag: Option<Arc<FlagCell>>,
+    /// What it demands wherever it serves: its own `auth`, and that of the routes that have its
+    /// prefix for some methods only.
+    pub demands: Box<[RouteAuth]>,
     /// All that its file says about it.
     pub config: config::Route,
 }
@@ -47,7 +57,7 @@ pub struct Route {
 pub struct Found<'a> {
     /// The route.
     pub route: &'a Arc<Route>,
-    /// The demands on the request's token, all of which must be met: the route's own, or those of
+    /// The demands on the request's token, all of which must be met: the route's own, and those of
     /// narrower routes of the same path that only serve other methods or hosts. Empty: public.
     pub auth: &'a [RouteAuth],
 }
@@ -83,6 +93,7 @@ impl Table {
                 legacy: declared.legacy.clone(),
                 candidate: declared.candidate.clone().filter(|_| flag.is_some()),
                 flag,
+                demands: demands(config, declared),
                 config: declared.clone(),
             });
             table.routes.push(Arc::clone(&route));
@@ -92,6 +103,7 @@ impl Table {
             };
             host.insert(&route);
         }
+        table.together = table.combine();
         table
     }
 
@@ -107,13 +119,15 @@ impl Table {
         self.routes.iter().find(|route| route.id.as_str() == id)
     }
 
-    /// The route that serves a request. `host` is without its port; `path` is in its normal form
-    /// (dots resolved, `;params` off, plain characters decoded); empty segments are passed over.
+    /// The route that serves a request. `host` is without its port, and a dot at its end (the root
+    /// of DNS) means nothing; `path` is in its normal form (dots resolved, `;params` off, plain
+    /// characters decoded); empty segments are passed over.
     ///
     /// Routes of the host come before those of any host; then the longest prefix of whole segments
     /// that has the method; then one that names the method before one for all.
     #[must_use]
     pub fn find(&self, host: Option<&str>, method: &Method, path: &str) -> Option<Found<'_>> {
+        let host = host.map(|host| host.strip_suffix('.').unwrap_or(host));
         let own = host.and_then(|host| self.host(host));
         let (found, depth, of_host) = match own.and_then(|own| own.find(method, path)) {
             Some((found, depth)) => (found, depth, true),
@@ -141,9 +155,10 @@ impl Table {
         exact.or_else(|| folded().map(|(_, found)| found))
     }
 
-    /// A route without `auth` inherits that of the narrowest route below it on this path: one with
-    /// a longer prefix, or with the same one for this host only. So a guard that names some
-    /// methods is not walked around with another method.
+    /// A route inherits the `auth` of the narrowest route below it on this path: one with a longer
+    /// prefix, or with the same one for this host only. So a guard that names some methods is not
+    /// walked around with another method, and a weaker `auth` of the broader route is no way
+    /// around it either.
     fn demands<'a>(
         &'a self,
         own: Option<&'a Host>,
@@ -152,12 +167,29 @@ impl Table {
         of_host: bool,
         path: &str,
     ) -> &'a [RouteAuth] {
-        if let Some(auth) = &route.config.auth {
-            return std::slice::from_ref(auth);
-        }
         if route.config.public {
             return &[];
         }
+        let inherited = self.inherited(own, route, depth, of_host, path);
+        match (&*route.demands, inherited) {
+            (own, []) => own,
+            ([], inherited) => inherited,
+            (own, inherited) => {
+                // Every pair is there; see `combine`.
+                let both = self.together.get(own).and_then(|with| with.get(inherited));
+                both.map_or(inherited, |both| both)
+            }
+        }
+    }
+
+    fn inherited<'a>(
+        &'a self,
+        own: Option<&'a Host>,
+        route: &Route,
+        depth: usize,
+        of_host: bool,
+        path: &str,
+    ) -> &'a [RouteAuth] {
         let case = if route.config.case_insensitive {
             Case::Ignored
         } else {
@@ -179,6 +211,28 @@ impl Table {
             (Some((_, demands)), None) | (None, Some((_, demands))) => demands,
             (None, None) => &[],
         }
+    }
+
+    fn combine(&self) -> Together {
+        let hosts = || self.hosts.values().chain([&self.any_host]);
+        let inherited: BTreeSet<&[RouteAuth]> =
+            hosts().flat_map(|host| host.guards.lists()).collect();
+        let mut together = Together::new();
+        for route in self.routes.iter().filter(|it| !it.demands.is_empty()) {
+            together.entry(route.demands.clone()).or_insert_with(|| {
+                let both = |list: &&[RouteAuth]| {
+                    let mut both = route.demands.to_vec();
+                    both.extend(
+                        list.iter()
+                            .filter(|it| !route.demands.contains(it))
+                            .cloned(),
+                    );
+                    (Box::from(*list), both.into())
+                };
+                inherited.iter().map(both).collect()
+            });
+        }
+        together
     }
 }
 
@@ -236,6 +290,11 @@ impl Host {
 }
 
 impl Guards {
+    fn lists(&self) -> impl Iterator<Item = &[RouteAuth]> {
+        let trees = [&self.exact, &self.folded, &self.all_folded];
+        trees.into_iter().flat_map(Tree::lists)
+    }
+
     fn deepest(&self, path: &str, case: Case) -> Option<(usize, &[RouteAuth])> {
         if self.all_folded.is_empty() {
             return None;
@@ -255,6 +314,36 @@ impl Guards {
             }
         }
     }
+}
+
+/// A route's own `auth`. One for all methods is broader than those with its prefix that name some,
+/// and inherits theirs: else `GET` would be guarded and `HEAD` not.
+fn demands(config: &Config, route: &config::Route) -> Box<[RouteAuth]> {
+    let is_narrower = |other: &&config::Route| {
+        route.methods.is_none() && other.methods.is_some() && other.host == route.host
+    };
+    let same_prefix = |other: &&config::Route| {
+        if route.case_insensitive || other.case_insensitive {
+            other.prefix.eq_ignore_ascii_case(&route.prefix)
+        } else {
+            other.prefix == route.prefix
+        }
+    };
+    if route.public {
+        return Box::default();
+    }
+    let narrower = config.routes.iter().filter(is_narrower).filter(same_prefix);
+    let mut demands: Vec<RouteAuth> = Vec::new();
+    for auth in [route]
+        .into_iter()
+        .chain(narrower)
+        .filter_map(|it| it.auth.as_ref())
+    {
+        if !demands.contains(auth) {
+            demands.push(auth.clone());
+        }
+    }
+    demands.into()
 }
 
 /// Of the routes with one prefix, the one that names the method before the one for all.

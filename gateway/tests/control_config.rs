@@ -243,10 +243,55 @@ fn auth_and_claims_need_an_issuer() {
         "auth = { required = true }\ncandidate = \"quiz\"\nflag = \"f\"\n[flags.f]\nsubject = [\"jwt:sub\"]",
     );
     assert_eq!(keys(&text), ["flags.f.subject", "routes.all.auth"]);
-    let issuer = "[[auth.issuers]]\nissuer = \"i\"\nsecret = \"s\"";
+    let issuer = "[[auth.issuers]]\nissuer = \"i\"\nsecret = \"0123456789abcdef\"";
     assert!(faults(&format!("{text}\n{issuer}")).is_empty());
-    let two_keys = format!("{text}\n{issuer}\npublic_key = \"p\"");
+    let two_keys = format!("{text}\n{issuer}\njwks_url = \"http://127.0.0.1:9001/keys\"");
     assert_eq!(keys(&two_keys), ["auth.issuers[0]"]);
+}
+
+#[test]
+fn an_issuer_whose_tokens_could_never_be_verified_is_refused() {
+    let issuer = |key: &str| small(&format!("[[auth.issuers]]\nissuer = \"i\"\n{key}"));
+    for (key, name) in [
+        ("jwks_url = \"https://login.example/keys\"", "jwks_url"),
+        ("secret = \"\"", "secret"),
+        ("secret = \"fifteen letters\"", "secret"),
+        ("public_key = \"\"", "public_key"),
+        (
+            "public_key = \"-----BEGIN PUBLIC KEY-----\\nAAAA\\n-----END PUBLIC KEY-----\"",
+            "public_key",
+        ),
+    ] {
+        assert_eq!(
+            keys(&issuer(key)),
+            [format!("auth.issuers[0].{name}")],
+            "{key}"
+        );
+    }
+    let public = "-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n-----END PUBLIC KEY-----";
+    assert_eq!(faults(&issuer(&format!("public_key = \"{public}\""))), []);
+}
+
+#[test]
+fn an_endpoint_that_wants_tls_is_refused_and_not_spoken_to_in_clear() {
+    let text = small("").replace("http://127.0.0.1:9003", "https://quiz.example.org");
+    let told = faults(&text);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].key, "upstreams.quiz.endpoints[0]");
+    assert!(told[0].message.contains("http1 in clear"), "{told:?}");
+}
+
+#[test]
+fn hosts_that_differ_by_the_dot_at_the_end_are_one() {
+    let host = |host: &str, id: &str| {
+        format!(
+            "[[routes]]\nid = \"{id}\"\nprefix = \"/\"\nlegacy = \"legacy\"\nhost = \"{host}\"\n"
+        )
+    };
+    let twice = [host("a.example", "a"), host("A.example.", "b")].concat();
+    assert_eq!(keys(&small(&twice)), ["routes.b.prefix"]);
+    let root = keys(&small(&host(".", "a")));
+    assert!(root.contains(&"routes.a.host".to_owned()), "{root:?}");
 }
 
 proptest! {

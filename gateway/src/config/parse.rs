@@ -10,13 +10,13 @@ use figment::Figment;
 
 use super::{
     AccessLog, AdminToken, Auth, Breaker, Config, Fault, Faults, Health, Issuer, IssuerKey,
-    Protocol, Retry, Role, Secret, Upstream,
+    Protocol, Retry, Role, Upstream,
     reader::{Node, Reader, Section},
     validate,
 };
 use scalar::{
-    absolute_path, actor_name, admin_secret, cookie_key, duration, http_url, list, log_url, named,
-    one_of, up_to,
+    absolute_path, actor_name, admin_secret, cookie_key, duration, jwks_url, list, log_url, named,
+    one_of, public_key, shared_secret, up_to,
 };
 
 /// The development defaults.
@@ -221,20 +221,18 @@ fn issuer(node: Node<'_>) -> Option<Issuer> {
     let scheme = section
         .read("scheme", Node::text)
         .unwrap_or_else(|| "Bearer".to_owned());
-    let keys = [
-        section.read("jwks_url", http_url).map(IssuerKey::JwksUrl),
-        section
-            .read("secret", Node::text)
-            .map(|text| IssuerKey::Secret(Secret::new(text))),
-        section
-            .read("public_key", Node::text)
-            .map(IssuerKey::PublicKey),
-    ];
-    let mut keys = keys.into_iter().flatten();
-    let key = keys.next();
-    if key.is_none() || keys.next().is_some() {
+    let given = ["jwks_url", "secret", "public_key"].map(|key| section.has(key));
+    if given.into_iter().filter(|has| *has).count() != 1 {
         section.fault("", "needs exactly one of jwks_url, secret and public_key");
     }
+    let keys = [
+        section.read("jwks_url", jwks_url).map(IssuerKey::JwksUrl),
+        section.read("secret", shared_secret).map(IssuerKey::Secret),
+        section
+            .read("public_key", public_key)
+            .map(IssuerKey::PublicKey),
+    ];
+    let key = keys.into_iter().flatten().next();
     section.finish();
     Some(Issuer {
         issuer: issuer?,

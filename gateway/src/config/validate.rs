@@ -76,7 +76,8 @@ fn auth(config: &Config, reader: &Reader<'_>) {
         }
         return;
     };
-    if auth.issuers.is_empty() {
+    // As with routes: one that is faulty is left out, and is there all the same.
+    if auth.issuers.is_empty() && !reader.has_fault_under("auth.issuers") {
         reader.fault("auth.issuers", "at least one is needed");
     }
     for (index, issuer) in auth.issuers.iter().enumerate() {

@@ -17,11 +17,9 @@ pub struct Secret(String);
 /// The address of one instance of an upstream: `http://host:port`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// Whether it is spoken to over TLS.
-    pub tls: bool,
     /// A name or an address; an IPv6 address stands without brackets.
     pub host: String,
-    /// The port, the scheme's default where none was given.
+    /// The port, 80 where none was given.
     pub port: u16,
 }
 
@@ -76,12 +74,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}",
-            if self.tls { "https" } else { "http" },
-            self.authority()
-        )
+        write!(f, "http://{}", self.authority())
     }
 }
 
@@ -96,11 +89,16 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let uri: http::Uri = text.parse().map_err(|_| format!("`{text}` is no URL"))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(format!("`{text}` must begin with http:// or https://")),
-        };
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(format!(
+                    "`{text}` needs TLS, which is not part of this version: \
+                     it speaks only http1 in clear text, http://"
+                ));
+            }
+            _ => return Err(format!("`{text}` must begin with http://")),
+        }
         let authority = uri
             .authority()
             .ok_or_else(|| format!("`{text}` names no host"))?;
@@ -129,8 +127,8 @@ impl FromStr for Endpoint {
         if host.is_empty() {
             return Err(format!("`{text}` names no host"));
         }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host, port })
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self { host, port })
     }
 }
 
@@ -281,12 +279,11 @@ mod tests {
     #[test]
     fn endpoints_are_scheme_host_and_port() {
         let endpoint: Endpoint = "http://[::1]:9000".parse().unwrap();
-        assert_eq!(
-            (endpoint.authority().as_str(), endpoint.tls),
-            ("[::1]:9000", false)
-        );
-        let endpoint: Endpoint = "https://quiz.example.org/".parse().unwrap();
-        assert_eq!(endpoint.to_string(), "https://quiz.example.org:443");
+        assert_eq!(endpoint.authority(), "[::1]:9000");
+        let endpoint: Endpoint = "http://quiz.example.org/".parse().unwrap();
+        assert_eq!(endpoint.to_string(), "http://quiz.example.org:80");
+        let told = "https://quiz.example.org".parse::<Endpoint>().unwrap_err();
+        assert!(told.contains("http1 in clear"), "{told}");
         for wrong in [
             "127.0.0.1:80",
             "ftp://a",

@@ -9,7 +9,7 @@ fn table(routes: &str) -> Table {
         [upstreams.legacy]
         endpoints = ["http://127.0.0.1:9000"]
         [auth]
-        issuers = [{{ issuer = "i", secret = "s" }}]
+        issuers = [{{ issuer = "i", secret = "0123456789abcdef" }}]
         {routes}
         "#
     );
@@ -178,6 +178,86 @@ fn a_guard_is_not_walked_around_with_other_letters_or_another_host() {
         demands(None, &Method::PUT, "/tenant"),
         ("tenants".to_owned(), 0)
     );
+}
+
+/// The roles that a request needs, one text for each demand.
+fn roles(table: &Table, method: &Method, path: &str) -> Vec<String> {
+    let found = table.find(None, method, path).unwrap();
+    found.auth.iter().map(|auth| auth.roles.join("|")).collect()
+}
+
+#[test]
+fn a_broader_route_with_auth_of_its_own_inherits_the_narrower_one_too() {
+    let table = table(
+        &[
+            route("api", "/api", "auth = { roles = [\"user\"] }"),
+            route(
+                "admin",
+                "/api/admin",
+                "auth = { roles = [\"admin\"] }\nmethods = [\"GET\"]",
+            ),
+        ]
+        .concat(),
+    );
+    let demands = |method, path| roles(&table, &method, path);
+    assert_eq!(demands(Method::DELETE, "/api/admin/7"), ["user", "admin"]);
+    assert_eq!(demands(Method::GET, "/api/admin/7"), ["admin"]);
+    assert_eq!(demands(Method::DELETE, "/api/other"), ["user"]);
+}
+
+#[test]
+fn a_route_for_all_methods_inherits_from_those_with_its_prefix_for_some() {
+    let some = "auth = { roles = [\"admin\"] }\nmethods = [\"GET\"]";
+    let table = table(
+        &[
+            route("rest", "/api/admin", ""),
+            route("read", "/api/admin", some),
+            route("write", "/api/admin", "methods = [\"PUT\"]"),
+            route("open", "/open", "public = true"),
+            route("open-read", "/open", some),
+            route("any-case", "/Team", "case_insensitive = true"),
+            route("team-read", "/team", some),
+        ]
+        .concat(),
+    );
+    let demands = |method, path| roles(&table, &method, path);
+    assert_eq!(demands(Method::HEAD, "/api/admin"), ["admin"]);
+    assert_eq!(demands(Method::DELETE, "/api/admin/7"), ["admin"]);
+    assert_eq!(demands(Method::GET, "/api/admin"), ["admin"]);
+    assert!(demands(Method::PUT, "/api/admin").is_empty(), "no broader");
+    assert!(demands(Method::HEAD, "/open").is_empty(), "public");
+    assert_eq!(demands(Method::HEAD, "/TEAM"), ["admin"]);
+}
+
+#[test]
+fn a_dot_at_the_end_of_a_host_changes_nothing() {
+    let guarded = "auth = { required = true }";
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route(
+                "admin",
+                "/",
+                &format!("host = \"admin.example\"\n{guarded}"),
+            ),
+            route("team", "/", &format!("host = \"team.example.\"\n{guarded}")),
+        ]
+        .concat(),
+    );
+    for (host, expected) in [
+        ("admin.example.", ("admin", 1)),
+        ("ADMIN.example.", ("admin", 1)),
+        ("team.example", ("team", 1)),
+        ("team.example.", ("team", 1)),
+        (".", ("all", 0)),
+    ] {
+        let found = table.find(Some(host), &Method::GET, "/").unwrap();
+        assert_eq!(
+            (found.route.id.as_str(), found.auth.len()),
+            expected,
+            "{host}"
+        );
+    }
 }
 
 /// The matcher as INTERFACES.md words it, without a thought of speed.

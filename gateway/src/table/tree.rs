@@ -75,6 +75,17 @@ impl<T> Tree<T> {
         found
     }
 
+    /// The values at each prefix that has any.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &[T]> {
+        let mut nodes = vec![self];
+        let each = std::iter::from_fn(move || {
+            let node = nodes.pop()?;
+            nodes.extend(node.children.iter().map(|(_, child)| child));
+            Some(node.values.as_slice())
+        });
+        each.filter(|values| !values.is_empty())
+    }
+
     fn position(&self, segment: &str, case: Case) -> Result<usize, usize> {
         self.children
             .binary_search_by(|(name, _)| compare(name, segment, case))

@@ -140,23 +140,38 @@ pub(super) fn prefix(node: &Node<'_>) -> Result<String, String> {
     }
 }
 
+/// Without the dot at its end that stands for the root of DNS: with and without is one host.
 pub(super) fn host(node: &Node<'_>) -> Result<String, String> {
     let text = node.text()?;
-    let authority: Result<http::uri::Authority, _> = text.parse();
+    let host = text.strip_suffix('.').unwrap_or(&text);
+    let authority: Result<http::uri::Authority, _> = host.parse();
     match authority {
-        Ok(authority) if authority.host() == text => Ok(text.to_ascii_lowercase()),
+        Ok(authority) if authority.host() == host => Ok(host.to_ascii_lowercase()),
         _ => Err(format!(
             "`{text}` is no host name (without scheme and port)"
         )),
     }
 }
 
-pub(super) fn http_url(node: &Node<'_>) -> Result<String, String> {
+/// Key sets are fetched in clear text only: one behind `https://` would never arrive.
+pub(super) fn jwks_url(node: &Node<'_>) -> Result<String, String> {
     let text = node.text()?;
     let uri: http::Uri = text.parse().map_err(|_| format!("`{text}` is no URL"))?;
     match uri.scheme_str() {
-        Some("http" | "https") => Ok(text),
-        _ => Err(format!("`{text}` must begin with http:// or https://")),
+        Some("http") => Ok(text),
+        Some("https") => Err(format!(
+            "`{text}` needs TLS, which is not part of this version; use http://, or public_key"
+        )),
+        _ => Err(format!("`{text}` must begin with http://")),
+    }
+}
+
+pub(super) fn public_key(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    if crate::identity::is_public_key(&text) {
+        Ok(text)
+    } else {
+        Err("is no public key in PEM (Ed25519, RSA or P-256)".to_owned())
     }
 }
 
@@ -174,6 +189,8 @@ pub(super) fn log_url(node: &Node<'_>) -> Result<String, String> {
 const MIN_KEY_LENGTH: usize = 32;
 /// Shorter tokens can be guessed over the network.
 const MIN_TOKEN_LENGTH: usize = 16;
+/// Shorter secrets can be guessed from one signed token.
+const MIN_SHARED_SECRET_LENGTH: usize = 16;
 
 pub(super) fn cookie_key(node: &Node<'_>) -> Result<Secret, String> {
     secret(node, MIN_KEY_LENGTH)
@@ -181,6 +198,10 @@ pub(super) fn cookie_key(node: &Node<'_>) -> Result<Secret, String> {
 
 pub(super) fn admin_secret(node: &Node<'_>) -> Result<Secret, String> {
     secret(node, MIN_TOKEN_LENGTH)
+}
+
+pub(super) fn shared_secret(node: &Node<'_>) -> Result<Secret, String> {
+    secret(node, MIN_SHARED_SECRET_LENGTH)
 }
 
 fn secret(node: &Node<'_>, shortest: usize) -> Result<Secret, String> {
