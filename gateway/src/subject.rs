@@ -29,7 +29,8 @@ pub struct CookieSigner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remembered {
     /// The subject: random, or the address that the client first came from where the flag reads
-    /// addresses, so that it stays on its side when it moves to another network.
+    /// addresses, so that it stays on its side when it moves to another network. Empty where
+    /// another source names the client: the cookie then carries stamps and names nobody.
     pub subject: String,
     /// The flags on whose candidate side this client has been, for `drain`.
     pub stamps: Vec<String>,
@@ -137,6 +138,14 @@ impl Remembered {
     pub fn addressed(address: IpAddr) -> Self {
         Self {
             subject: address.to_string(),
+            stamps: Vec::new(),
+        }
+    }
+
+    /// A client that something else names; the cookie must not become another name for it.
+    pub fn nameless() -> Self {
+        Self {
+            subject: String::new(),
             stamps: Vec::new(),
         }
     }
@@ -290,6 +299,20 @@ mod tests {
             let read = signer().read(&headers(&[("cookie", &cookie)]));
             assert_eq!(read, Some(remembered));
         }
+    }
+
+    #[test]
+    fn a_nameless_cookie_carries_stamps_and_names_nobody() {
+        let mut remembered = Remembered::nameless();
+        remembered.stamp("a");
+        let cookie = format!("{COOKIE}={}", signer().seal(&remembered));
+        let map = headers(&[("cookie", &cookie), ("x-user-id", "ann")]);
+        assert_eq!(signer().read(&map), Some(remembered));
+        assert_eq!(find_in(&["cookie:banyan_subject"], &map), Subject::ToMint);
+        assert_eq!(
+            find_in(&["cookie:banyan_subject", "header:x-user-id"], &map),
+            Subject::Found("ann".to_owned())
+        );
     }
 
     #[test]

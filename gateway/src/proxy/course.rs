@@ -43,12 +43,8 @@ pub(super) fn choose(
         };
     };
     let state = cell.load();
-    let reads_own_cookie = state.settings.subject.iter().any(is_own_cookie);
-    let known = if reads_own_cookie {
-        signer.read(headers)
-    } else {
-        None
-    };
+    // Whoever names the subject: the stamp is in the cookie.
+    let known = signer.read(headers);
     let found = subject::find(
         &state.settings,
         headers,
@@ -56,20 +52,25 @@ pub(super) fn choose(
         known.as_ref(),
         call.client,
     );
-    let minted = match &found {
+    let has_name = known
+        .as_ref()
+        .is_some_and(|known| !known.subject.is_empty());
+    let mut minted = match &found {
         Subject::ToMint => Some(Remembered::new(rand::random())),
         // Known by nothing but its address: that is what it is remembered by.
-        Subject::Found(subject) if known.is_none() && is_address(&state, call, subject) => {
+        Subject::Found(subject) if !has_name && is_address(&state, call, subject) => {
             Some(Remembered::addressed(call.client))
         }
         _ => None,
     };
+    if let (Some(minted), Some(nameless)) = (&mut minted, &known) {
+        minted.stamps.clone_from(&nameless.stamps);
+    }
     let subject = match (found, &minted) {
         (Subject::Found(subject), _) => Some(subject),
         (_, Some(minted)) => Some(minted.subject.clone()),
         _ => None,
     };
-    let remembered = known.as_ref().map(Cow::Borrowed);
     let is_stamped = known
         .as_ref()
         .is_some_and(|known| known.is_stamped(state.id.as_str()));
@@ -78,7 +79,10 @@ pub(super) fn choose(
         Some(minted) => {
             restamp(Cow::Borrowed(minted), &state, decision.side).or_else(|| Some(minted.clone()))
         }
-        None => remembered.and_then(|known| restamp(known, &state, decision.side)),
+        None => {
+            let known = known.unwrap_or_else(Remembered::nameless);
+            restamp(Cow::Owned(known), &state, decision.side)
+        }
     };
     Course {
         side: decision.side,

@@ -129,6 +129,32 @@ async fn draining_keeps_who_was_over_and_takes_nobody_new() {
 }
 
 #[tokio::test]
+async fn draining_keeps_who_was_over_by_another_name_than_the_cookie() {
+    for sources in [
+        "[\"header:x-user-id\"]",
+        "[\"cookie:banyan_subject\", \"header:x-user-id\"]",
+    ] {
+        let (legacy, candidate) = sides().await;
+        let flag = |more: &str| format!("{more}\nsubject = {sources}");
+        let stage = Stage::open(&config(&legacy, &candidate, &flag("percent = 100.0"))).await;
+        let ann = "x-user-id: ann\r\n";
+        let over = cookie(&stage.get("/", ann).await).expect("a stamped cookie");
+        let ann_again = format!("{ann}cookie: {over}\r\n");
+        let again = stage.get("/", &ann_again).await;
+        assert_eq!(again.header("set-cookie"), None, "it is stamped already");
+        let seen = candidate.seen();
+        assert_eq!(seen[1].header("x-banyan-subject"), Some("ann"));
+
+        let draining = flag("percent = 0.0\ndrain = true");
+        stage.reload(&config(&legacy, &candidate, &draining)).await;
+        stage.control.apply_flag_edits().await;
+        assert_eq!(stage.get("/", &ann_again).await.body, "candidate");
+        let new = stage.get("/", "x-user-id: bob\r\n").await;
+        assert_eq!((new.body.as_str(), cookie(&new)), ("legacy", None));
+    }
+}
+
+#[tokio::test]
 async fn each_side_is_counted_for_itself() {
     let (legacy, candidate) = sides().await;
     let flag = "percent = 0.0\nallow = [\"ann\"]\nsubject = [\"header:x-user-id\"]";
