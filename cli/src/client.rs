@@ -10,6 +10,8 @@ use crate::endpoints::Endpoints;
 
 /// Longer than any verb's own bounded wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// An import reads the whole monolith.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Talks to one system in one operator's name.
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be built.
     pub fn new(endpoints: Endpoints, actor: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let http = reqwest::Client::builder().build()?;
         Ok(Self {
             http,
             endpoints,
@@ -104,9 +106,15 @@ impl Client {
         token: Option<&str>,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
+        let timeout = if path == "/ops/import" {
+            IMPORT_TIMEOUT
+        } else {
+            TIMEOUT
+        };
         let mut request = self
             .http
             .request(method, format!("{base}{path}"))
+            .timeout(timeout)
             .header("x-banyan-actor", &self.actor);
         if let Some(token) = token {
             request = request.bearer_auth(token);

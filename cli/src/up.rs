@@ -8,6 +8,7 @@ mod system;
 use std::{io::Write, time::Instant};
 
 use chassis::Shutdown;
+use tokio::sync::oneshot;
 
 use self::{folder::Folder, system::System};
 use crate::arguments::{Global, Up};
@@ -25,17 +26,19 @@ pub async fn run(up: Up, global: &Global, shutdown: Shutdown) -> anyhow::Result<
     let path = folder.path().to_owned();
     let system = System::prepare(folder, up.port_offset, shutdown.clone()).await?;
     let endpoints = system.endpoints().clone();
-    let running = tokio::spawn(system.run());
-    // The admin port is served last: with it, everything is.
-    let ready = tokio::select! {
-        ready = ready::wait([endpoints.admin.as_str()]) => ready,
-        () = shutdown.cancelled() => return running.await?,
+    let (ready, is_ready) = oneshot::channel();
+    let mut running = tokio::spawn(system.run(ready));
+    let started = tokio::select! {
+        ended = &mut running => return ended?,
+        started = is_ready => started,
     };
-    let told = ready.and_then(|()| endpoints.write(&path));
-    if told.is_err() {
+    if started.is_err() {
+        return running.await?;
+    }
+    if let Err(error) = endpoints.write(&path) {
         shutdown.trigger();
         running.await??;
-        return told;
+        return Err(error);
     }
     let banner = ready::banner(&endpoints, &path, begun.elapsed());
     // Whoever closed standard output does not want the banner; the system runs all the same.

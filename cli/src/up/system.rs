@@ -9,6 +9,7 @@ use chassis::{Shutdown, net::BindError, tasks::Supervisor};
 use database::{Database, Options};
 use event_store::{Log, LogOptions, log_process};
 use service::Shared;
+use tokio::sync::oneshot;
 
 use super::{ADMINISTRATOR, folder::Folder, ready, routing};
 use crate::{client::Client, endpoints::Endpoints, parts::gateway_config, verbs::sync};
@@ -52,27 +53,53 @@ impl System {
         &self.endpoints
     }
 
-    /// Starts each part when what it asks first is there, and runs them until the shutdown: the
-    /// services import what legacy has, and the gateway fetches the keys of auth.
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    /// Runs everything until the shutdown, and tells when all of it is ready. Whatever keeps it
+    /// from starting ends what has started.
+    pub(super) async fn run(self, ready: oneshot::Sender<()>) -> anyhow::Result<()> {
         let mut tasks = Supervisor::new(self.shutdown.clone());
+        let started = self.start_all(&mut tasks).await;
+        match started {
+            // Whoever does not listen any more is on the way out.
+            Ok(Begun::Yes) => drop(ready.send(())),
+            Ok(Begun::No) => {}
+            Err(_) => self.shutdown.trigger(),
+        }
+        let ended = tasks.join().await;
+        started.and(ended)
+    }
+
+    /// Starts each part when what it asks first is there: the services import what legacy has, and
+    /// the gateway fetches the keys of auth.
+    async fn start_all(&self, tasks: &mut Supervisor) -> anyhow::Result<Begun> {
         // Ports are taken before anything starts, so that a second system does nothing.
         let config = self.gateway_config()?;
         let ports = gateway::Ports::bind(&config).await.context(OTHER_PORTS)?;
-        self.start_log(&mut tasks).await?;
-        self.start_legacy(&mut tasks).await?;
-        if self.ready(&["legacy"]).await? == Begun::Yes {
-            self.start_services(&mut tasks)?;
+        self.start_log(tasks).await?;
+        self.start_legacy(tasks).await?;
+        if self.ready(&["legacy"]).await? == Begun::No {
+            return Ok(Begun::No);
         }
-        let services = ["auth", "question", "quiz", "achievement", "leaderboard"];
-        if self.ready(&services).await? == Begun::Yes {
-            sync::backfill(&Client::new(self.endpoints.clone(), "up")?).await?;
-            let (file, log) = (self.folder.file("gateway.toml"), self.shared.log.clone());
-            let gateway =
-                gateway::run(config, Some(file), Some(log), ports, &self.shutdown).await?;
-            self.start(&mut tasks, "gateway", gateway.ended());
+        self.start_services(tasks)?;
+        let services = [
+            "auth",
+            "question",
+            "quiz",
+            "achievement",
+            "leaderboard",
+            "log",
+        ];
+        if self.ready(&services).await? == Begun::No {
+            return Ok(Begun::No);
         }
-        tasks.join().await
+        // What is not imported now is imported by the next one; it does not keep players out.
+        if let Err(error) = sync::backfill(&Client::new(self.endpoints.clone(), "up")?).await {
+            tracing::warn!(error = format!("{error:#}"), "the import did not finish");
+        }
+        let (file, log) = (self.folder.file("gateway.toml"), self.shared.log.clone());
+        let gateway = gateway::run(config, Some(file), Some(log), ports, &self.shutdown).await?;
+        self.start(tasks, "gateway", gateway.ended());
+        self.until(ready::wait([self.endpoints.admin.as_str()]))
+            .await
     }
 
     /// Waits until these parts are ready, or the shutdown has begun since one of them failed.
@@ -81,14 +108,18 @@ impl System {
             .iter()
             .map(|part| self.endpoints.service(part))
             .collect();
-        let waited = tokio::select! {
-            waited = ready::wait(bases?) => waited,
-            () = self.shutdown.cancelled() => return Ok(Begun::No),
-        };
-        if waited.is_err() {
-            self.shutdown.trigger();
+        self.until(ready::wait(bases?)).await
+    }
+
+    /// Waits for something, or for the shutdown that a failing part begins.
+    async fn until(
+        &self,
+        waited_for: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Begun> {
+        tokio::select! {
+            waited = waited_for => waited.map(|()| Begun::Yes),
+            () = self.shutdown.cancelled() => Ok(Begun::No),
         }
-        waited.map(|()| Begun::Yes)
     }
 
     async fn start_log(&self, tasks: &mut Supervisor) -> anyhow::Result<()> {

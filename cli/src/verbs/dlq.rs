@@ -1,3 +1,4 @@
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
@@ -30,8 +31,12 @@ pub struct Parked {
     event: Uuid,
 }
 
+/// Parked events of one service shown at most, the oldest; there are rarely more than a few.
+const SHOWN: u32 = 1_000;
+
 const COLUMNS: &[Column] = &[
     ("service", "/service"),
+    ("state", "/state"),
     ("consumer", "/consumer"),
     ("event", "/eventId"),
     ("position", "/position"),
@@ -40,13 +45,14 @@ const COLUMNS: &[Column] = &[
     ("parked", "/parkedAt"),
     ("attempts", "/attempts"),
     ("error", "/error"),
+    ("reason", "/reason"),
 ];
 
 impl Dlq {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let items = everywhere(context, "/ops/dlq").await;
+                let items = everywhere(context, &format!("/ops/dlq?limit={SHOWN}")).await;
                 context.format.list(&json!({ "items": items }), COLUMNS)?;
             }
             Self::Show(parked) => {
@@ -79,10 +85,12 @@ impl Parked {
             .client
             .ops(&self.service, Method::POST, &path, None)
             .await?;
-        let sentence = match answer["error"].as_str() {
-            Some(error) => format!("event {} is parked still: {error}", self.event),
-            None => format!("event {} {done}", self.event),
-        };
-        Ok(context.format.done(&sentence, &answer)?)
+        context
+            .format
+            .done(&format!("event {} {done}", self.event), &answer)?;
+        match answer["error"].as_str() {
+            Some(error) => bail!("an event of its stream is parked still: {error}"),
+            None => Ok(()),
+        }
     }
 }

@@ -168,7 +168,7 @@ async fn sagas(context: &Context) -> Vec<Value> {
     for (state, act) in [
         (
             "needs_intervention",
-            "banyan sagas show ID, then retry, resolve, compensate or abandon",
+            "banyan sagas show ID, then retry, resolve --outcome undone, or abandon",
         ),
         (
             "parked",

@@ -168,11 +168,7 @@ impl NewFile {
     async fn apply(&self, context: &Context) -> anyhow::Result<()> {
         let live = self.live(context)?;
         let new = gateway_config(&self.file)?;
-        let wanted: Vec<_> = new
-            .routes
-            .iter()
-            .map(|route| route.id.to_string())
-            .collect();
+        let wanted: Vec<_> = new.routes.iter().map(|route| route.declaration()).collect();
         let fresh = live.with_extension("new");
         std::fs::copy(&self.file, &fresh)
             .and_then(|_| std::fs::rename(&fresh, &live))
@@ -184,14 +180,7 @@ impl NewFile {
                 .admin(Method::GET, "/admin/routes", None)
                 .await?;
             let items = table["items"].as_array().cloned().unwrap_or_default();
-            let mut shown: Vec<_> = items
-                .iter()
-                .filter_map(|route| route["id"].as_str())
-                .collect();
-            let mut expected: Vec<_> = wanted.iter().map(String::as_str).collect();
-            shown.sort_unstable();
-            expected.sort_unstable();
-            if shown == expected {
+            if items.len() == wanted.len() && wanted.iter().all(|route| is_shown(route, &items)) {
                 break;
             }
             if begun.elapsed() > APPLY_WAIT {
@@ -202,11 +191,32 @@ impl NewFile {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        let state = context
+            .client
+            .admin(Method::GET, "/admin/config", None)
+            .await?;
+        if state["inForce"] != true {
+            bail!(
+                "the gateway refused {}: {}",
+                live.display(),
+                state["faults"]
+            );
+        }
         let sentence = format!("{} is in force", self.file.display());
         Ok(context
             .format
             .done(&sentence, &json!({ "routes": wanted }))?)
     }
+}
+
+/// Whether the running table has this declaration, whatever else it says of the route.
+fn is_shown(declaration: &Value, items: &[Value]) -> bool {
+    let Some(members) = declaration.as_object() else {
+        return false;
+    };
+    items
+        .iter()
+        .any(|shown| members.iter().all(|(name, value)| shown[name] == *value))
 }
 
 /// One thing that a file declares: its kind, its id, and what the file says of it.

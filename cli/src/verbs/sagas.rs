@@ -25,7 +25,8 @@ pub enum Sagas {
     Resolve(Resolve),
     /// Take the saga back.
     Compensate(Act),
-    /// Give the saga up as it is; what it did stays and the audit shows it apart.
+    /// Give the saga up: its owner takes back what is its own, nobody waits for the participants any
+    /// more, and the audit shows it apart.
     Abandon(Act),
     /// What a timeout means for new sagas.
     Policy(Policy),
@@ -39,7 +40,7 @@ pub struct List {
     #[arg(long)]
     state: Option<String>,
     /// How many at most.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
 }
 
@@ -85,6 +86,8 @@ pub(super) enum Outcome {
     Done,
     /// It was refused: nothing was done.
     Refused,
+    /// While it is taken back: nothing of it is left.
+    Undone,
 }
 
 /// `banyan sagas policy`
@@ -145,6 +148,7 @@ impl Sagas {
                 let outcome = match resolve.outcome {
                     Outcome::Done => "done",
                     Outcome::Refused => "refused",
+                    Outcome::Undone => "undone",
                 };
                 let body = json!({ "step": resolve.step, "outcome": outcome });
                 resolve.act.tell(context, "resolve", body).await?;

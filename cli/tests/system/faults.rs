@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
-    banyan,
+    PATIENCE, banyan,
     embedded::Up,
     player::{Player, expect},
 };
@@ -15,21 +15,40 @@ fn text(output: &std::process::Output) -> String {
 
 #[tokio::test]
 async fn a_taken_port_is_one_clear_line_that_names_the_setting() {
+    // A service's, the log's, and both of the gateway's.
+    for port in [9003, 9010, 8080, 8081] {
+        let folder = testkit::temp_dir();
+        let offset = testkit::free_port_offset();
+        let port = port + offset;
+        let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let begun = std::time::Instant::now();
+        let output = banyan(folder.path(), &["up", "--port-offset", &offset.to_string()]).await;
+        assert_eq!(output.status.code(), Some(1), "{port}");
+        let text = text(&output);
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("error:"))
+            .expect("an error line");
+        assert!(
+            line.contains(&port.to_string()) && line.contains("--port-offset"),
+            "{line}"
+        );
+        assert!(begun.elapsed() < PATIENCE, "told at once");
+    }
+}
+
+#[tokio::test]
+async fn a_second_system_on_the_same_ports_never_says_that_it_is_up() {
+    let up = Up::start().await;
     let folder = testkit::temp_dir();
-    let offset = testkit::free_port_offset();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", 9003 + offset)).expect("a free port");
-    let output = banyan(folder.path(), &["up", "--port-offset", &offset.to_string()]).await;
-    assert_eq!(output.status.code(), Some(1));
-    let text = text(&output);
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("error:"))
-        .expect("an error line");
-    let port = (9003 + offset).to_string();
-    assert!(
-        line.contains(&port) && line.contains("--port-offset"),
-        "{line}"
-    );
+    let second = banyan(
+        folder.path(),
+        &["up", "--port-offset", &up.offset.to_string()],
+    )
+    .await;
+    assert_eq!(second.status.code(), Some(1));
+    assert!(second.stdout.is_empty(), "{}", text(&second));
+    assert!(!folder.path().join(".banyan/endpoints.toml").exists());
 }
 
 #[tokio::test]

@@ -29,8 +29,16 @@ struct Inner {
     url: Option<String>,
     client: reqwest::Client,
     keys: std::sync::RwLock<JwkSet>,
-    /// When the issuer was asked last; held while asking, so that one request asks for all.
-    asked: Mutex<Option<Instant>>,
+    /// When the issuer was asked last, and whether it answered; held while asking, so that one
+    /// request asks for all.
+    asked: Mutex<Option<(Instant, Answered)>>,
+}
+
+/// How an issuer took the last question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    Yes,
+    No,
 }
 
 impl Verifier {
@@ -97,8 +105,15 @@ impl Verifier {
             return Ok(());
         };
         let mut asked = self.0.asked.lock().await;
-        if asked.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
-            return Ok(());
+        match *asked {
+            Some((at, Answered::Yes)) if at.elapsed() < REFRESH_EVERY => return Ok(()),
+            Some((at, Answered::No)) if at.elapsed() < REFRESH_EVERY => {
+                return Err(Problem::dependency(
+                    "token issuer",
+                    &"it did not answer just now",
+                ));
+            }
+            _ => {}
         }
         let fetch = async {
             self.0
@@ -118,11 +133,17 @@ impl Verifier {
                     .keys
                     .write()
                     .unwrap_or_else(std::sync::PoisonError::into_inner) = keys;
-                *asked = Some(Instant::now());
+                *asked = Some((Instant::now(), Answered::Yes));
                 Ok(())
             }
-            Ok(Err(error)) => Err(Problem::dependency("token issuer", &error)),
-            Err(_) => Err(Problem::dependency("token issuer", &"no answer in time")),
+            failed => {
+                *asked = Some((Instant::now(), Answered::No));
+                let cause = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "no answer in time".to_owned(),
+                };
+                Err(Problem::dependency("token issuer", &cause))
+            }
         }
     }
 }

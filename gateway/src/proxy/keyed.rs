@@ -30,6 +30,9 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// second over a whole day.
 const MAX_KEYS: usize = 250_000;
 
+/// Keyed requests that are claimed while one is under way, at most: as many as connections.
+const RECENT: usize = 16_384;
+
 /// The sides of all keys that were seen.
 #[derive(Debug)]
 pub(crate) struct KeyedSides {
@@ -184,7 +187,9 @@ impl Drop for Claim {
             entry.holders = entry.holders.saturating_sub(1);
             entry.is_confirmed |= !self.is_unsent;
             if entry.holders == 0 && !entry.is_confirmed {
+                let since = entry.since;
                 keys.by_digest.remove(&self.digest);
+                keys.drop_line(since, &self.digest);
                 keys.note(self.digest, Fact::Forgotten, Instant::now());
             }
         }
@@ -201,6 +206,16 @@ impl Keys {
             journal.compact(&self.known(now));
         }
         self.journal = Some(journal);
+    }
+
+    /// Forgets the line of a key's age: the newest ones are looked at, since a key that nobody got
+    /// was claimed a moment ago.
+    fn drop_line(&mut self, since: Instant, digest: &Digest128) {
+        let line = |(at, known): &(Instant, Digest128)| *at == since && known == digest;
+        let recent = self.by_age.len().saturating_sub(RECENT);
+        if let Some(found) = self.by_age.range(recent..).rposition(line) {
+            self.by_age.remove(recent + found);
+        }
     }
 
     /// Every key, oldest first.
@@ -220,9 +235,16 @@ impl Keys {
             }
             self.by_age.pop_front();
             // The same key may have been claimed anew since; then this line of its age is stale.
-            let is_same = |entry: &Entry| entry.since == since && entry.holders == 0;
-            if self.by_digest.get(&digest).is_some_and(is_same) {
-                self.by_digest.remove(&digest);
+            match self.by_digest.get(&digest) {
+                Some(entry) if entry.since == since && entry.holders == 0 => {
+                    self.by_digest.remove(&digest);
+                }
+                // Under way still: it is as young as its request.
+                Some(entry) if entry.since == since => {
+                    self.by_age.push_back((since, digest));
+                    return;
+                }
+                _ => {}
             }
         }
     }
@@ -344,6 +366,20 @@ mod tests {
         assert_eq!(
             claim(&again, "moved", Side::Candidate, now).side(),
             Side::Legacy
+        );
+    }
+
+    #[test]
+    fn attempts_that_nobody_got_push_no_key_out() {
+        let sides = Arc::new(KeyedSides::bounded(8));
+        let now = Instant::now();
+        drop(claim(&sides, "kept", Side::Candidate, now));
+        for number in 0..20 {
+            claim(&sides, &number.to_string(), Side::Candidate, now).sent_nothing();
+        }
+        assert_eq!(
+            claim(&sides, "kept", Side::Legacy, now).side(),
+            Side::Candidate
         );
     }
 

@@ -2,6 +2,8 @@
 
 mod prefer;
 
+use std::time::Instant;
+
 use axum::{
     Router,
     extract::{FromRef, State},
@@ -70,8 +72,11 @@ async fn submit(
         key,
         trace: TraceContext::current_or_new(),
     };
+    // The wait for the player's answer before this one is part of the client's.
+    let begun = Instant::now();
     let ticket = api.submissions.submit(&submission).await?;
-    let answer = api.submissions.decided(ticket, patience.wait).await?;
+    let left = patience.wait.saturating_sub(begun.elapsed());
+    let answer = api.submissions.decided(ticket, left).await?;
     let mut response = answered(answer, keyed)?;
     if let Some(applied) = patience.applied {
         response.headers_mut().insert("preference-applied", applied);

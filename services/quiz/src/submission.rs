@@ -96,6 +96,7 @@ impl Submissions {
         let asked = asked.ok_or(Error::UnknownQuestion(submission.body.question_id))?;
         asked.judge(&submission.body.choice_id)?;
         let begun = Instant::now();
+        let mut waited_for = None;
         loop {
             let predecessor = match self.attempt(submission, &asked).await? {
                 Attempt::Recorded(ticket) => return Ok(ticket),
@@ -104,7 +105,9 @@ impl Submissions {
             };
             let left = self.predecessor_wait.saturating_sub(begun.elapsed());
             let saga = self.engine.wait(predecessor, left).await?;
-            if !saga.is_decided() {
+            // A saga that has ended and left its answer undecided (abandoned without its definition)
+            // is an operator's to mend: looking again would not help.
+            if !saga.is_decided() || waited_for.replace(predecessor) == Some(predecessor) {
                 return Err(Error::InProgress(predecessor));
             }
         }

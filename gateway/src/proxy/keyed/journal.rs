@@ -34,6 +34,8 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     records: usize,
+    /// So many records make it due for a rewrite.
+    due: usize,
     /// Whether the last write failed, so that a full disk is told once and not for every request.
     is_failing: bool,
 }
@@ -56,6 +58,7 @@ impl Journal {
             path,
             file,
             records: known.len(),
+            due: MAX_RECORDS,
             is_failing: false,
         };
         Ok((journal, known))
@@ -66,6 +69,9 @@ impl Journal {
     /// A failing disk does not stop the traffic: the key is then known to this process alone.
     pub(super) fn write(&mut self, digest: Digest128, fact: Fact) -> bool {
         let written = self.file.write_all(&record(digest, fact, now()));
+        if written.is_err() {
+            self.trim();
+        }
         match written {
             Ok(()) => {
                 self.is_failing = false;
@@ -78,7 +84,16 @@ impl Journal {
             }
             Err(_) => {}
         }
-        self.records > MAX_RECORDS
+        self.records > self.due
+    }
+
+    /// Takes off half a record, which would shift all that follow it.
+    fn trim(&mut self) {
+        let whole = (self.records * RECORD) as u64;
+        if let Err(error) = self.file.set_len(whole) {
+            let file = self.path.display();
+            tracing::error!(%file, %error, "half a record stays in the file of keys");
+        }
     }
 
     /// Rewrites the file with these keys alone, oldest first.
@@ -87,12 +102,12 @@ impl Journal {
             Ok(file) => {
                 self.file = file;
                 self.records = known.len();
+                self.due = MAX_RECORDS;
             }
             Err(error) => {
                 let file = self.path.display();
                 tracing::error!(%file, %error, "the file of keys cannot be rewritten");
-                // Tried again after as many records more.
-                self.records = 0;
+                self.due = self.records + MAX_RECORDS;
             }
         }
     }
@@ -214,6 +229,27 @@ mod tests {
         bytes.extend_from_slice(&[7; RECORD]);
         bytes.extend_from_slice(&record([2; 16], Fact::Belongs(Side::Legacy), 1)[..RECORD - 1]);
         assert_eq!(living(&bytes, 2).len(), 1);
+    }
+
+    #[test]
+    fn a_failing_disk_leaves_whole_records_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let (mut journal, _) = Journal::open(path.clone()).unwrap();
+        journal.write([1; 16], Fact::Belongs(Side::Candidate));
+        // A disk that took a part of a record and refuses the rest.
+        journal.file.write_all(&[9; 10]).unwrap();
+        let good = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        journal.write([2; 16], Fact::Belongs(Side::Candidate));
+        assert!(journal.is_failing, "the file is open for reading only");
+        journal.file = good;
+        journal.trim();
+        journal.write([3; 16], Fact::Belongs(Side::Legacy));
+        drop(journal);
+        let (_, known) = Journal::open(path).unwrap();
+        let keys: Vec<_> = known.iter().map(|(digest, ..)| digest[0]).collect();
+        assert_eq!(keys.len(), 2, "{keys:?}");
+        assert!(keys.contains(&1) && keys.contains(&3), "{keys:?}");
     }
 
     #[test]
