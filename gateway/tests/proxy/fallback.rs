@@ -231,7 +231,7 @@ async fn a_key_stays_with_the_side_that_first_got_it_across_a_flip() {
 async fn a_request_whose_sent_or_overriding_method_is_unsafe_is_treated_as_unsafe() {
     for (sent, acts_as) in [("GET", "POST"), ("POST", "GET")] {
         let legacy = Scripted::saying("legacy").await;
-        let candidate = Scripted::script([Act::Close], Act::Say(ok("candidate"))).await;
+        let candidate = Scripted::script([Act::Close, Act::Close], Act::Say(ok("candidate"))).await;
         let moved = |percent: u8| {
             format!(
                 "{}\n{}\n[flags.move]\npercent = {percent}.0\nsubject = [\"header:x-user-id\"]\n\
@@ -246,20 +246,22 @@ async fn a_request_whose_sent_or_overriding_method_is_unsafe_is_treated_as_unsaf
             )
         };
         let stage = Stage::open(&moved(100)).await;
-        let request = format!(
-            "{sent} / HTTP/1.1\r\nhost: a\r\nx-http-method: {acts_as}\r\nx-user-id: ann\r\n\
-             idempotency-key: k1\r\n\r\n"
-        );
-        let reply = stage.ask(&request).await;
-        assert_eq!(reply.status(), 502, "{sent} as {acts_as}");
-        assert_eq!(
-            (candidate.count(), legacy.count()),
-            (1, 0),
-            "neither again nor across"
-        );
+        let ask = |key: &str| {
+            format!(
+                "{sent} / HTTP/1.1\r\nhost: a\r\nx-http-method: {acts_as}\r\n\
+                 x-user-id: ann\r\n{key}\r\n"
+            )
+        };
+        let keyed = ask("idempotency-key: k1\r\n");
+        for (request, count) in [(&ask(""), 1), (&keyed, 2)] {
+            let reply = stage.ask(request).await;
+            assert_eq!(reply.status(), 502, "{sent} as {acts_as}");
+            // Neither again at this side nor at the other one.
+            assert_eq!((candidate.count(), legacy.count()), (count, 0));
+        }
         stage.reload(&moved(0)).await;
         stage.control.apply_flag_edits().await;
-        let reply = stage.ask(&request).await;
+        let reply = stage.ask(&keyed).await;
         assert_eq!(
             reply.body, "candidate",
             "the key stays: {sent} as {acts_as}"
