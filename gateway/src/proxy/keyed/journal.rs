@@ -80,7 +80,7 @@ impl Journal {
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
                 let file = self.path.display();
-                tracing::error!(%file, %error, "sides of keys are not kept on disk for now");
+                tracing::error!(%file, %error, "sides of keys are not kept on disk while it fails");
             }
             Err(_) => {}
         }
