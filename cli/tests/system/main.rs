@@ -5,6 +5,7 @@ mod embedded;
 mod faults;
 mod player;
 mod runbooks;
+mod verbs;
 
 use std::{path::Path, process::Output, time::Duration};
 

@@ -1,0 +1,114 @@
+//! Operators' verbs that no other test needs on its way.
+
+use serde_json::Value;
+
+use crate::{
+    banyan,
+    embedded::Up,
+    player::{Player, expect},
+};
+
+#[tokio::test]
+async fn a_new_routing_file_is_in_force_when_apply_returns_and_a_faulty_one_changes_nothing() {
+    let up = Up::start().await;
+    let live = up.folder.path().join(".banyan/gateway.toml");
+    let text = std::fs::read_to_string(&live).expect("up wrote it");
+    let new = up.folder.path().join("new.toml");
+    let edited = text.replace("\"/api/leaderboard\"", "\"/api/boards\"");
+    std::fs::write(&new, &edited).expect("a writable folder");
+
+    let diff = up.verb(&["routes", "diff", "new.toml"]).await;
+    assert_eq!(diff["items"][0]["id"], "leaderboard", "{diff}");
+    assert_eq!(diff["items"][0]["change"], "changed", "{diff}");
+    up.verb(&["routes", "apply", "new.toml"]).await;
+    let prefix = async || {
+        let routes = up.verb(&["routes", "list"]).await;
+        let items = routes["items"].as_array().expect("items").clone();
+        let found = items.iter().find(|route| route["id"] == "leaderboard");
+        found.expect("the route")["prefix"].clone()
+    };
+    assert_eq!(prefix().await, "/api/boards");
+
+    std::fs::write(&new, edited + "\nbad = 1\n").expect("a writable folder");
+    let refused = banyan(up.folder.path(), &["routes", "apply", "new.toml"]).await;
+    assert_eq!(refused.status.code(), Some(64));
+    assert_eq!(prefix().await, "/api/boards");
+}
+
+#[tokio::test]
+async fn one_click_is_traced_from_its_trace_id_to_its_saga_and_its_events() {
+    let up = Up::start().await;
+    let player = Player::register(&up.gateway(), "Radia").await;
+    up.move_everything().await;
+    let question = &player.questions().await[0];
+    let answered = player.answer(question, "k").await.expect("an answer");
+    let trace = answered.headers()["x-trace-id"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let answer: Value = expect(answered, reqwest::StatusCode::OK).await;
+
+    let events = up.verb(&["events", "trace", &trace]).await;
+    let types: Vec<_> = events["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"))
+        .collect();
+    for wanted in [
+        "answer.submitted",
+        "achievement.checked",
+        "leaderboard.entry.updated",
+        "answer_submission.completed",
+    ] {
+        assert!(types.contains(&wanted), "{wanted}: {types:?}");
+    }
+    let position = events["items"][0]["position"].to_string();
+    let first = up.verb(&["events", "show", &position]).await;
+    assert_eq!(first["id"], events["items"][0]["id"]);
+
+    let id = answer["id"].as_str().expect("an id");
+    let sagas = up.verb(&["sagas", "list", "--state", "completed"]).await;
+    assert_eq!(sagas["items"][0]["id"], id, "{sagas}");
+    assert_eq!(up.verb(&["sagas", "show", id]).await["state"], "completed");
+}
+
+#[tokio::test]
+async fn a_flag_is_restored_and_a_timeouts_meaning_changed_and_both_are_shown() {
+    let up = Up::start().await;
+    up.verb(&[
+        "flags",
+        "set",
+        "quiz-cutover",
+        "--percent",
+        "25.5",
+        "--reason",
+        "a",
+    ])
+    .await;
+    let restored = up
+        .verb(&["flags", "restore", "quiz-cutover", "1", "--reason", "b"])
+        .await;
+    assert_eq!(
+        (&restored["percent"], &restored["version"]),
+        (&0.0.into(), &3.into())
+    );
+
+    let step = [
+        "sagas",
+        "policy",
+        "answer-submission",
+        "--step",
+        "leaderboard",
+    ];
+    let change = ["--on-timeout", "proceed", "--reason", "test"];
+    up.verb(&[&step[..], &change[..]].concat()).await;
+    let policies = up.verb(&["sagas", "policy"]).await;
+    let shown = policies["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .find(|policy| policy["step"] == "leaderboard")
+        .expect("the step");
+    assert_eq!(shown["onTimeout"], "proceed");
+}
