@@ -22,7 +22,7 @@ pub mod outbox;
 pub mod publisher;
 pub mod relay;
 
-pub use consumer::{Consumers, Handler, HandlerError, Kind};
+pub use consumer::{Consumers, Handler, HandlerError, Kind, Order};
 pub use log::{Append, AppendError, Appended, Expected, Head, Log, LogOptions, ReadQuery};
 pub use metrics::Metrics;
 pub use outbox::{NewEvent, Outbox, derived_id};

@@ -158,9 +158,12 @@ impl Bench {
     }
 
     async fn asked(&self) {
-        self.hears(&Ask { question_id: SAGA })
-            .await
-            .expect("handled");
+        self.hears(&Ask {
+            question_id: SAGA,
+            version: 1,
+        })
+        .await
+        .expect("handled");
     }
 
     async fn revoked(&self) {

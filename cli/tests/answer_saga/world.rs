@@ -296,6 +296,8 @@ fn created(n: u128) -> QuestionCreated {
         difficulty: Difficulty::Easy,
         choices: choices.to_vec(),
         correct_choice_id: "a".to_owned(),
+        tags: Vec::new(),
+        version: 1,
     }
 }
 

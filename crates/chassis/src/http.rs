@@ -1,7 +1,9 @@
 //! HTTP serving: the layers around every service's router, extractors whose refusals name the
 //! field, and a bounded drain.
 
+pub mod cursor;
 mod extract;
+pub mod openapi;
 mod stack;
 
 use axum::Router;

@@ -60,7 +60,7 @@ macro_rules! payloads {
 }
 
 /// A badge as events and answers name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BadgeRef {
     /// The badge's stable id.
     pub id: String,
@@ -69,7 +69,7 @@ pub struct BadgeRef {
 }
 
 /// One of a question's choices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Choice {
     /// Unique within its question.
     pub id: String,
@@ -223,6 +223,11 @@ payloads! {
         choices: Vec<Choice>,
         /// The right one; for services only, never for players.
         correct_choice_id: String,
+        /// Words to find it by, in alphabetical order.
+        tags: Vec<String>,
+        /// The question's version: from 1, or what the monolith had counted, rising with every
+        /// edit. Not the stream's version.
+        version: i64,
     }
     /// A question was edited; carries all of it.
     QuestionUpdated = "question.updated" {
@@ -238,11 +243,25 @@ payloads! {
         choices: Vec<Choice>,
         /// The right one; for services only, never for players.
         correct_choice_id: String,
+        /// Words to find it by, in alphabetical order.
+        tags: Vec<String>,
+        /// The question's version: from 1, or what the monolith had counted, rising with every
+        /// edit. Not the stream's version.
+        version: i64,
     }
     /// A question was removed.
     QuestionDeleted = "question.deleted" {
         /// The question.
         question_id: Uuid,
+        /// The question's version, one above that of its last edit.
+        version: i64,
+    }
+    /// The question service shows a question as of this version: players see the edit.
+    QuestionApplied = "question.applied" {
+        /// The question.
+        question_id: Uuid,
+        /// The version that players see, or that its removal had.
+        version: i64,
     }
     /// An account or a guest came to be.
     UserCreated = "user.created", personal ["/displayName"] {
@@ -271,7 +290,7 @@ payloads! {
     UserAuthenticated = "user.authenticated" {
         /// The user.
         user_id: Uuid,
-        /// `password`, `guest`, `refresh`.
+        /// `password`, `guest`, `refresh`, `oidc`.
         method: String,
     }
     /// A user's stats were set back to nothing.
@@ -280,6 +299,57 @@ payloads! {
         user_id: Uuid,
         /// Why.
         reason: String,
+    }
+    /// Somebody asks for a run of a maintenance job.
+    MaintenanceRequested = "maintenance.requested" {
+        /// The job's name.
+        job: String,
+        /// Who asks.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// What the job is told; by its own rules.
+        parameters: Value,
+    }
+    /// A maintenance job runs; every service that has a duty in it does a bounded portion of it
+    /// and tells so.
+    MaintenanceAsked = "maintenance.asked" {
+        /// The run.
+        run_id: Uuid,
+        /// The job's name.
+        job: String,
+        /// From 1; asked again while a service says that there is more.
+        round: i64,
+        /// What the job is told; by its own rules.
+        parameters: Value,
+    }
+    /// A service did its portion of a maintenance job.
+    MaintenanceDone = "maintenance.done" {
+        /// The run.
+        run_id: Uuid,
+        /// The job's name.
+        job: String,
+        /// The round that was asked.
+        round: i64,
+        /// The service.
+        service: String,
+        /// Whether there is more to do.
+        more: bool,
+        /// What it did or found, by the job's own rules.
+        detail: Value,
+        /// Why it could not, where it could not.
+        error: Option<String>,
+    }
+    /// A maintenance run ended.
+    MaintenanceEnded = "maintenance.ended" {
+        /// The run.
+        run_id: Uuid,
+        /// The job's name.
+        job: String,
+        /// `completed`, `failed`, `timed_out`.
+        outcome: String,
+        /// What it did, by the job's own account.
+        detail: Value,
     }
     /// The state of a gateway's flag changed.
     FlagChanged = "flag.changed" {
@@ -367,6 +437,7 @@ mod tests {
     fn payloads_are_camel_case_on_the_wire() {
         let json = serde_json::to_value(QuestionDeleted {
             question_id: Uuid::nil(),
+            version: 1,
         })
         .unwrap();
         assert_eq!(json["questionId"], Uuid::nil().to_string());

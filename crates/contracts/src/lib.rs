@@ -15,4 +15,4 @@ mod quiz;
 pub use claims::Claims;
 pub use envelope::{Event, Recorded};
 pub use events::Payload;
-pub use quiz::{Difficulty, QuizMode, UnknownName};
+pub use quiz::{Difficulty, Period, QuizMode, UnknownName};

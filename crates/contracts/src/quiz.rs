@@ -23,7 +23,7 @@ impl std::error::Error for UnknownName {}
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
@@ -63,6 +63,18 @@ names! {
         Timed = "timed",
         /// Until the first wrong answer.
         Survival = "survival",
+    }
+}
+
+names! {
+    /// Over which time a leaderboard counts; days and weeks are those of UTC, weeks begin on Monday.
+    Period {
+        /// Everything.
+        AllTime = "all",
+        /// Today.
+        Day = "day",
+        /// This week.
+        Week = "week",
     }
 }
 

@@ -7,6 +7,8 @@
 //! the process is ready only when everything behind it is.
 
 pub mod audit;
+pub mod departed;
+pub mod duties;
 pub mod import;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
@@ -14,10 +16,18 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use axum::Router;
 use bus::{Bus, NatsBus, NatsOptions};
-use chassis::{Health, Metrics, Shutdown, http, net, ops, tasks::Supervisor};
+use chassis::{
+    Health, Metrics, Shutdown,
+    http::{self, openapi},
+    net, ops,
+    tasks::Supervisor,
+};
 use database::{Database, Migrations, Options};
 use event_store::{Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
 use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::duties::{Duties, Duty};
 
 /// The log and the bus: opened by `main` from the configuration, or shared in one process.
 #[derive(Clone)]
@@ -55,6 +65,8 @@ impl Shared {
 pub struct Plan<'a> {
     /// The service's name: the events' `serviceId`, and in logs.
     pub name: &'static str,
+    /// One sentence about it, for its `/openapi.json`.
+    pub about: &'static str,
     /// Setting `listen`.
     pub listen: SocketAddr,
     /// Setting `database`.
@@ -68,6 +80,7 @@ pub struct Plan<'a> {
 /// A service being put together.
 pub struct Frame {
     name: &'static str,
+    about: &'static str,
     listener: TcpListener,
     ops_token: Option<String>,
     /// The service's own database.
@@ -84,6 +97,7 @@ pub struct Frame {
     pub shutdown: Shutdown,
     bus: Option<Arc<dyn Bus>>,
     consumers: Consumers,
+    duties: Vec<Arc<dyn Duty>>,
     tasks: Supervisor,
 }
 
@@ -132,9 +146,11 @@ impl Frame {
         metrics.register(|registry| log.metrics().register(registry));
         Ok(Self {
             name: plan.name,
+            about: plan.about,
             listener,
             ops_token: plan.ops_token,
             consumers: Consumers::new(database.clone(), log.clone()),
+            duties: Vec::new(),
             outbox: Outbox::new(plan.name),
             health,
             metrics,
@@ -159,6 +175,11 @@ impl Frame {
         self.consumers = self.consumers.clone().add(handler);
     }
 
+    /// Adds what this service does in a maintenance job.
+    pub fn duty(&mut self, duty: impl Duty) {
+        self.duties.push(Arc::new(duty));
+    }
+
     /// The consumers added so far.
     pub fn consumers(&self) -> &Consumers {
         &self.consumers
@@ -174,11 +195,24 @@ impl Frame {
     }
 
     /// Starts relay, consumers and the port, and runs until the shutdown. `api` is the public
-    /// router; `verbs` what the service adds to `/ops`.
+    /// router, which documents itself under `/openapi.json` and `/docs`; `verbs` what the service adds to `/ops`.
     ///
     /// # Errors
     /// The first part that failed, by name.
-    pub async fn serve(mut self, api: Router, verbs: Router) -> anyhow::Result<()> {
+    pub async fn serve(
+        mut self,
+        api: impl Into<OpenApiRouter>,
+        verbs: Router,
+    ) -> anyhow::Result<()> {
+        if !self.duties.is_empty() {
+            let duties = std::mem::take(&mut self.duties);
+            self.consume(Duties::new(self.name, duties));
+        }
+        let about = openapi::About {
+            name: self.name,
+            description: self.about,
+        };
+        let api = openapi::documented(api.into(), about);
         let consumers = self.consumers.clone();
         let watched = consumers.clone();
         self.health

@@ -29,6 +29,7 @@ pub const SERVICE: &str = "achievement";
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Plan {
         name: SERVICE,
+        about: "Badges: what there is to earn, and what a player has earned.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,

@@ -29,6 +29,7 @@ use crate::{accounts::Accounts, import::FromLegacy, keys::SigningKey};
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Plan {
         name: accounts::SERVICE,
+        about: "Accounts, guests, sessions and the keys that sign their tokens.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,

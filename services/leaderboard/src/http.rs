@@ -54,5 +54,10 @@ async fn show(
         Some(caller) => store::line(&api.db, quiz_mode, caller.user_id).await?,
         None => None,
     };
-    Ok(Json(Leaderboard { quiz_mode, top, me }))
+    Ok(Json(Leaderboard {
+        quiz_mode,
+        period: contracts::Period::AllTime,
+        top,
+        me,
+    }))
 }

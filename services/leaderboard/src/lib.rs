@@ -29,6 +29,7 @@ pub const SERVICE: &str = "leaderboard";
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Plan {
         name: SERVICE,
+        about: "Who leads, over all time, this week and today.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,

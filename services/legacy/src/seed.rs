@@ -85,6 +85,8 @@ impl Row {
                 .copied()
                 .unwrap_or_default()
                 .to_owned(),
+            tags: Vec::new(),
+            version: None,
         };
         Question::new(id, 1, &draft).map_err(|faults| Error::Invalid {
             text: draft.text,

@@ -20,6 +20,8 @@ pub struct Config {
     pub log: String,
     /// NATS, where there is one; likewise.
     pub nats: Option<String>,
+    /// Where the keys are that access tokens are verified with.
+    pub jwks_url: String,
     /// The monolith's database, to import questions from.
     pub legacy_database: Option<String>,
     /// Required off loopback; at least 16 characters.
@@ -33,6 +35,7 @@ impl Default for Config {
             database: "sqlite:.banyan/question.db".to_owned(),
             log: "sqlite:.banyan/log.db".to_owned(),
             nats: None,
+            jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
             ops_token: None,
         }

@@ -36,10 +36,10 @@ impl Handler for Bank {
         let event = &recorded.event;
         let (at, position) = (event.timestamp.into(), recorded.position);
         let question = match event.event_type.as_str() {
-            QuestionCreated::TYPE => created(payload(recorded)?, event.version),
-            QuestionUpdated::TYPE => updated(payload(recorded)?, event.version),
+            QuestionCreated::TYPE => created(payload(recorded)?),
+            QuestionUpdated::TYPE => updated(payload(recorded)?),
             _ => {
-                let QuestionDeleted { question_id } = payload(recorded)?;
+                let QuestionDeleted { question_id, .. } = payload(recorded)?;
                 projection::delete(tx, question_id, at, position).await?;
                 return Ok(());
             }
@@ -59,7 +59,7 @@ fn payload<P: Payload>(recorded: &Recorded) -> Result<P, HandlerError> {
     recorded.event.payload().map_err(HandlerError::poison)
 }
 
-fn created(event: QuestionCreated, version: i64) -> Question {
+fn created(event: QuestionCreated) -> Question {
     Question {
         id: event.question_id,
         text: event.text,
@@ -67,11 +67,12 @@ fn created(event: QuestionCreated, version: i64) -> Question {
         difficulty: event.difficulty,
         choices: event.choices,
         correct_choice_id: event.correct_choice_id,
-        version,
+        tags: event.tags,
+        version: event.version,
     }
 }
 
-fn updated(event: QuestionUpdated, version: i64) -> Question {
+fn updated(event: QuestionUpdated) -> Question {
     Question {
         id: event.question_id,
         text: event.text,
@@ -79,6 +80,7 @@ fn updated(event: QuestionUpdated, version: i64) -> Question {
         difficulty: event.difficulty,
         choices: event.choices,
         correct_choice_id: event.correct_choice_id,
-        version,
+        tags: event.tags,
+        version: event.version,
     }
 }

@@ -24,6 +24,7 @@ use crate::{consumers::Bank, import::FromLegacy};
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Plan {
         name: "question",
+        about: "The question bank as players may read it.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,

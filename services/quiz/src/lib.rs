@@ -42,6 +42,7 @@ pub const SERVICE: &str = "quiz";
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Plan {
         name: SERVICE,
+        about: "Answers, and what a player has reached with them.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,

@@ -79,5 +79,10 @@ async fn leaderboard(
         Some(caller) => boards::line_of(&app.db, quiz_mode, caller.user_id).await?,
         None => None,
     };
-    Ok(Json(Leaderboard { quiz_mode, top, me }))
+    Ok(Json(Leaderboard {
+        quiz_mode,
+        period: contracts::Period::AllTime,
+        top,
+        me,
+    }))
 }

@@ -30,6 +30,7 @@ impl TryFrom<Row> for Question {
             difficulty: named(&row.difficulty)?,
             choices: row.choices.0,
             correct_choice_id: row.correct_choice_id,
+            tags: Vec::new(),
             version: row.version,
         })
     }

@@ -246,6 +246,7 @@ async fn what_an_event_wrote_no_import_overwrites(backend: Backend) {
     append(&log, bank[0].id, 1, &updated).await;
     let deleted = QuestionDeleted {
         question_id: bank[1].id,
+        version: 2,
     };
     append(&log, bank[1].id, 1, &deleted).await;
     let gone = path(&bank[1]);

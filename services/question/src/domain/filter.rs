@@ -149,6 +149,7 @@ mod tests {
                 text: "Yes".to_owned(),
             }],
             correct_choice_id: "a".to_owned(),
+            tags: Vec::new(),
             version: 1,
         }
     }

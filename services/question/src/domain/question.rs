@@ -39,6 +39,9 @@ pub struct Question {
     pub choices: Vec<Choice>,
     /// The id of the right one.
     pub correct_choice_id: String,
+    /// Words to find it by, in alphabetical order.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// From 1; rises with every edit.
     pub version: i64,
 }
@@ -65,6 +68,7 @@ impl Question {
             difficulty: draft.difficulty,
             choices: draft.choices.iter().map(trimmed).collect(),
             correct_choice_id: draft.correct_choice_id.clone(),
+            tags: draft.tags.clone(),
             version,
         };
         let faults = question.faults();
@@ -84,6 +88,7 @@ impl Question {
             category: self.category.clone(),
             difficulty: self.difficulty,
             choices: self.choices.clone(),
+            tags: self.tags.clone(),
         }
     }
 
@@ -97,6 +102,7 @@ impl Question {
             difficulty: self.difficulty,
             choices: self.choices.clone(),
             correct_choice_id: self.correct_choice_id.clone(),
+            tags: self.tags.clone(),
             version: self.version,
         }
     }
@@ -111,6 +117,8 @@ impl Question {
             difficulty: self.difficulty,
             choices: self.choices.clone(),
             correct_choice_id: self.correct_choice_id.clone(),
+            tags: self.tags.clone(),
+            version: self.version,
         }
     }
 
@@ -124,6 +132,8 @@ impl Question {
             difficulty: self.difficulty,
             choices: self.choices.clone(),
             correct_choice_id: self.correct_choice_id.clone(),
+            tags: self.tags.clone(),
+            version: self.version,
         }
     }
 
@@ -253,6 +263,8 @@ mod tests {
                 })
                 .to_vec(),
             correct_choice_id: "a".to_owned(),
+            tags: Vec::new(),
+            version: None,
         }
     }
 

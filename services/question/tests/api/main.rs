@@ -39,6 +39,8 @@ fn created(id: Uuid, category: &str, text: &str) -> QuestionCreated {
         difficulty: Difficulty::Easy,
         choices: ["a", "b", "c", "d"].map(choice).to_vec(),
         correct_choice_id: "c".to_owned(),
+        tags: Vec::new(),
+        version: 1,
     }
 }
 
@@ -48,6 +50,7 @@ fn updated(id: Uuid, text: &str) -> QuestionUpdated {
         difficulty,
         choices,
         correct_choice_id,
+        tags,
         ..
     } = created(id, "rust", text);
     let text = text.to_owned();
@@ -58,6 +61,8 @@ fn updated(id: Uuid, text: &str) -> QuestionUpdated {
         difficulty,
         choices,
         correct_choice_id,
+        tags,
+        version: 2,
     }
 }
 
@@ -89,10 +94,24 @@ async fn a_deleted_question_is_gone_until_it_is_created_again(backend: Backend) 
         .await;
     app.append(id(2), 1, &created(id(2), "rust", "What is a trait?"))
         .await;
-    app.append(id(1), 2, &QuestionDeleted { question_id: id(1) })
-        .await;
-    app.append(id(9), 1, &QuestionDeleted { question_id: id(9) })
-        .await;
+    app.append(
+        id(1),
+        2,
+        &QuestionDeleted {
+            question_id: id(1),
+            version: 2,
+        },
+    )
+    .await;
+    app.append(
+        id(9),
+        1,
+        &QuestionDeleted {
+            question_id: id(9),
+            version: 2,
+        },
+    )
+    .await;
     app.shows(&[id(2)]).await;
     let (status, problem) = app.get(&format!("/api/questions/{}", id(1))).await;
     assert_eq!(
@@ -110,8 +129,15 @@ async fn a_replay_builds_the_same_bank_again(backend: Backend) {
         .await;
     app.append(id(2), 1, &created(id(2), "rust", "What is a trait?"))
         .await;
-    app.append(id(2), 2, &QuestionDeleted { question_id: id(2) })
-        .await;
+    app.append(
+        id(2),
+        2,
+        &QuestionDeleted {
+            question_id: id(2),
+            version: 2,
+        },
+    )
+    .await;
     app.append(id(3), 1, &created(id(3), "rust", "What is a crate?"))
         .await;
     app.shows(&[id(1), id(3)]).await;

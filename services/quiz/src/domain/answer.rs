@@ -144,6 +144,8 @@ pub(super) mod tests {
             difficulty: Difficulty::Hard,
             choices: choices.to_vec(),
             correct_choice_id: "c".to_owned(),
+            tags: Vec::new(),
+            version: 1,
         })
     }
 

@@ -1,0 +1,116 @@
+//! Answers, and what a player has reached with them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::BadgeRef;
+use crate::QuizMode;
+
+requests! {
+    /// `POST /api/answers`
+    SubmitAnswer {
+        /// What was asked.
+        question_id: Uuid,
+        /// What was chosen.
+        choice_id: String,
+        /// How it is played.
+        quiz_mode: QuizMode,
+    }
+}
+
+bodies! {
+    /// Where the player stands on the board of the mode just played.
+    Standing {
+        /// The board.
+        quiz_mode: QuizMode,
+        /// The player's score.
+        score: i64,
+        /// The player's place, from 1.
+        position: i64,
+    }
+    /// A decided answer: 200.
+    Answer {
+        /// The answer's id.
+        id: Uuid,
+        /// What was asked.
+        question_id: Uuid,
+        /// Whether the choice was right.
+        is_correct: bool,
+        /// The right choice.
+        correct_choice_id: String,
+        /// The player's streak with it.
+        streak: i64,
+        /// What this answer was worth.
+        score: i64,
+        /// `completed`.
+        status: AnswerStatus,
+        /// The badges it unlocked.
+        achievements: Vec<BadgeRef>,
+        /// Where it put the player; null when the board could not be asked in time.
+        leaderboard: Option<Standing>,
+    }
+    /// An undecided or compensated answer: it never tells whether the choice was right.
+    PendingAnswer {
+        /// The answer's id.
+        id: Uuid,
+        /// `pending` or `compensated`.
+        status: AnswerStatus,
+    }
+    /// Counts of one quiz mode.
+    ModeStats {
+        /// Answers given.
+        answered: i64,
+        /// Right ones.
+        correct: i64,
+        /// Points.
+        score: i64,
+    }
+    /// `GET /api/stats/me`
+    Stats {
+        /// Answers given.
+        answered: i64,
+        /// Right ones.
+        correct: i64,
+        /// `correct / answered`, 0 to 1; 0 without answers.
+        accuracy: f64,
+        /// Right answers in a row, now.
+        streak: i64,
+        /// The longest streak ever.
+        best_streak: i64,
+        /// By quiz mode; modes never played are absent.
+        by_mode: std::collections::BTreeMap<QuizMode, ModeStats>,
+    }
+    /// A badge in the catalogue: `GET /api/achievements` → `{items}`.
+    Badge {
+        /// The badge's stable id.
+        id: String,
+        /// What players read.
+        name: String,
+        /// How to get it.
+        description: String,
+    }
+    /// A badge of the player's: `GET /api/achievements/me` → `{items}`.
+    UnlockedBadge {
+        /// The badge's stable id.
+        id: String,
+        /// What players read.
+        name: String,
+        /// How it was got.
+        description: String,
+        /// RFC 3339.
+        unlocked_at: String,
+    }
+}
+
+/// Where an answer's saga stands, as the player may know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerStatus {
+    /// Not decided yet.
+    Pending,
+    /// It counts.
+    Completed,
+    /// It was taken back and counts nowhere.
+    Compensated,
+}

@@ -1,0 +1,41 @@
+//! Leaderboards.
+
+use uuid::Uuid;
+
+use crate::{Period, QuizMode};
+
+bodies! {
+    /// One line of a leaderboard.
+    LeaderboardEntry {
+        /// From 1.
+        position: i64,
+        /// The player.
+        user_id: Uuid,
+        /// Personal.
+        display_name: String,
+        /// Points.
+        score: i64,
+    }
+    /// `GET /api/leaderboard?quizMode=&period=`
+    Leaderboard {
+        /// Which board.
+        quiz_mode: QuizMode,
+        /// Over which time.
+        period: Period,
+        /// The best six.
+        top: Vec<LeaderboardEntry>,
+        /// The caller's own line, when it has a token and a score.
+        me: Option<LeaderboardEntry>,
+    }
+    /// `GET /api/leaderboard/entries?quizMode=&period=&limit=&cursor=`
+    LeaderboardPage {
+        /// Which board.
+        quiz_mode: QuizMode,
+        /// Over which time.
+        period: Period,
+        /// The page.
+        items: Vec<LeaderboardEntry>,
+        /// Where the next page begins; null on the last.
+        next_cursor: Option<String>,
+    }
+}

@@ -1,0 +1,26 @@
+//! `banyan-admin`: the admin service as a process of its own.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use admin::Config;
+use chassis::{process, telemetry};
+use clap::Parser;
+use service::Shared;
+
+#[derive(Parser)]
+#[command(name = "banyan-admin", version, about = "Question curation")]
+struct Arguments {
+    /// Configuration file, TOML or YAML; BANYAN_ADMIN__… variables win over it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init(telemetry::Format::detect(), "info");
+    process::run(async |shutdown| {
+        let config = Config::load(arguments.config.as_deref())?;
+        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+        admin::run(config, shared, shutdown).await
+    })
+}
