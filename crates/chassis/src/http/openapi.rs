@@ -196,7 +196,7 @@ mod tests {
 
     #[utoipa::path(
         put, path = "/things/{id}", params(("id" = String, Path)),
-        request_body = serde_json::Value, security((BEARER = [])),
+        request_body = serde_json::Value, security(("bearer" = [])),
         responses((status = 200, body = String), (status = 409, description = "Moved on."))
     )]
     async fn write() -> &'static str {
