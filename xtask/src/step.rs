@@ -163,6 +163,7 @@ fn docs(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     tools::servers(workspace)?;
+    let python = tools::python(workspace)?;
     let runner = tools::runner();
     let mut run = match runner {
         Runner::Nextest => vec!["nextest", "run"],
@@ -192,6 +193,7 @@ fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     println!("    built in {}", seconds(began.elapsed()));
     let mut command = Command::new(workspace.built("with-servers"));
     command.arg("cargo").args(run).args(arguments);
+    command.env("BANYAN_TEST_PYTHON", python.join("bin"));
     succeed(command.current_dir(&workspace.root))
 }
 

