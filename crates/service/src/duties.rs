@@ -2,9 +2,12 @@
 //! consumer's own transaction, told back with `maintenance.done`.
 //!
 //! The maintenance service asks by event and calls nobody. While a service says that there is more,
-//! it is asked again; so no transaction is large, and a crash repeats one portion at most.
+//! it is asked again; so no transaction is large, and a crash repeats one portion at most. A duty
+//! that fails is told as such: its effects are rolled back, the answer that says why is not.
 
-use std::sync::Arc;
+mod health;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
 use contracts::{
@@ -12,10 +15,15 @@ use contracts::{
     events::{MaintenanceAsked, MaintenanceDone},
 };
 use database::Tx;
-use event_store::{Handler, HandlerError, Kind, NewEvent, Order, Outbox, derived_id};
-use serde_json::Value;
+use event_store::{
+    Handler, HandlerError, Kind, NewEvent, Order, Outbox, consumer::Fault, derived_id,
+};
+use futures::FutureExt;
+use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
+
+pub(crate) use self::health::Health;
 
 /// Asks older than this are nobody's any more: a run ends by its timeout long before. A service
 /// that reads the log from its beginning does not clean up what was due last year.
@@ -24,16 +32,20 @@ const STALE: Duration = Duration::hours(2);
 /// The consumer's name.
 const CONSUMER: &str = "maintenance-duties";
 
+/// Characters of a failure that are told; the service's own log has all of it.
+const ERROR_MAX: usize = 500;
+
 /// What one service does in one job.
 #[async_trait]
 pub trait Duty: Send + Sync + 'static {
     /// The job's name.
     fn job(&self) -> &'static str;
 
-    /// Does a bounded portion.
+    /// Does a bounded portion: what fits well into the seconds that a handler may take.
     ///
     /// # Errors
-    /// [`HandlerError`]; a transient one is tried again, any other is told as the run's failure.
+    /// [`HandlerError`]; a transient one is tried again. After any other, as after a panic, what
+    /// this call did in `tx` is rolled back and the failure is told as the run's.
     async fn perform(&self, tx: &mut Tx, ask: &Ask) -> Result<Portion, HandlerError>;
 }
 
@@ -53,7 +65,7 @@ pub struct Ask {
 pub struct Portion {
     /// Whether there is more to do.
     pub more: bool,
-    /// What it did or found. Numbers of several portions and services are added up.
+    /// What it did or found. Numbers of several portions are added up.
     pub detail: Value,
 }
 
@@ -101,7 +113,17 @@ impl Handler for Duties {
             round: asked.round,
             parameters: asked.parameters,
         };
-        let portion = duty.perform(tx, &ask).await?;
+        let (portion, error) = match attempt(&**duty, tx, &ask).await? {
+            Ok(portion) => (portion, None),
+            Err(error) => {
+                tracing::error!(job = asked.job, run = %asked.run_id, error, "duty failed");
+                let nothing = Portion {
+                    more: false,
+                    detail: json!({}),
+                };
+                (nothing, Some(error))
+            }
+        };
         let done = MaintenanceDone {
             run_id: asked.run_id,
             job: asked.job,
@@ -109,7 +131,7 @@ impl Handler for Duties {
             service: self.service.to_owned(),
             more: portion.more,
             detail: portion.detail,
-            error: None,
+            error,
         };
         let event = NewEvent::of(&done)
             .stream(format!("maintenance-{}-{}", self.service, asked.run_id))
@@ -119,4 +141,27 @@ impl Handler for Duties {
         Outbox::new(self.service).enqueue(tx, event).await?;
         Ok(())
     }
+}
+
+/// Lets the duty do its portion behind a savepoint, so that a failure can be told in the same
+/// transaction that takes its effects back. A transient error is the caller's: all of it again.
+async fn attempt(
+    duty: &dyn Duty,
+    tx: &mut Tx,
+    ask: &Ask,
+) -> Result<Result<Portion, String>, HandlerError> {
+    tx.execute("SAVEPOINT duty", Vec::new()).await?;
+    let portion = AssertUnwindSafe(duty.perform(tx, ask)).catch_unwind().await;
+    let error = match portion {
+        Ok(Ok(portion)) => {
+            tx.execute("RELEASE SAVEPOINT duty", Vec::new()).await?;
+            return Ok(Ok(portion));
+        }
+        Ok(Err(error)) if error.fault() == Fault::Transient => return Err(error),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the duty panicked".to_owned(),
+    };
+    tx.execute("ROLLBACK TO SAVEPOINT duty", Vec::new()).await?;
+    tx.execute("RELEASE SAVEPOINT duty", Vec::new()).await?;
+    Ok(Err(error.chars().take(ERROR_MAX).collect()))
 }

@@ -175,7 +175,7 @@ impl Frame {
         self.consumers = self.consumers.clone().add(handler);
     }
 
-    /// Adds what this service does in a maintenance job.
+    /// Adds what this service does in a maintenance job; `health` is there.
     pub fn duty(&mut self, duty: impl Duty) {
         self.duties.push(Arc::new(duty));
     }
@@ -204,10 +204,12 @@ impl Frame {
         api: impl Into<OpenApiRouter>,
         verbs: Router,
     ) -> anyhow::Result<()> {
-        if !self.duties.is_empty() {
-            let duties = std::mem::take(&mut self.duties);
-            self.consume(Duties::new(self.name, duties));
-        }
+        self.duty(duties::Health::new(
+            self.log.clone(),
+            self.consumers.all_progress(),
+        ));
+        let duties = std::mem::take(&mut self.duties);
+        self.consume(Duties::new(self.name, duties));
         let about = openapi::About {
             name: self.name,
             description: self.about,
