@@ -3,6 +3,8 @@
 //! Invariant: a question and the event that tells of its edit are one transaction.
 
 pub mod config;
+pub mod domain;
+pub mod error;
 
 pub use config::Config;
 

@@ -11,6 +11,9 @@ pub enum Error {
     /// About accounts.
     #[error(transparent)]
     Account(#[from] auth::error::Error),
+    /// About curation.
+    #[error(transparent)]
+    Curation(#[from] admin::error::Error),
     /// About questions.
     #[error(transparent)]
     Question(#[from] question::error::Error),
@@ -29,6 +32,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Account(error) => error.into(),
+            Error::Curation(error) => error.into(),
             Error::Question(error) => error.into(),
             Error::Quiz(error) => error.into(),
             Error::Board(error) => Self::internal(&error),

@@ -64,11 +64,11 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
 /// What a first start finds: the question bank and the administrator.
 async fn populate(db: &Database, accounts: &Accounts, config: &Config) -> anyhow::Result<()> {
     let mut tx = db.begin().await?;
-    if store::questions::is_empty(&mut tx).await? {
+    if store::curation::is_empty(&mut tx).await? {
         let now = tx.now().await?;
         let bank = seed::seed()?;
         for question in &bank {
-            store::questions::insert(&mut tx, question, now).await?;
+            store::curation::insert(&mut tx, question, now).await?;
         }
         tx.commit().await?;
         tracing::info!(questions = bank.len(), "filled the question bank");

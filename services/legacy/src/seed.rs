@@ -3,9 +3,9 @@
 //! The ids derive from the questions' texts, so that every installation, and every repetition of
 //! the seeding, has the same ones; an edited text is a new question.
 
+use admin::domain::{CHOICES, Draft, Fault, Question};
 use contracts::Difficulty;
 use contracts::events::Choice;
-use question::domain::{CHOICES, Draft, Fault, Question};
 use serde::Deserialize;
 use thiserror::Error;
 use uuid::Uuid;

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod audit;
 pub mod boards;
+pub mod curation;
 pub mod players;
 pub mod questions;
 pub mod tokens;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use admin::domain::{Difficulty, Question};
 use legacy::seed::{NAMESPACE, seed};
-use question::domain::{Difficulty, Question};
 use uuid::Uuid;
 
 const CATEGORIES: [&str; 5] = [

@@ -16,9 +16,6 @@ pub enum Error {
     /// The query cannot be understood.
     #[error("the query has {} faults", .0.len())]
     Query(Vec<Fault>),
-    /// What is to be written is no valid question.
-    #[error("the question has {} faults", .0.len())]
-    Draft(Vec<Fault>),
     /// The database.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -38,9 +35,6 @@ impl From<Error> for Problem {
                     "invalid_query"
                 };
                 named(Self::bad_request(code, told(&faults)), &faults)
-            }
-            Error::Draft(faults) => {
-                named(Self::unprocessable("invalid_field", told(&faults)), &faults)
             }
             Error::Database(error) => error.into(),
         }

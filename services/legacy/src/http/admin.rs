@@ -1,5 +1,6 @@
 //! The curators' side of the question bank.
 
+use admin::{domain::Question, error::Error};
 use auth::domain::role;
 use axum::{
     Router,
@@ -13,15 +14,13 @@ use chassis::{
     identity::Caller,
 };
 use contracts::http::{CuratedQuestion, WriteQuestion};
-use question::{
-    domain::{Filter, Question, RawFilter},
-    error::Error,
-};
+use database::Tx;
+use question::domain::{Filter, RawFilter};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::App;
-use crate::store::questions;
+use crate::store::{curation, questions};
 
 /// A page of questions with their answers.
 #[derive(Serialize)]
@@ -43,10 +42,23 @@ async fn list(
     Query(raw): Query<RawFilter>,
 ) -> Result<Json<CuratedPage>, Problem> {
     caller.require_role(role::ADMIN)?;
-    let filter = Filter::parse(&raw).map_err(Error::Query)?;
+    let filter = Filter::parse(&raw).map_err(question::error::Error::Query)?;
     let (page, next_cursor) = filter.page(questions::list(&app.db, &filter).await?);
-    let items = page.iter().map(Question::curated).collect();
+    let items = page.into_iter().map(curated).collect();
     Ok(Json(CuratedPage { items, next_cursor }))
+}
+
+fn curated(question: question::domain::Question) -> CuratedQuestion {
+    CuratedQuestion {
+        id: question.id,
+        text: question.text,
+        category: question.category,
+        difficulty: question.difficulty,
+        choices: question.choices,
+        correct_choice_id: question.correct_choice_id,
+        tags: question.tags,
+        version: question.version,
+    }
 }
 
 async fn create(
@@ -58,7 +70,7 @@ async fn create(
     let question = Question::new(Uuid::now_v7(), 1, &draft).map_err(Error::Draft)?;
     let mut tx = app.db.begin().await?;
     let now = tx.now().await?;
-    questions::insert(&mut tx, &question, now).await?;
+    curation::insert(&mut tx, &question, now).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(question.curated())))
 }
@@ -73,10 +85,9 @@ async fn replace(
     let id = parse(&id)?;
     let mut question = Question::new(id, 1, &draft).map_err(Error::Draft)?;
     let mut tx = app.db.begin().await?;
-    questions::lock_for_edit(&mut tx, id).await?;
+    question.version = shown(&mut tx, id).await?.version + 1;
     let now = tx.now().await?;
-    let version = questions::update(&mut tx, &question, now).await?;
-    question.version = version.ok_or(Error::NotFound)?;
+    curation::replace(&mut tx, &question, now).await?;
     tx.commit().await?;
     Ok(Json(question.curated()))
 }
@@ -89,13 +100,18 @@ async fn delete(
     caller.require_role(role::ADMIN)?;
     let id = parse(&id)?;
     let mut tx = app.db.begin().await?;
-    questions::lock_for_edit(&mut tx, id).await?;
+    let version = shown(&mut tx, id).await?.version + 1;
     let now = tx.now().await?;
-    if !questions::delete(&mut tx, id, now).await? {
-        return Err(Error::NotFound.into());
-    }
+    curation::hide(&mut tx, id, version, now).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The question, locked; hidden ones are none.
+async fn shown(tx: &mut Tx, id: Uuid) -> Result<Question, Error> {
+    let stored = curation::lock(tx, id).await?;
+    let shown = stored.filter(|stored| !stored.is_deleted);
+    Ok(shown.ok_or(Error::NotFound)?.question)
 }
 
 /// What is no id names no question either.

@@ -2,11 +2,11 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, time::Duration};
 
+use admin::domain::Question;
 use auth::config::Administrator;
 use chassis::Shutdown;
 use event_store::{Log, LogOptions};
 use legacy::Config;
-use question::domain::Question;
 use serde_json::{Value, json};
 use service::Shared;
 use testkit::{Backend, TempDir, eventually};

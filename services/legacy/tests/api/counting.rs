@@ -46,7 +46,7 @@ impl Game {
         let mut tx = db.begin().await.expect("a transaction");
         let now = tx.now().await.expect("the time");
         for question in seed().expect("the bank") {
-            store::questions::insert(&mut tx, &question, now)
+            store::curation::insert(&mut tx, &question, now)
                 .await
                 .expect("a question");
         }

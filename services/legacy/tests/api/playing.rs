@@ -1,7 +1,7 @@
 //! Answers over HTTP, and what they count for at once.
 
+use admin::domain::Question;
 use contracts::QuizMode;
-use question::domain::Question;
 use quiz::domain::{Asked, Stats};
 use serde_json::{Value, json};
 use testkit::Backend;

@@ -1,11 +1,11 @@
 //! Both sides of a move: tokens, passwords and questions of one are good on the other.
 
+use admin::domain::Question;
 use contracts::{
     Event, Payload,
     events::{QuestionDeleted, QuestionUpdated},
 };
 use event_store::{Append, Expected, Log};
-use question::domain::Question;
 use serde_json::{Value, json};
 use testkit::{Backend, eventually};
 use time::OffsetDateTime;
