@@ -16,6 +16,8 @@ pub const SERVICES: &[(&str, u16)] = &[
     ("quiz", 9003),
     ("achievement", 9004),
     ("leaderboard", 9005),
+    ("admin", 9006),
+    ("maintenance", 9007),
     ("log", 9010),
 ];
 

@@ -12,13 +12,15 @@ use service::Shared;
 use crate::arguments;
 
 /// The services that `banyan service` runs.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 8] = [
     "legacy",
     "auth",
     "question",
     "quiz",
     "achievement",
     "leaderboard",
+    "admin",
+    "maintenance",
 ];
 
 /// Reads a service's configuration, opens log and bus, and runs it.
@@ -42,6 +44,8 @@ pub async fn service(name: &str, config: Option<&Path>, shutdown: Shutdown) -> a
         "quiz" => event_service!(quiz, config, shutdown),
         "achievement" => event_service!(achievement, config, shutdown),
         "leaderboard" => event_service!(leaderboard, config, shutdown),
+        "admin" => event_service!(admin, config, shutdown),
+        "maintenance" => event_service!(maintenance, config, shutdown),
         other => anyhow::bail!("there is no service {other:?}; known: {}", NAMES.join(", ")),
     }
 }

@@ -6,24 +6,97 @@ use anyhow::{Context, bail};
 
 use crate::endpoints::{ADMIN_PORT, GATEWAY_PORT};
 
-/// What moves under which flag: route, path prefix, flag, candidate.
-const MOVES: &[(&str, &str, &str, &str)] = &[
-    ("auth", "/api/auth", "auth-cutover", "auth"),
-    ("keys", "/.well-known/jwks.json", "auth-cutover", "auth"),
-    ("questions", "/api/questions", "quiz-cutover", "question"),
-    ("answers", "/api/answers", "quiz-cutover", "quiz"),
-    ("stats", "/api/stats", "quiz-cutover", "quiz"),
-    (
+/// A route whose traffic moves.
+struct Move {
+    id: &'static str,
+    prefix: &'static str,
+    flag: &'static str,
+    candidate: &'static str,
+    /// None: all.
+    methods: &'static [&'static str],
+    who: Who,
+}
+
+/// Whom a route lets in; the services check their own callers too.
+enum Who {
+    Everybody,
+    Administrators,
+}
+
+const fn players(
+    id: &'static str,
+    prefix: &'static str,
+    flag: &'static str,
+    candidate: &'static str,
+) -> Move {
+    Move {
+        id,
+        prefix,
+        flag,
+        candidate,
+        methods: &[],
+        who: Who::Everybody,
+    }
+}
+
+const fn administrators(
+    id: &'static str,
+    prefix: &'static str,
+    flag: &'static str,
+    candidate: &'static str,
+    methods: &'static [&'static str],
+) -> Move {
+    Move {
+        id,
+        prefix,
+        flag,
+        candidate,
+        methods,
+        who: Who::Administrators,
+    }
+}
+
+/// What moves under which flag. Curators may read on the new side while they still write on the
+/// monolith, so reads and writes have a flag each.
+const MOVES: &[Move] = &[
+    players("auth", "/api/auth", "auth-cutover", "auth"),
+    players("keys", "/.well-known/jwks.json", "auth-cutover", "auth"),
+    players("questions", "/api/questions", "quiz-cutover", "question"),
+    players("answers", "/api/answers", "quiz-cutover", "quiz"),
+    players("stats", "/api/stats", "quiz-cutover", "quiz"),
+    players(
         "achievements",
         "/api/achievements",
         "quiz-cutover",
         "achievement",
     ),
-    (
+    players(
         "leaderboard",
         "/api/leaderboard",
         "quiz-cutover",
         "leaderboard",
+    ),
+    administrators("users", "/api/admin/users", "auth-cutover", "auth", &[]),
+    administrators(
+        "curation-reads",
+        "/api/admin/questions",
+        "curation-reads",
+        "admin",
+        &["GET", "HEAD"],
+    ),
+    administrators(
+        "curation-writes",
+        "/api/admin/questions",
+        "curation-writes",
+        "admin",
+        &["POST", "PUT", "DELETE"],
+    ),
+    administrators(
+        "maintenance",
+        "/api/admin/maintenance",
+        "maintenance-cutover",
+        "maintenance",
+        &[],
     ),
 ];
 
@@ -34,6 +107,16 @@ const UPSTREAMS: &[(&str, u16)] = &[
     ("quiz", 9003),
     ("achievement", 9004),
     ("leaderboard", 9005),
+    ("admin", 9006),
+    ("maintenance", 9007),
+];
+
+const FLAGS: &[&str] = &[
+    "auth-cutover",
+    "quiz-cutover",
+    "curation-reads",
+    "curation-writes",
+    "maintenance-cutover",
 ];
 
 /// The file's text for a system whose ports are raised by `offset`; `state_file` and `cookie_key`
@@ -72,26 +155,32 @@ jwks_url = "http://127.0.0.1:{auth}/.well-known/jwks.json"
         )
         .ok();
     }
-    for flag in ["auth-cutover", "quiz-cutover"] {
+    for flag in FLAGS {
         write!(
             out,
             "\n[flags.{flag}]\npercent = 0.0\nsubject = [\"jwt:sub\", \"cookie:banyan_subject\"]\n"
         )
         .ok();
     }
-    for (id, prefix, flag, candidate) in MOVES {
+    for route in MOVES {
         write!(
             out,
-            "\n[[routes]]\nid = {id:?}\nprefix = {prefix:?}\nlegacy = \"legacy\"\n\
-             candidate = {candidate:?}\nflag = {flag:?}\nfallback = true\n"
+            "\n[[routes]]\nid = {:?}\nprefix = {:?}\nlegacy = \"legacy\"\n\
+             candidate = {:?}\nflag = {:?}\nfallback = true\n",
+            route.id, route.prefix, route.candidate, route.flag
         )
         .ok();
+        if !route.methods.is_empty() {
+            writeln!(out, "methods = {:?}", route.methods).ok();
+        }
+        if matches!(route.who, Who::Administrators) {
+            out.push_str("auth = { required = true, roles = [\"admin\"] }\n");
+        }
     }
     out.push_str(
         r#"
-# Curators write on legacy; the admin service is not part of this version.
 [[routes]]
-id = "curation"
+id = "administration"
 prefix = "/api/admin"
 legacy = "legacy"
 auth = { required = true, roles = ["admin"] }

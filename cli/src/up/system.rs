@@ -86,6 +86,8 @@ impl System {
             "quiz",
             "achievement",
             "leaderboard",
+            "admin",
+            "maintenance",
             "log",
         ];
         if self.ready(&services).await? == Begun::No {
@@ -161,7 +163,6 @@ impl System {
                 let config = $name::Config {
                     listen: self.listen($port),
                     database: self.folder.database(stringify!($name)),
-                    legacy_database: legacy_database.clone(),
                     $($setting: $value,)*
                     ..$name::Config::default()
                 };
@@ -169,11 +170,21 @@ impl System {
                 self.start(tasks, stringify!($name), run);
             }};
         }
-        service!(auth, 9001, signing_key: self.folder.file("keys/signing.pem"));
-        service!(question, 9002);
-        service!(quiz, 9003, jwks_url: jwks_url.clone());
-        service!(achievement, 9004, jwks_url: jwks_url.clone());
-        service!(leaderboard, 9005, jwks_url: jwks_url);
+        /// One that takes over what the monolith has, and verifies its tokens.
+        macro_rules! strangling {
+            ($name:ident, $port:literal $(, $setting:ident: $value:expr)*) => {
+                service!($name, $port, legacy_database: legacy_database.clone(),
+                    jwks_url: jwks_url.clone() $(, $setting: $value)*)
+            };
+        }
+        service!(auth, 9001, legacy_database: legacy_database.clone(),
+            signing_key: self.folder.file("keys/signing.pem"));
+        strangling!(question, 9002);
+        strangling!(quiz, 9003);
+        strangling!(achievement, 9004);
+        strangling!(leaderboard, 9005);
+        strangling!(admin, 9006);
+        service!(maintenance, 9007, jwks_url: jwks_url.clone());
         Ok(())
     }
 

@@ -33,6 +33,10 @@ impl Sync {
 pub(crate) async fn backfill(client: &Client) -> anyhow::Result<Vec<Value>> {
     let mut items = Vec::new();
     for service in with_consumers(client.endpoints()) {
+        // It holds nothing that the monolith had.
+        if service == "maintenance" {
+            continue;
+        }
         let report = client
             .ops(&service, Method::POST, "/ops/import", None)
             .await?;

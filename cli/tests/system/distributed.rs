@@ -12,13 +12,15 @@ use crate::{
     verb,
 };
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 8] = [
     "legacy",
     "auth",
     "question",
     "quiz",
     "achievement",
     "leaderboard",
+    "admin",
+    "maintenance",
 ];
 
 /// Every process of the distributed form, with what they stand on.
@@ -40,7 +42,7 @@ impl System {
         }
         let ports: BTreeMap<String, u16> = SERVICES
             .iter()
-            .chain(&["log", "quiz-2", "gateway", "admin"])
+            .chain(&["log", "quiz-2", "gateway", "operators"])
             .map(|name| ((*name).to_owned(), testkit::free_port()))
             .collect();
         let mut system = Self {
@@ -61,6 +63,8 @@ impl System {
             "quiz-2",
             "achievement",
             "leaderboard",
+            "admin",
+            "maintenance",
             "gateway",
         ] {
             system.spawn(part);
@@ -92,6 +96,8 @@ impl System {
             "quiz-2",
             "achievement",
             "leaderboard",
+            "admin",
+            "maintenance",
         ] {
             let database = databases[part.trim_end_matches("-2")].url();
             let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.ports[part]);
@@ -105,18 +111,23 @@ impl System {
                 add(format!("signing_key = {key:?}"));
             }
             if !matches!(part, "legacy" | "log") {
-                let legacy = databases["legacy"].url();
-                add(format!(
-                    "log = {log:?}\nnats = {nats:?}\nlegacy_database = {legacy:?}"
-                ));
+                add(format!("log = {log:?}\nnats = {nats:?}"));
             }
-            if matches!(part, "quiz" | "quiz-2" | "achievement" | "leaderboard") {
+            if !matches!(part, "legacy" | "log" | "maintenance") {
+                let legacy = databases["legacy"].url();
+                add(format!("legacy_database = {legacy:?}"));
+            }
+            if !matches!(part, "legacy" | "log" | "auth") {
                 add(format!("jwks_url = {jwks:?}"));
+            }
+            if part == "maintenance" {
+                let archive = self.folder.path().join("archive");
+                add(format!("archive_dir = {archive:?}"));
             }
             std::fs::write(self.file(part), text).expect("a writable folder");
         }
         std::fs::write(self.file("gateway"), self.gateway(log, &jwks)).expect("writable");
-        let mut operator = format!("admin = {:?}\n[services]\n", self.url("admin"));
+        let mut operator = format!("admin = {:?}\n[services]\n", self.url("operators"));
         for part in SERVICES.iter().chain(&["log"]) {
             writeln!(operator, "{part} = {:?}", self.url(part)).expect("a String takes all");
         }
@@ -130,7 +141,7 @@ impl System {
              [auth]\n[[auth.issuers]]\nissuer = \"banyan-auth\"\naudience = \"banyan\"\n\
              jwks_url = {jwks:?}\n",
             self.ports["gateway"],
-            self.ports["admin"],
+            self.ports["operators"],
             self.folder.path().join("flags.json"),
         );
         let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
@@ -195,7 +206,7 @@ impl System {
     async fn restart(&mut self, part: &str) {
         self.process(part).kill().expect("it was running");
         self.spawn(part);
-        self.ready(if part == "gateway" { "admin" } else { part })
+        self.ready(if part == "gateway" { "operators" } else { part })
             .await;
     }
 

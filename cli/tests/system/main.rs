@@ -3,6 +3,7 @@
 mod distributed;
 mod embedded;
 mod faults;
+mod parity;
 mod player;
 mod runbooks;
 mod verbs;
