@@ -1,65 +1,54 @@
 //! Who calls: verifies access tokens against the issuer's public keys.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod issuer;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::{FromRef, FromRequestParts};
 use contracts::Claims;
 use http::{header, request::Parts};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
-use tokio::sync::Mutex;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Validation, decode, decode_header,
+    jwk::{Jwk, JwkSet},
+};
 use uuid::Uuid;
 
+use self::issuer::Issuer;
 use crate::Problem;
 
 /// Clocks of issuer and verifier may differ by this much.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// An unknown key id asks the issuer again at most this often, so that forged ids cost nothing.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// The issuer answers within this or counts as down.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Verifies tokens. Clones share the keys.
 #[derive(Clone)]
-pub struct Verifier(Arc<Inner>);
+pub struct Verifier(Source);
 
-struct Inner {
-    url: Option<String>,
-    client: reqwest::Client,
-    keys: std::sync::RwLock<JwkSet>,
-    /// When the issuer was asked last, and whether it answered; held while asking, so that one
-    /// request asks for all.
-    asked: Mutex<Option<(Instant, Answered)>>,
-}
+/// Finds a key by its id.
+type Find = dyn Fn(&str) -> Option<Jwk> + Send + Sync;
 
-/// How an issuer took the last question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answered {
-    Yes,
-    No,
+/// Where the keys are.
+#[derive(Clone)]
+enum Source {
+    Here(Arc<Find>),
+    Issuer(Arc<Issuer>),
 }
 
 impl Verifier {
     /// Knows exactly these keys.
     pub fn fixed(keys: JwkSet) -> Self {
-        Self::new(None, keys)
+        Self::local(move |id| keys.find(id).cloned())
     }
 
-    /// Fetches keys from a JWKS endpoint when it meets a key id that it does not know; keeps the
-    /// old ones while the endpoint is down.
+    /// Asks `find` for the key of each token: for an issuer that verifies its own tokens, with
+    /// keys that change while it runs.
+    pub fn local(find: impl Fn(&str) -> Option<Jwk> + Send + Sync + 'static) -> Self {
+        Self(Source::Here(Arc::new(find)))
+    }
+
+    /// Fetches keys from a JWKS endpoint when it meets a key id that it does not know, and again
+    /// when they are old; keeps them while the endpoint is down.
     pub fn jwks(url: impl Into<String>) -> Self {
-        Self::new(Some(url.into()), JwkSet { keys: Vec::new() })
-    }
-
-    fn new(url: Option<String>, keys: JwkSet) -> Self {
-        Self(Arc::new(Inner {
-            url,
-            client: reqwest::Client::new(),
-            keys: std::sync::RwLock::new(keys),
-            asked: Mutex::new(None),
-        }))
+        Self(Source::Issuer(Arc::new(Issuer::new(url.into()))))
     }
 
     /// The claims of a valid token.
@@ -72,14 +61,13 @@ impl Verifier {
         let kid = header
             .kid
             .ok_or_else(|| invalid("The token names no key."))?;
-        let key = match self.key(&kid) {
-            Some(key) => key,
-            None => {
-                self.refresh().await?;
-                self.key(&kid)
-                    .ok_or_else(|| invalid("The token's key is unknown."))?
-            }
+        let key = match &self.0 {
+            Source::Here(find) => find(&kid),
+            Source::Issuer(issuer) => issuer.key(&kid).await?,
         };
+        let key = key
+            .and_then(|key| DecodingKey::from_jwk(&key).ok())
+            .ok_or_else(|| invalid("The token's key is unknown."))?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY.as_secs();
         validation.set_audience(&[Claims::AUDIENCE]);
@@ -88,63 +76,6 @@ impl Verifier {
         decode::<Claims>(token, &key, &validation)
             .map(|data| data.claims)
             .map_err(|error| invalid(&format!("The token is not valid: {error}.")))
-    }
-
-    fn key(&self, kid: &str) -> Option<DecodingKey> {
-        let keys = self
-            .0
-            .keys
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        keys.find(kid)
-            .and_then(|jwk| DecodingKey::from_jwk(jwk).ok())
-    }
-
-    async fn refresh(&self) -> Result<(), Problem> {
-        let Some(url) = &self.0.url else {
-            return Ok(());
-        };
-        let mut asked = self.0.asked.lock().await;
-        match *asked {
-            Some((at, Answered::Yes)) if at.elapsed() < REFRESH_EVERY => return Ok(()),
-            Some((at, Answered::No)) if at.elapsed() < REFRESH_EVERY => {
-                return Err(Problem::dependency(
-                    "token issuer",
-                    &"it did not answer just now",
-                ));
-            }
-            _ => {}
-        }
-        let fetch = async {
-            self.0
-                .client
-                .get(url)
-                .send()
-                .await?
-                .error_for_status()?
-                .json::<JwkSet>()
-                .await
-        };
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch).await;
-        match fetched {
-            Ok(Ok(keys)) => {
-                *self
-                    .0
-                    .keys
-                    .write()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = keys;
-                *asked = Some((Instant::now(), Answered::Yes));
-                Ok(())
-            }
-            failed => {
-                *asked = Some((Instant::now(), Answered::No));
-                let cause = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "no answer in time".to_owned(),
-                };
-                Err(Problem::dependency("token issuer", &cause))
-            }
-        }
     }
 }
 
