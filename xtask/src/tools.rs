@@ -108,12 +108,17 @@ pub(crate) fn python(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     if let Err(error) = environment() {
         // Debian keeps what a virtual environment needs in a package of its own.
         if !can_install() {
-            return Err(error).context(
-                "the tests need Python 3 with venv: sudo apt-get install python3-venv",
-            );
+            return Err(error)
+                .context("the tests need Python 3 with venv: sudo apt-get install python3-venv");
         }
         apt_get(&["update", "-qq"])?;
-        apt_get(&["install", "-qq", "--yes", "--no-install-recommends", "python3-venv"])?;
+        apt_get(&[
+            "install",
+            "-qq",
+            "--yes",
+            "--no-install-recommends",
+            "python3-venv",
+        ])?;
         environment()?;
     }
     let mut pip = Command::new(folder.join("bin/python"));
