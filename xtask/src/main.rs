@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a developer and CI run over the whole workspace.
 
+mod bench;
 mod step;
 mod tidy;
 mod tools;
@@ -16,6 +17,8 @@ cargo xtask test [--only STEP]… [-- ARGUMENTS]
     Installs what the tests need, then runs, in this order: fmt, clippy, deny, tidy, docs, tests.
     --only STEP  only this step; may be repeated
     ARGUMENTS    go to the test runner (cargo nextest, or cargo test where nextest is missing)
+cargo xtask bench NAME [-- ARGUMENTS]
+    Measures: `cargo xtask bench` alone lists what there is.
 cargo xtask tidy
     The rules of this repository that no other tool knows.";
 
@@ -45,6 +48,10 @@ fn main() -> ExitCode {
 enum Command {
     Help,
     Tidy,
+    Bench {
+        name: Option<String>,
+        arguments: Vec<String>,
+    },
     Test {
         steps: Vec<Step>,
         runner_arguments: Vec<String>,
@@ -60,6 +67,7 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
             None => return Ok(Command::Tidy),
             Some(word) => bail!("`tidy` takes no {word:?}"),
         },
+        Some("bench") => return bench_of(words),
         Some("test") => {}
         Some(word) => bail!("there is no command {word:?}"),
     }
@@ -85,6 +93,17 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
     })
 }
 
+fn bench_of<'a>(mut words: impl Iterator<Item = &'a str>) -> anyhow::Result<Command> {
+    let name = words.next().map(ToOwned::to_owned);
+    match words.next() {
+        None | Some("--") => Ok(Command::Bench {
+            name,
+            arguments: words.map(ToOwned::to_owned).collect(),
+        }),
+        Some(word) => bail!("`bench` takes no {word:?}"),
+    }
+}
+
 /// Whether all is well; what is not has been printed.
 fn run(command: Command) -> anyhow::Result<bool> {
     match command {
@@ -92,6 +111,14 @@ fn run(command: Command) -> anyhow::Result<bool> {
             println!("{USAGE}");
             Ok(true)
         }
+        Command::Bench { name: None, .. } => {
+            println!("cargo xtask bench NAME\n{}", bench::names());
+            Ok(true)
+        }
+        Command::Bench {
+            name: Some(name),
+            arguments,
+        } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| true),
         Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
         Command::Test {
             steps,
@@ -145,5 +172,6 @@ mod tests {
         assert!(parsed("test -p bus").is_err());
         assert!(parsed("paint").is_err());
         assert!(parsed("tidy up").is_err());
+        assert!(parsed("bench leaderboard quickly").is_err());
     }
 }
