@@ -12,7 +12,7 @@ use crate::{
     verb,
 };
 
-const SERVICES: [&str; 8] = [
+pub(crate) const SERVICES: [&str; 8] = [
     "legacy",
     "auth",
     "question",
@@ -23,8 +23,10 @@ const SERVICES: [&str; 8] = [
     "maintenance",
 ];
 
+const ADMINISTRATORS_PASSWORD: &str = "only good in this test";
+
 /// Every process of the distributed form, with what they stand on.
-struct System {
+pub(crate) struct System {
     folder: TempDir,
     processes: BTreeMap<String, Process>,
     nats: Nats,
@@ -33,13 +35,21 @@ struct System {
 }
 
 impl System {
-    async fn start() -> Self {
-        let folder = testkit::temp_dir();
-        let nats = Nats::start().await.expect("nats-server starts");
+    pub(crate) async fn start() -> Self {
         let mut databases = BTreeMap::new();
         for name in SERVICES.iter().chain(&["log"]) {
             databases.insert((*name).to_owned(), testkit::database().await);
         }
+        Self::start_on(databases, |url| url.to_owned()).await
+    }
+
+    /// Starts on these databases; the services reach their own under another URL.
+    pub(crate) async fn start_on(
+        databases: BTreeMap<String, TestDatabase>,
+        reached_as: impl Fn(&str) -> String,
+    ) -> Self {
+        let folder = testkit::temp_dir();
+        let nats = Nats::start().await.expect("nats-server starts");
         let ports: BTreeMap<String, u16> = SERVICES
             .iter()
             .chain(&["log", "quiz-2", "gateway", "operators"])
@@ -52,7 +62,7 @@ impl System {
             ports,
             _databases: Vec::new(),
         };
-        system.write_configurations(&databases);
+        system.write_configurations(&databases, &reached_as);
         system._databases = databases.into_values().collect();
         for part in [
             "log",
@@ -75,7 +85,7 @@ impl System {
         system
     }
 
-    fn url(&self, part: &str) -> String {
+    pub(crate) fn url(&self, part: &str) -> String {
         format!("http://127.0.0.1:{}", self.ports[part])
     }
 
@@ -83,7 +93,11 @@ impl System {
         self.folder.path().join(format!("{part}.toml"))
     }
 
-    fn write_configurations(&self, databases: &BTreeMap<String, TestDatabase>) {
+    fn write_configurations(
+        &self,
+        databases: &BTreeMap<String, TestDatabase>,
+        reached_as: &dyn Fn(&str) -> String,
+    ) {
         let (log, nats) = (databases["log"].url(), self.nats.url());
         let key = self.folder.path().join("signing.pem");
         let jwks = format!("{}/.well-known/jwks.json", self.url("auth"));
@@ -99,7 +113,7 @@ impl System {
             "admin",
             "maintenance",
         ] {
-            let database = databases[part.trim_end_matches("-2")].url();
+            let database = reached_as(databases[part.trim_end_matches("-2")].url());
             let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.ports[part]);
             let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
             if part == "log" {
@@ -119,6 +133,13 @@ impl System {
             }
             if !matches!(part, "legacy" | "log" | "auth") {
                 add(format!("jwks_url = {jwks:?}"));
+            }
+            if matches!(part, "legacy" | "auth") {
+                // A table: it is the last.
+                add(format!(
+                    "[administrator]\nemail = \"admin@node-learn.example\"\n\
+                     password = {ADMINISTRATORS_PASSWORD:?}"
+                ));
             }
             if part == "maintenance" {
                 let archive = self.folder.path().join("archive");
@@ -205,12 +226,40 @@ impl System {
 
     async fn restart(&mut self, part: &str) {
         self.process(part).kill().expect("it was running");
+        self.start_again(part).await;
+    }
+
+    /// Starts a part that has ended, and waits until it is ready.
+    pub(crate) async fn start_again(&mut self, part: &str) {
         self.spawn(part);
         self.ready(if part == "gateway" { "operators" } else { part })
             .await;
     }
 
-    async fn verb(&self, arguments: &[&str]) -> Value {
+    /// Ends a part as a deployment does, with SIGTERM, and waits for its clean end.
+    pub(crate) async fn stop(&mut self, part: &str, patience: Duration) {
+        let process = self.process(part);
+        process.terminate().expect("it runs");
+        let status = process.exit(patience).await;
+        let output = process.output().join("\n");
+        assert_eq!(status.code(), Some(0), "{part}: {output}");
+    }
+
+    /// The administrator that legacy and auth made.
+    pub(crate) async fn administrator(&self) -> Player {
+        Player::curator(&self.url("gateway"), ADMINISTRATORS_PASSWORD).await
+    }
+
+    /// Moves both capabilities to the candidate, data first.
+    pub(crate) async fn move_everything(&self) {
+        self.verb(&["sync", "backfill"]).await;
+        for flag in ["auth-cutover", "quiz-cutover"] {
+            self.verb(&["flags", "set", flag, "--percent", "100", "--reason", "test"])
+                .await;
+        }
+    }
+
+    pub(crate) async fn verb(&self, arguments: &[&str]) -> Value {
         let file = self.file("operator");
         let mut all = vec!["--config", file.to_str().expect("UTF-8")];
         all.extend_from_slice(arguments);
@@ -231,12 +280,7 @@ async fn separate_processes_survive_the_loss_of_each_and_agree_in_the_end() {
     let mut system = System::start().await;
     let gateway = system.url("gateway");
     let mut player = Player::register(&gateway, "Barbara").await;
-    system.verb(&["sync", "backfill"]).await;
-    for flag in ["auth-cutover", "quiz-cutover"] {
-        system
-            .verb(&["flags", "set", flag, "--percent", "100", "--reason", "test"])
-            .await;
-    }
+    system.move_everything().await;
     player.login().await;
     system.answers(&player, "all is well").await;
 
@@ -281,16 +325,7 @@ async fn separate_processes_survive_the_loss_of_each_and_agree_in_the_end() {
     system.verb(&["doctor"]).await;
 
     // SIGTERM ends each of them cleanly.
-    for process in system.processes.values_mut() {
-        process.terminate().expect("it runs");
-    }
-    for (part, process) in &mut system.processes {
-        let status = process.exit(Duration::from_secs(30)).await;
-        assert_eq!(
-            status.code(),
-            Some(0),
-            "{part}: {}",
-            process.output().join("\n")
-        );
+    for part in system.processes.keys().cloned().collect::<Vec<_>>() {
+        system.stop(&part, Duration::from_secs(30)).await;
     }
 }

@@ -50,6 +50,13 @@ impl Up {
         format!("http://127.0.0.1:{}", 8080 + self.offset)
     }
 
+    /// What the administrator that it made logs in with.
+    pub(crate) fn administrators_password(&self) -> String {
+        let file = self.folder.path().join(".banyan/administrator.password");
+        let text = std::fs::read_to_string(file).expect("the administrator's password");
+        text.trim().to_owned()
+    }
+
     pub(crate) async fn verb(&self, arguments: &[&str]) -> Value {
         verb(self.folder.path(), arguments).await
     }

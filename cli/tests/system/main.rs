@@ -1,11 +1,15 @@
 //! The whole system as its users see it: the `banyan` binary, in both forms, over HTTP.
 
+mod described;
 mod distributed;
 mod embedded;
 mod faults;
+mod outage;
 mod parity;
 mod player;
+mod rolling;
 mod runbooks;
+mod story;
 mod verbs;
 
 use std::{path::Path, process::Output, time::Duration};

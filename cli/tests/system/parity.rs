@@ -82,10 +82,8 @@ struct Answer {
 
 impl Side {
     fn new(up: &Up) -> Self {
-        let password =
-            std::fs::read_to_string(up.folder.path().join(".banyan/administrator.password"))
-                .expect("the administrator's password");
-        let kept = [("adminPassword", password.trim())]
+        let password = up.administrators_password();
+        let kept = [("adminPassword", password.as_str())]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             http: reqwest::Client::builder()

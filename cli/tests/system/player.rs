@@ -22,20 +22,49 @@ impl Player {
     pub(crate) async fn register(base: &str, name: &str) -> Self {
         let email = format!("{}@example.org", Uuid::now_v7().simple());
         let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
+        Self::begin(base, "register", &body, StatusCode::CREATED).await
+    }
+
+    /// Somebody without an account.
+    pub(crate) async fn guest(base: &str) -> Self {
+        Self::begin(base, "guest", &json!({}), StatusCode::CREATED).await
+    }
+
+    /// The administrator that `up` made.
+    pub(crate) async fn curator(base: &str, password: &str) -> Self {
+        let body = json!({ "email": "admin@node-learn.example", "password": password });
+        Self::begin(base, "login", &body, StatusCode::OK).await
+    }
+
+    async fn begin(base: &str, how: &str, body: &Value, expected: StatusCode) -> Self {
         let http = reqwest::Client::new();
-        let response = http
-            .post(format!("{base}/api/auth/register"))
-            .json(&body)
-            .send()
-            .await;
-        let response = response.expect("the gateway answers");
-        let session = expect(response, StatusCode::CREATED).await;
+        let url = format!("{base}/api/auth/{how}");
+        let response = http.post(url).json(body).send().await;
+        let session = expect(response.expect("the gateway answers"), expected).await;
+        let email = body["email"].as_str().unwrap_or_default().to_owned();
         Self {
             http,
             base: base.to_owned(),
             session,
             email,
         }
+    }
+
+    /// A guest becomes a user.
+    pub(crate) async fn upgrade(&mut self, name: &str) {
+        self.email = format!("{}@example.org", Uuid::now_v7().simple());
+        let body = json!({ "email": self.email, "password": PASSWORD, "displayName": name });
+        let path = "/api/auth/upgrade";
+        let response = self.call(Method::POST, path, Some(&body)).await;
+        self.session = expect(response, StatusCode::OK).await;
+    }
+
+    /// Leaves for good.
+    pub(crate) async fn delete_account(&self) {
+        let body = json!({ "password": PASSWORD });
+        let path = "/api/auth/profile";
+        let response = self.call(Method::DELETE, path, Some(&body)).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
     }
 
     /// Logs in again, wherever accounts are served now.
