@@ -72,8 +72,12 @@ pub struct BadgeRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Choice {
     /// Unique within its question.
+    #[schema(max_length = 40, pattern = "^[A-Za-z0-9_-]+$")]
     pub id: String,
-    /// What players read.
+    /// What players read: 1 to 200 characters between its first and last that are no space.
+    #[schema(
+        pattern = "^[ \\n]*[^ \\u0000-\\u001f\\u007f-\\u009f](?:[^\\u0000-\\u0009\\u000b-\\u001f\\u007f-\\u009f]{0,198}[^ \\u0000-\\u001f\\u007f-\\u009f])?[ \\n]*$"
+    )]
     pub text: String,
 }
 

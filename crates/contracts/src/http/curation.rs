@@ -31,7 +31,8 @@ bodies! {
         line: u64,
         /// The row's id, where it names one.
         id: Option<Uuid>,
-        /// A stable code: `invalid_field`, `malformed_row`, `version_conflict`, `duplicate_row`.
+        /// A stable code: `invalid_field`, `malformed_row`, `version_conflict`, `duplicate_row`,
+        /// `duplicate_question`, `already_exists`.
         code: String,
         /// The field at fault, where one is.
         field: Option<String>,

@@ -27,6 +27,13 @@ pub const TAGS: usize = 10;
 /// Characters of a tag.
 pub const TAG_LENGTH: RangeInclusive<usize> = 1..=30;
 
+/// The highest version that a request may name: beyond it JSON numbers lose digits somewhere.
+pub const VERSION_MAX: i64 = 999_999_999_999_999;
+
+/// The namespace of the ids that derive from what a question asks (UUIDv5). Changing it would make
+/// every file that was imported without ids a file of new questions.
+const NAMESPACE: Uuid = Uuid::from_u128(0x1b8e_57c4_3d0a_4f6b_a2c9_7e51_90d3_46fa);
+
 /// A question as it is handed in, unchecked: the body of the curators' writes.
 pub type Draft = contracts::http::WriteQuestion;
 
@@ -51,6 +58,15 @@ pub struct Question {
     pub tags: Vec<String>,
     /// From 1; rises with every edit.
     pub version: i64,
+}
+
+/// A question as a store has it. Deleted ones keep their ids and go on counting versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What it says, or said last.
+    pub question: Question,
+    /// Whether it was deleted.
+    pub is_deleted: bool,
 }
 
 /// One thing that is wrong with one field of the input.
@@ -86,6 +102,39 @@ impl Question {
         } else {
             Err(faults)
         }
+    }
+
+    /// The id that a question with this content gets when nobody names one: the same wherever and
+    /// whenever it is handed in.
+    #[must_use]
+    pub fn content_id(&self) -> Uuid {
+        // A category has no NUL, so the two stay apart.
+        Uuid::new_v5(
+            &NAMESPACE,
+            format!("{}\0{}", self.category, self.text).as_bytes(),
+        )
+    }
+
+    /// Whether both say the same, whatever their ids and versions.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.text == other.text
+            && self.category == other.category
+            && self.difficulty == other.difficulty
+            && self.choices == other.choices
+            && self.correct_choice_id == other.correct_choice_id
+            && self.tags == other.tags
+    }
+
+    /// What a search looks into: text and choices, in lower case.
+    #[must_use]
+    pub(super) fn searchable(&self) -> String {
+        let mut whole = self.text.to_lowercase();
+        for choice in &self.choices {
+            whole.push('\n');
+            whole.push_str(&choice.text.to_lowercase());
+        }
+        whole
     }
 
     /// What a curator sees: everything.
