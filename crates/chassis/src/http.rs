@@ -1,10 +1,15 @@
 //! HTTP serving: the layers around every service's router, extractors whose refusals name the
 //! field, and a bounded drain.
 
+pub mod conditional;
 pub mod cursor;
 mod extract;
+pub mod live;
 pub mod openapi;
+pub mod prefer;
 mod stack;
+
+use std::net::SocketAddr;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -25,6 +30,8 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> std::io::Result<()> {
     let begun = shutdown.clone();
+    // Handlers may ask who is at the other end: axum's `ConnectInfo`.
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, router)
         .with_graceful_shutdown(async move { begun.cancelled().await });
     tokio::select! {
