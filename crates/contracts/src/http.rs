@@ -30,6 +30,7 @@ mod answers;
 mod boards;
 mod curation;
 mod maintenance;
+mod oidc;
 mod problem;
 mod questions;
 
@@ -38,6 +39,7 @@ pub use answers::*;
 pub use boards::*;
 pub use curation::*;
 pub use maintenance::*;
+pub use oidc::*;
 pub use problem::*;
 pub use questions::*;
 

@@ -1,6 +1,7 @@
 //! What this service is told at its start: a file, over it `BANYAN_AUTH__…` variables.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -8,6 +9,15 @@ use std::{
 use chassis::config::{self, Faults};
 use contracts::http::Register;
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    keys,
+    limits::{self, Network},
+    mail, oidc,
+};
+
+/// Seconds: as long as a refresh token, so that nobody goes who could come back.
+const GUEST_LIFETIME: u64 = 30 * 24 * 60 * 60;
 
 /// The configuration. Not printable: it holds secrets.
 #[derive(Clone, Serialize, Deserialize)]
@@ -21,14 +31,28 @@ pub struct Config {
     pub log: String,
     /// NATS, where there is one; likewise.
     pub nats: Option<String>,
-    /// The key that signs access tokens; made when missing. Legacy uses the same file.
+    /// The keys that sign access tokens; made when missing. Legacy uses the same file.
     pub signing_key: PathBuf,
+    /// How long a new key is published before it signs.
+    pub key_lead_ms: u64,
+    /// Where browsers reach the system: providers send them back there.
+    pub public_url: String,
+    /// OpenID Connect providers by name, such as `google`.
+    pub oidc: BTreeMap<String, oidc::Settings>,
     /// The administrator that must exist.
     pub administrator: Option<Administrator>,
     /// The monolith's database, to import users from.
     pub legacy_database: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
+    /// The mail server; without one, mails wait in the database.
+    pub mail: Option<mail::Settings>,
+    /// How often somebody may be wrong.
+    pub limits: limits::Settings,
+    /// Peers whose `X-Forwarded-For` names the client: the gateways. Addresses and networks.
+    pub trusted_proxies: Vec<Network>,
+    /// A guest who was not here for this long is deleted when maintenance runs.
+    pub guest_lifetime_seconds: u64,
 }
 
 /// The administrator that an installation starts with.
@@ -52,9 +76,17 @@ impl Default for Config {
             log: "sqlite:.banyan/log.db".to_owned(),
             nats: None,
             signing_key: ".banyan/keys/signing.pem".into(),
+            // Minutes: it always fits.
+            key_lead_ms: u64::try_from(keys::LEAD.as_millis()).unwrap_or(u64::MAX),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            oidc: BTreeMap::new(),
             administrator: None,
             legacy_database: None,
             ops_token: None,
+            mail: None,
+            limits: limits::Settings::default(),
+            trusted_proxies: Network::loopback(),
+            guest_lifetime_seconds: GUEST_LIFETIME,
         }
     }
 }

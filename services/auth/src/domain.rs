@@ -4,17 +4,21 @@
 //! Invariant: a value of [`Email`], [`Password`] or [`DisplayName`] has passed its check; nothing
 //! unchecked can be stored.
 
-use contracts::Claims;
+use contracts::{Claims, http::Role};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+mod attempts;
 mod credentials;
 mod password;
+mod recovery;
 mod refresh;
 mod refusal;
 
+pub use attempts::{Allowance, whole_seconds};
 pub use credentials::{DisplayName, Email, InvalidField, Password};
 pub use password::{PasswordHash, SALT_LENGTH, UnusableHash};
+pub use recovery::ResetToken;
 pub use refresh::{IssuedToken, RefreshToken, TOKEN_LENGTH, TokenState};
 pub use refusal::Refusal;
 
@@ -84,6 +88,32 @@ impl User {
         }
     }
 
+    /// Whether this is somebody without an account.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.has(role::GUEST)
+    }
+
+    /// Whether this is somebody who may administer.
+    #[must_use]
+    pub fn is_administrator(&self) -> bool {
+        self.has(role::ADMIN)
+    }
+
+    /// The same user after an administrator's change of roles.
+    #[must_use]
+    pub fn with_roles(self, given: &[Role]) -> Self {
+        let mut roles = vec![role::USER.to_owned()];
+        if given.contains(&Role::Admin) {
+            roles.push(role::ADMIN.to_owned());
+        }
+        Self { roles, ..self }
+    }
+
+    fn has(&self, role: &str) -> bool {
+        self.roles.iter().any(|held| held == role)
+    }
+
     /// What an access token issued `now` says about this user.
     #[must_use]
     pub fn claims(&self, now: OffsetDateTime, token_id: Uuid) -> Claims {
@@ -123,6 +153,16 @@ mod tests {
         assert_ne!(one.display_name, other.display_name);
         assert!(DisplayName::parse(&one.display_name).is_ok());
         assert_eq!(one.roles, [role::GUEST]);
+    }
+
+    #[test]
+    fn whoever_administers_is_a_user_too() {
+        let user = User::guest(Uuid::from_u128(1));
+        assert_eq!(
+            user.clone().with_roles(&[Role::Admin, Role::Admin]).roles,
+            [role::USER, role::ADMIN]
+        );
+        assert_eq!(user.with_roles(&[Role::User]).roles, [role::USER]);
     }
 
     #[test]

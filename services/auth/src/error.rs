@@ -1,6 +1,9 @@
 //! What can go wrong, and the one place that says what of it the client sees.
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use chassis::Problem;
 use thiserror::Error;
 
@@ -55,6 +58,17 @@ impl From<Refusal> for Problem {
             Refusal::InvalidCredentials => Self::unauthorized("invalid_credentials", text),
             Refusal::InvalidRefreshToken => Self::unauthorized("invalid_refresh_token", text),
             Refusal::NoPassword => Self::conflict("no_password", text),
+            Refusal::InvalidResetToken => Self::unauthorized("invalid_reset_token", text),
+            Refusal::NotAGuest => Self::conflict("not_a_guest", text),
+            Refusal::GuestHasNoRoles => Self::conflict("guest_has_no_roles", text),
+            Refusal::LastAdministrator => Self::conflict("last_administrator", text),
+            Refusal::NoAdministrator => Self::forbidden("forbidden", text),
+            Refusal::UnknownUser => Self::not_found("user_not_found", text),
+            Refusal::AccountDeleted => Self::unauthorized("account_deleted", text),
+            Refusal::TooManyAttempts { retry_after } => {
+                Self::with_status(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", text)
+                    .retry_after(retry_after)
+            }
         }
     }
 }

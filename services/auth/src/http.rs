@@ -3,25 +3,37 @@
 
 mod accounts;
 mod keys;
+mod oidc;
 mod recovery;
 mod users;
 
-use std::sync::Arc;
-
 use axum::extract::FromRef;
 use chassis::identity::Verifier;
-use jsonwebtoken::jwk::JwkSet;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts::Accounts, keys::SigningKey};
+pub use accounts::Farewell;
+pub use keys::verbs;
+pub use users::RawUserFilter;
+
+use self::oidc::Cookie;
+use crate::{accounts::Accounts, keys::Keys, limits::Proxies, oidc::Oidc};
 
 /// What the handlers need.
 #[derive(Clone)]
 struct App {
     accounts: Accounts,
     verifier: Verifier,
-    jwks: Arc<JwkSet>,
+    keys: Keys,
+    oidc: Oidc,
+    cookie: Cookie,
+    proxies: Proxies,
+}
+
+impl FromRef<App> for Proxies {
+    fn from_ref(app: &App) -> Self {
+        app.proxies.clone()
+    }
 }
 
 impl FromRef<App> for Verifier {
@@ -30,13 +42,16 @@ impl FromRef<App> for Verifier {
     }
 }
 
-/// The public API.
-pub fn router(accounts: Accounts, key: &SigningKey) -> OpenApiRouter {
-    let verifier = Verifier::fixed(key.jwks());
+/// The public API. `proxies` may say on whose behalf they ask.
+pub fn router(accounts: Accounts, keys: Keys, oidc: Oidc, proxies: Proxies) -> OpenApiRouter {
+    let found = keys.clone();
     let app = App {
         accounts,
-        verifier,
-        jwks: Arc::new(key.jwks()),
+        verifier: Verifier::local(move |id| found.public(id)),
+        keys,
+        cookie: Cookie::new(oidc.is_https()),
+        oidc,
+        proxies,
     };
     routes().with_state(app)
 }
@@ -52,4 +67,5 @@ fn routes() -> OpenApiRouter<App> {
         .merge(recovery::routes())
         .merge(users::routes())
         .merge(keys::routes())
+        .merge(oidc::routes())
 }

@@ -7,12 +7,18 @@
 pub mod accounts;
 pub mod config;
 pub mod domain;
+mod duties;
 pub mod error;
 pub mod hashing;
 pub mod http;
 pub mod import;
 pub mod keys;
+pub mod limits;
+pub mod mail;
+pub mod oidc;
 pub mod store;
+
+use std::time::Duration;
 
 use anyhow::Context;
 use chassis::Shutdown;
@@ -20,7 +26,15 @@ use service::{Frame, Plan, Shared, import::Importer};
 
 pub use config::Config;
 
-use crate::{accounts::Accounts, import::FromLegacy, keys::SigningKey};
+use crate::{
+    accounts::Accounts,
+    duties::{ExpiredTokens, GuestCleanup},
+    import::FromLegacy,
+    keys::Keys,
+    limits::Proxies,
+    mail::{Courier, Post},
+    oidc::{Oidc, Providers},
+};
 
 /// Runs the service until the shutdown.
 ///
@@ -35,9 +49,12 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         ops_token: config.ops_token,
         migrations: vec![store::migrations()],
     };
+    let post = config.mail.as_ref().map(Post::new).transpose()?;
+    let providers = Providers::open(&config.oidc, &config.public_url)?;
     let mut frame = Frame::open(plan, shared, shutdown).await?;
-    let key = SigningKey::load_or_create(&config.signing_key).context("setting `signing_key`")?;
-    let accounts = Accounts::new(frame.database.clone(), key.clone());
+    let keys = Keys::open(&config.signing_key).context("setting `signing_key`")?;
+    frame.spawn("keys", keys.clone().follow(frame.shutdown.clone()));
+    let accounts = Accounts::new(frame.database.clone(), keys.clone()).limited(config.limits);
     if let Some(administrator) = &config.administrator {
         let made = accounts
             .ensure_administrator(&administrator.registration())
@@ -51,7 +68,20 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         "import",
         importer.clone().run_at_start(frame.shutdown.clone()),
     );
-    frame
-        .serve(http::router(accounts, &key), importer.verbs())
-        .await
+    frame.duty(ExpiredTokens);
+    frame.duty(GuestCleanup {
+        lifetime: Duration::from_secs(config.guest_lifetime_seconds),
+    });
+    let mail_verbs = mail::verbs(frame.database.clone(), post.is_some());
+    let courier = Courier::new(frame.database.clone(), post);
+    frame.spawn("mails", courier.run(frame.shutdown.clone()));
+    let lead = Duration::from_millis(config.key_lead_ms);
+    let verbs = importer
+        .verbs()
+        .merge(http::verbs(keys.clone(), lead))
+        .merge(mail_verbs);
+    let oidc = Oidc::new(providers, accounts.clone(), frame.database.clone());
+    let proxies = Proxies::new(&config.trusted_proxies);
+    let api = http::router(accounts, keys, oidc, proxies);
+    frame.serve(api, verbs).await
 }

@@ -40,7 +40,9 @@ pub struct DisplayName(String);
 
 impl Email {
     /// # Errors
-    /// When it does not look like an address. Whether it exists, only a mail could tell.
+    /// When it is not an ASCII address whose parts are dot-atoms (RFC 5322, 3.2.3; RFC 1035, 2.3.1):
+    /// what every mail server takes, and nothing that could mean more than one recipient. Whether
+    /// it exists, only a mail could tell.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let typed = text.trim();
         let wrong = |reason| {
@@ -52,14 +54,8 @@ impl Email {
         if typed.len() > EMAIL_MAX {
             return wrong("has more than 254 bytes");
         }
-        if typed.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return wrong("must not contain spaces or control characters");
-        }
         let well_formed = typed.rsplit_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty()
-                && !local.contains('@')
-                && domain.contains('.')
-                && domain.split('.').all(|label| !label.is_empty())
+            local.split('.').all(is_atom) && domain.contains('.') && domain.split('.').all(is_label)
         });
         if !well_formed {
             return wrong("must look like name@example.org");
@@ -100,8 +96,14 @@ impl Password {
     /// `field` is what the request calls it.
     ///
     /// # Errors
-    /// When it is too short or too long.
+    /// When it is too short or too long, or has characters that nobody types.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, InvalidField> {
+        if text.chars().any(char::is_control) {
+            return Err(InvalidField {
+                field,
+                reason: "must not contain control characters",
+            });
+        }
         match text.chars().count() {
             ..PASSWORD_MIN => Err(InvalidField {
                 field,
@@ -138,6 +140,7 @@ impl DisplayName {
     /// When it is empty, too long or not printable.
     pub fn parse(text: &str) -> Result<Self, InvalidField> {
         let field = "displayName";
+        let length = text.chars().count();
         let text = text.trim();
         if text.chars().any(char::is_control) {
             return Err(InvalidField {
@@ -145,17 +148,19 @@ impl DisplayName {
                 reason: "must not contain control characters",
             });
         }
-        match text.chars().count() {
-            0 => Err(InvalidField {
+        if text.is_empty() {
+            return Err(InvalidField {
                 field,
                 reason: "is empty",
-            }),
-            1..=DISPLAY_NAME_MAX => Ok(Self(text.to_owned())),
-            _ => Err(InvalidField {
+            });
+        }
+        if length > DISPLAY_NAME_MAX {
+            return Err(InvalidField {
                 field,
                 reason: "has more than 40 characters",
-            }),
+            });
         }
+        Ok(Self(text.to_owned()))
     }
 
     /// The name.
@@ -163,6 +168,23 @@ impl DisplayName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// An atom of RFC 5322, 3.2.3.
+fn is_atom(text: &str) -> bool {
+    let is_atext =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_atext)
+}
+
+/// A label of a host name.
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -187,6 +209,16 @@ mod tests {
             "a b@c.de",
             "a@b@c.de",
             "a@.de",
+            "a..b@c.de",
+            ".a@c.de",
+            "a@-c.de",
+            "a@c-.de",
+            "ada@example.org\r\nBcc: eve@example.org",
+            "ada@example.org, eve@example.org",
+            "<ada@example.org>",
+            "\"ada\"@example.org",
+            "ada@exämple.org",
+            "a\0@c.de",
         ] {
             assert_eq!(Email::parse(text).unwrap_err().field, "email", "{text}");
         }
@@ -198,6 +230,7 @@ mod tests {
         assert!(Password::parse("password", "1234567").is_err());
         assert!(Password::parse("password", "ääääääää").is_ok());
         assert!(Password::parse("password", &"x".repeat(128)).is_ok());
+        assert!(Password::parse("password", "12345678\0").is_err());
         let error = Password::parse("newPassword", &"x".repeat(129)).unwrap_err();
         assert_eq!(error.field, "newPassword");
     }

@@ -22,4 +22,31 @@ pub enum Refusal {
     /// Guests and users taken in by their token have no password to change.
     #[error("this user has no password")]
     NoPassword,
+    /// Unknown, used, replaced by a newer one, or too old: which one is not told.
+    #[error("the reset token is not valid")]
+    InvalidResetToken,
+    /// Only guests become users.
+    #[error("only a guest can be upgraded, and this is none")]
+    NotAGuest,
+    /// A guest becomes a user by upgrading, not by an administrator.
+    #[error("a guest has no account that roles could be given to")]
+    GuestHasNoRoles,
+    /// Somebody has to be able to administer.
+    #[error("this is the last administrator")]
+    LastAdministrator,
+    /// The token says so, the account no longer does.
+    #[error("this needs the role admin")]
+    NoAdministrator,
+    /// There is no such user.
+    #[error("there is no such user")]
+    UnknownUser,
+    /// The account was deleted while the token is still good.
+    #[error("this account was deleted")]
+    AccountDeleted,
+    /// Too many failures came before.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// Whole seconds until another one is looked at.
+        retry_after: u64,
+    },
 }

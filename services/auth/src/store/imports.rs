@@ -48,7 +48,7 @@ pub async fn read_legacy(legacy: &Database, after: Uuid, limit: i64) -> Result<V
 }
 
 /// Takes one row over. A row that was born or changed here stays as it is, except that a user who
-/// was only known by a token gets the credentials.
+/// was only known by a token gets the credentials. Whoever was deleted here stays away.
 ///
 /// # Errors
 /// As the database says.
@@ -69,7 +69,8 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyUser) -> Result<Taken> {
         .execute(
             "INSERT INTO users (id, email, email_key, password_hash, display_name, roles,
                                 created_at, updated_at, legacy_updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $8
+             WHERE NOT EXISTS (SELECT 1 FROM deleted_accounts WHERE user_id = $1)
              ON CONFLICT DO NOTHING",
             values(),
         )

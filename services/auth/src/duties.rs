@@ -1,0 +1,87 @@
+//! What this service does when maintenance runs: takes away what is expired, and guests who do not
+//! come back.
+
+use async_trait::async_trait;
+use database::{Timestamp, Tx};
+use event_store::{HandlerError, Outbox};
+use serde_json::json;
+use service::duties::{Ask, Duty, Portion};
+use std::time::Duration;
+
+use crate::{
+    accounts::{self, SERVICE},
+    store::{attempts, directory, mails, resets, tokens},
+};
+
+/// Rows of each kind that one portion takes away: well within the seconds of a transaction.
+const EXPIRED_PORTION: u32 = 500;
+
+/// Guests of one portion: each is an event, too.
+const GUESTS_PORTION: u32 = 100;
+
+/// A mail that waited this long for a server is given up: nobody expects it any more.
+const MAIL_WAITS: Duration = Duration::from_hours(24);
+
+/// How long operators can see what became of a mail.
+const MAIL_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// `expired-tokens`: refresh and reset tokens, counted attempts, old mails.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpiredTokens;
+
+/// `guest-cleanup`: guests who were not here for long.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestCleanup {
+    /// How long a guest may stay away; the run's `olderThanSeconds` wins over it.
+    pub lifetime: Duration,
+}
+
+#[async_trait]
+impl Duty for ExpiredTokens {
+    fn job(&self) -> &'static str {
+        "expired-tokens"
+    }
+
+    async fn perform(&self, tx: &mut Tx, _ask: &Ask) -> Result<Portion, HandlerError> {
+        let now = tx.now().await?;
+        let limit = i64::from(EXPIRED_PORTION);
+        let refresh = tokens::sweep(tx, now, limit).await?;
+        let reset = resets::sweep(tx, now, limit).await?;
+        let attempts = attempts::sweep(tx, now, limit).await?;
+        let mails = mails::sweep(tx, now - MAIL_WAITS, now - MAIL_KEPT, now, limit).await?;
+        let full = u64::from(EXPIRED_PORTION);
+        Ok(Portion {
+            more: [refresh, reset, attempts, mails].contains(&full),
+            detail: json!({
+                "refreshTokens": refresh, "resetTokens": reset, "attempts": attempts,
+                "mails": mails,
+            }),
+        })
+    }
+}
+
+#[async_trait]
+impl Duty for GuestCleanup {
+    fn job(&self) -> &'static str {
+        "guest-cleanup"
+    }
+
+    async fn perform(&self, tx: &mut Tx, ask: &Ask) -> Result<Portion, HandlerError> {
+        let lifetime = match ask.parameters.get("olderThanSeconds") {
+            None | Some(serde_json::Value::Null) => self.lifetime,
+            Some(given) => Duration::from_secs(given.as_u64().ok_or_else(|| {
+                HandlerError::poison("olderThanSeconds must be a number of seconds")
+            })?),
+        };
+        let now: Timestamp = tx.now().await?;
+        let idle = directory::idle_guests(tx, now - lifetime, GUESTS_PORTION.into()).await?;
+        let outbox = Outbox::new(SERVICE);
+        for guest in &idle {
+            accounts::delete(tx, &outbox, *guest, now).await?;
+        }
+        Ok(Portion {
+            more: idle.len() >= GUESTS_PORTION as usize,
+            detail: json!({ "guests": idle.len() }),
+        })
+    }
+}
