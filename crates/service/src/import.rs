@@ -176,7 +176,10 @@ impl IntoResponse for ImportError {
 }
 
 /// Opens the monolith's database, and does not make one where there is none.
-async fn open(url: &str) -> database::Result<Database> {
+///
+/// # Errors
+/// As the database says; a missing file is a fault of the configuration.
+pub async fn open(url: &str) -> database::Result<Database> {
     if let Some(path) = url.strip_prefix("sqlite:")
         && !Path::new(path.strip_prefix("//").unwrap_or(path)).exists()
     {

@@ -5,6 +5,9 @@ use super::{
     rows::{Format, csv},
 };
 
+/// Questions of a page of an export: what is in memory of it at a time.
+pub const EXPORT_PAGE: usize = 500;
+
 /// A file being written.
 #[derive(Clone, Copy, Debug)]
 pub struct Export {
@@ -19,17 +22,6 @@ impl Export {
         Self {
             format,
             is_first: true,
-        }
-    }
-
-    /// The format that `?format=` names.
-    #[must_use]
-    pub fn format_named(name: &str) -> Option<Format> {
-        match name {
-            "json" => Some(Format::Json),
-            "ndjson" => Some(Format::Lines),
-            "csv" => Some(Format::Csv),
-            _ => None,
         }
     }
 

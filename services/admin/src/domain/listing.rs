@@ -6,7 +6,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::question::{Fault, Question, category_fault, tag_fault};
+use super::{
+    import::Mode,
+    question::{Fault, Question, category_fault, tag_fault},
+    rows::Format,
+};
 
 /// Questions on a page, when the curator does not say.
 pub(super) const LIMIT_DEFAULT: usize = 20;
@@ -59,6 +63,16 @@ pub struct RawExport {
     /// Only questions whose text or choices contain this, in upper or lower case.
     #[param(value_type = Option<String>, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$")]
     pub q: Option<String>,
+}
+
+/// The query of an import as it arrives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RawImport {
+    /// What may happen to questions that are there: `upsert` (unless said) changes them to what
+    /// the file says, `create` leaves them.
+    #[param(value_type = Option<String>, pattern = "^(?:upsert|create)$")]
+    pub mode: Option<String>,
 }
 
 /// Which questions, in the order of their ids.
@@ -116,6 +130,35 @@ impl RawExport {
             Ok(filter)
         } else {
             Err(faults)
+        }
+    }
+}
+
+impl RawExport {
+    /// The file's form.
+    ///
+    /// # Errors
+    /// A format that there is not.
+    pub fn form(&self) -> Result<Format, Vec<Fault>> {
+        match self.format.as_deref() {
+            None | Some("json") => Ok(Format::Json),
+            Some("ndjson") => Ok(Format::Lines),
+            Some("csv") => Ok(Format::Csv),
+            Some(_) => Err(vec![Fault::new("format", "is none of json, ndjson, csv")]),
+        }
+    }
+}
+
+impl RawImport {
+    /// What the import may do.
+    ///
+    /// # Errors
+    /// A mode that there is not.
+    pub fn mode(&self) -> Result<Mode, Vec<Fault>> {
+        match self.mode.as_deref() {
+            None | Some("upsert") => Ok(Mode::Upsert),
+            Some("create") => Ok(Mode::Create),
+            Some(_) => Err(vec![Fault::new("mode", "is none of upsert, create")]),
         }
     }
 }
@@ -281,7 +324,7 @@ mod tests {
         let page = PageOf::parse(&raw("tag", "io")).expect("valid");
         let cursor = page.listed(|listing| listing.cursor(&Uuid::from_u128(7)));
         let mut again = raw("tag", "io");
-        again.cursor = Some(cursor.clone());
+        again.cursor = Some(cursor);
         assert_eq!(
             PageOf::parse(&again).expect("valid").after,
             Uuid::from_u128(7)

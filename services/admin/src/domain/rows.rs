@@ -16,6 +16,9 @@ use super::question::{Draft, Fault, VERSION_MAX};
 /// Rows of a file at most: a report about all of them is one response body.
 pub const ROWS_MAX: usize = 20_000;
 
+/// Bytes of a file at most: it is held in memory while its rows are taken.
+pub const FILE_MAX: usize = 16 * 1024 * 1024;
+
 /// The form of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -74,6 +77,29 @@ pub struct Rows(Inside);
 enum Inside {
     Json(json::Values),
     Csv(Box<csv::Records>),
+}
+
+impl Format {
+    /// The form that a `Content-Type` names; none for others, and for other encodings than UTF-8.
+    #[must_use]
+    pub fn of_media_type(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let format = match parts.next()?.to_ascii_lowercase().as_str() {
+            "application/json" => Self::Json,
+            "application/x-ndjson" => Self::Lines,
+            "text/csv" => Self::Csv,
+            _ => return None,
+        };
+        let other_charset = parts.any(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let value = value.trim().trim_matches('"');
+            let is_utf_8 = ["utf-8", "utf8", "us-ascii"]
+                .iter()
+                .any(|charset| value.eq_ignore_ascii_case(charset));
+            name.trim().eq_ignore_ascii_case("charset") && !is_utf_8
+        });
+        (!other_charset).then_some(format)
+    }
 }
 
 impl Rows {
@@ -159,5 +185,24 @@ impl Lines {
         self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.place = place;
         self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_names_the_form_and_another_charset_is_none_of_them() {
+        let form = Format::of_media_type;
+        assert_eq!(form("application/json"), Some(Format::Json));
+        assert_eq!(form("Text/CSV; charset=\"UTF-8\""), Some(Format::Csv));
+        assert_eq!(
+            form("application/x-ndjson;charset=utf8"),
+            Some(Format::Lines)
+        );
+        assert_eq!(form("text/csv; charset=iso-8859-1"), None);
+        assert_eq!(form("text/plain"), None);
+        assert_eq!(form(""), None);
     }
 }
