@@ -15,6 +15,7 @@ mod ports;
 mod postgres;
 mod process;
 pub mod proxy;
+mod python;
 mod server;
 
 pub use backend::{Backend, backends};
@@ -25,6 +26,7 @@ pub use nats::{Nats, NatsBinary};
 pub use ports::{free_port, free_port_offset};
 pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
 pub use process::Process;
+pub use python::python;
 pub use tempfile::TempDir;
 
 /// A fresh folder, deleted when the value is dropped or when this process dies.
