@@ -7,6 +7,7 @@
 //!   a lost race is a no-op, also between replicas.
 //! - Nothing is only in memory; a new process goes on with what the tables say.
 
+mod erasure;
 mod moves;
 mod operator;
 mod recovery;
@@ -210,8 +211,8 @@ impl Engine {
         Replies::new(Arc::clone(&self.inner))
     }
 
-    /// Fires deadlines, repeats attempts, resumes sagas whose definition is there again and wakes
-    /// waiters, until the shutdown. Any number of replicas may run it.
+    /// Fires deadlines, repeats attempts, resumes sagas whose definition is there again, erases what
+    /// [`Engine::erase`] left for later and wakes waiters, until the shutdown. Any number of replicas may run it.
     ///
     /// `replies` tells how far the consumer of [`Engine::handler`] is in this process
     /// (`consumers.progress(sagas::CONSUMER)`): a deadline fires only after it has read what lies

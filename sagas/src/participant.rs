@@ -4,7 +4,7 @@
 //! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
 //! All of it happens in the handler's transaction, with the effect itself.
 
-use database::{Database, Error, Migrations, Sql, Tx, params};
+use database::{Database, Error, Migrations, Sql, Timestamp, Tx, params};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -166,6 +166,100 @@ impl Ledger {
         })
     }
 
+    /// Replaces what asks of a user did by `effect`, which names nobody: for a user who is gone, and of
+    /// whom nothing is left here to undo or to make final. An effect is a user's when it is an
+    /// object with the user's id as `userId`.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn erase(
+        self,
+        tx: &mut Tx,
+        step: &str,
+        user_id: Uuid,
+        effect: &(impl Serialize + Sync),
+    ) -> Result<(), Error> {
+        tx.execute(
+            "UPDATE saga_ledger SET effect = $3 WHERE effect ->> 'userId' = $2 AND step = $1",
+            params![step, user_id.to_string(), encoded(effect)?],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Removes what is known of sagas that ended here before `before`, `limit` rows at most; how many
+    /// there were. What an audit may no longer expect is remembered.
+    ///
+    /// It is safe as soon as `before` is older than the oldest backup of the log that would ever be
+    /// restored. A row keeps an ask from being done twice and an undone one from being done at all;
+    /// an ask that was done or refused here has moved the checkpoint in the same transaction and
+    /// does not come again. One that was never done may still be parked, so its row stays. A
+    /// revocation that an operator repeats finds nothing to undo, which is so, and confirms.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn prune(
+        self,
+        tx: &mut Tx,
+        step: &str,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, Error> {
+        let pruned = tx
+            .execute(
+                "DELETE FROM saga_ledger WHERE step = $1 AND saga_id IN (
+                     SELECT saga_id FROM saga_ledger
+                     WHERE step = $1 AND ending IS NOT NULL AND updated_at < $2
+                       AND outcome IS NOT NULL
+                     ORDER BY updated_at LIMIT $3)",
+                params![step, before, limit],
+            )
+            .await?;
+        if pruned > 0 {
+            tx.execute(
+                "INSERT INTO saga_ledger_pruned (step, ended_before) VALUES ($1, $2)
+                 ON CONFLICT (step) DO UPDATE SET ended_before = excluded.ended_before
+                 WHERE saga_ledger_pruned.ended_before < excluded.ended_before",
+                params![step, before],
+            )
+            .await?;
+        }
+        Ok(pruned)
+    }
+
+    /// Up to when rows of ended sagas may have been removed; none were when there is no such time.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn pruned_before(
+        self,
+        database: &Database,
+        step: &str,
+    ) -> Result<Option<Timestamp>, Error> {
+        let row: Option<(Timestamp,)> = database
+            .fetch_optional(
+                "SELECT ended_before FROM saga_ledger_pruned WHERE step = $1",
+                params![step],
+            )
+            .await?;
+        Ok(row.map(|(at,)| at))
+    }
+
+    /// The effect of a step that was done and not taken back; for what comes after the saga.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn kept(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Option<Value>, Error> {
+        let row: Option<(Option<Json<Value>>,)> = tx
+            .fetch_optional(
+                "SELECT effect FROM saga_ledger WHERE saga_id = $1 AND step = $2
+                   AND outcome = $3 AND (ending IS NULL OR ending <> $4)",
+                params![saga, step, DONE, REVOKED],
+            )
+            .await?;
+        Ok(row.and_then(|(effect,)| effect).map(|Json(effect)| effect))
+    }
+
     /// The step's row, created when there is none, and kept still until the transaction ends.
     async fn open(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Row, Error> {
         const LOCK: Sql = Sql::by_dialect(
@@ -191,13 +285,11 @@ impl Ledger {
         outcome: &str,
         effect: &(impl Serialize + Sync),
     ) -> Result<(), Error> {
-        let effect = serde_json::to_value(effect)
-            .map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))?;
         let now = tx.now().await?;
         tx.execute(
             "UPDATE saga_ledger SET outcome = $3, effect = $4, updated_at = $5
              WHERE saga_id = $1 AND step = $2",
-            params![saga, step, outcome, effect, now],
+            params![saga, step, outcome, encoded(effect)?, now],
         )
         .await?;
         Ok(())
@@ -213,6 +305,10 @@ impl Ledger {
         .await?;
         Ok(())
     }
+}
+
+fn encoded(effect: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(effect).map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))
 }
 
 /// Reads an effect that the ledger kept.

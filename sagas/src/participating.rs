@@ -67,6 +67,12 @@ pub trait Participant: Send + Sync + 'static {
         effect: Option<&Self::Effect>,
     ) -> Result<Vec<NewEvent>, HandlerError>;
 
+    /// What the ledger keeps of an effect that was taken back: it is never undone again, so that
+    /// nobody needs to be named in it.
+    fn undone(&self, effect: Self::Effect) -> Self::Effect {
+        effect
+    }
+
     /// Makes the effect final.
     ///
     /// # Errors
@@ -187,7 +193,8 @@ impl<P: Participant> Participating<P> {
     }
 
     async fn revoked(&self, tx: &mut Tx, event: &Recorded, saga: Uuid) -> Result<(), HandlerError> {
-        let effect = match Ledger.revoke(tx, saga, self.participant.step()).await? {
+        let step = self.participant.step();
+        let effect = match Ledger.revoke(tx, saga, step).await? {
             Revoke::Undo(effect) => Some(serde_json::from_value(effect)?),
             Revoke::Nothing | Revoke::Again(_) => None,
             Revoke::Completed => {
@@ -197,6 +204,10 @@ impl<P: Participant> Participating<P> {
             }
         };
         let events = self.participant.undo(tx, event, effect.as_ref()).await?;
+        if let Some(effect) = effect {
+            let kept = self.participant.undone(effect);
+            Ledger.done(tx, saga, step, &kept).await?;
+        }
         self.tell(tx, event, saga, events).await
     }
 

@@ -1,5 +1,6 @@
 //! All SQL about sagas themselves. Each function says which transaction it needs; none commits.
 
+mod erasure;
 mod history;
 mod list;
 mod timers;
@@ -9,6 +10,7 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 pub(crate) use self::{
+    erasure::{erase, mark, marked_and_ended, prune},
     history::{
         add_entry, drop_replies, keep_reply, known_reply_types, overrides, policies,
         register_definition, replies, set_policy, timeline,

@@ -130,13 +130,19 @@ impl Books {
             "the badge rules saw the completed answers"
         );
 
+        // Once decided, only the quiz service knows whose answer it was.
+        let players: BTreeMap<Uuid, Uuid> = self
+            .answers
+            .iter()
+            .map(|answer| (answer.answer_id, answer.user_id))
+            .collect();
         let mut earned: BTreeMap<Uuid, BTreeSet<&str>> = BTreeMap::new();
         for answer in self
             .checked
             .iter()
             .filter(|a| a.state == EffectState::Final)
         {
-            let badges = earned.entry(answer.user_id).or_default();
+            let badges = earned.entry(players[&answer.answer_id]).or_default();
             badges.extend(answer.badges.iter().map(String::as_str));
         }
         for player in &self.players {

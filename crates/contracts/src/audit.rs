@@ -2,6 +2,7 @@
 //! sum by sum.
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{QuizMode, http::AnswerStatus};
@@ -13,6 +14,13 @@ pub struct Page<T> {
     /// The log position that the service's consumers have read; absent where there is no log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
+    /// Rows of what ended before this may have been removed; absent where none ever were.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub kept_since: Option<OffsetDateTime>,
     /// The page.
     pub items: Vec<T>,
     /// Where the next page begins; null on the last.
@@ -80,7 +88,8 @@ items! {
     CheckedAnswer {
         /// The answer.
         answer_id: Uuid,
-        /// Who answered.
+        /// Who answered; nil where nobody has to know any more: the answer is decided, or its player
+        /// left.
         user_id: Uuid,
         /// Whether it counts.
         state: EffectState,
@@ -102,7 +111,7 @@ items! {
     ScoredAnswer {
         /// The answer.
         answer_id: Uuid,
-        /// Who answered.
+        /// Who answered; nil where nobody has to know any more.
         user_id: Uuid,
         /// Which board.
         quiz_mode: QuizMode,
@@ -119,7 +128,8 @@ items! {
         quiz_mode: QuizMode,
         /// Imported points.
         base_score: i64,
-        /// Own points that count, without the imported ones.
+        /// Own points that answers earned and that count: without the imported ones, and without
+        /// any bonus.
         score: i64,
     }
 }

@@ -74,6 +74,7 @@ impl Wanted {
         let is_last = i64::try_from(rows).unwrap_or(i64::MAX) < self.limit;
         Page {
             position: self.position,
+            kept_since: None,
             items,
             next_cursor: next.filter(|_| !is_last),
         }

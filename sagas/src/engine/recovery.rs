@@ -1,5 +1,6 @@
-//! Sagas whose definition is not registered wait, and go on when it is there again. Everything
-//! else needs no recovery: the tables of sagas and deadlines are all there is.
+//! Sagas whose definition is not registered wait, and go on when it is there again; what was marked
+//! for erasure while it ran is erased after its end. Everything else needs no recovery: the tables
+//! of sagas and deadlines are all there is.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const RESUME_EVERY: Duration = Duration::from_millis(250);
 /// Sagas per look at a table; each is a transaction of its own.
 const BATCH: i64 = 256;
 
-/// Parks what cannot run here, once, and resumes what can, until the shutdown.
+/// Parks what cannot run here, once, resumes what can and erases what is due, until the shutdown.
 ///
 /// What is started later by a newer replica is parked only when a reply or a timer of it comes this
 /// way: the newer replica is most likely still there.
@@ -35,11 +36,14 @@ pub(super) async fn run(inner: &Inner, shutdown: &Shutdown) {
             if !parked {
                 inner.park_unknown(shutdown).await?;
             }
-            inner.resume_known(shutdown).await
+            inner.resume_known(shutdown).await?;
+            inner.erase_ended().await
         };
         match sorted.await {
             Ok(()) => parked = true,
-            Err(error) => tracing::warn!(%error, "parked sagas could not be looked through"),
+            Err(error) => {
+                tracing::warn!(%error, "parked and marked sagas could not be looked through");
+            }
         }
         if shutdown.sleep(RESUME_EVERY).await == Slept::ShutDown {
             return;

@@ -14,6 +14,9 @@ both_databases!(
     an_ask_after_the_completion_is_done_for_good,
     the_first_end_stands,
     what_is_rolled_back_was_never_asked,
+    what_a_user_who_is_gone_did_names_nobody_any_more,
+    rows_of_ended_sagas_are_removed_in_portions_and_the_audit_is_told,
+    an_ask_that_was_never_done_is_remembered_as_long_as_it_may_still_come,
 );
 
 const STEP: &str = "pay";
@@ -119,4 +122,59 @@ async fn what_is_rolled_back_was_never_asked(backend: Backend) {
     tx.rollback().await.unwrap();
     let mut tx = database.begin().await.unwrap();
     assert_eq!(ask(&mut tx, saga).await, Ask::Do);
+}
+
+async fn what_a_user_who_is_gone_did_names_nobody_any_more(backend: Backend) {
+    let (_database, mut tx, saga) = ledger(&backend).await;
+    let (ada, grace, other) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    for (saga, user_id) in [(saga, ada), (other, grace)] {
+        assert_eq!(ask(&mut tx, saga).await, Ask::Do);
+        let effect = json!({ "userId": user_id, "points": 3 });
+        Ledger.done(&mut tx, saga, STEP, &effect).await.unwrap();
+    }
+    let nobody = json!({ "userId": Uuid::nil() });
+    Ledger.erase(&mut tx, STEP, ada, &nobody).await.unwrap();
+    assert_eq!(ask(&mut tx, saga).await, Ask::Done(nobody.clone()));
+    assert_eq!(revoke(&mut tx, saga).await, Revoke::Undo(nobody));
+    let Revoke::Undo(kept) = revoke(&mut tx, other).await else {
+        panic!("it was done")
+    };
+    assert_eq!(kept["userId"], grace.to_string());
+}
+
+async fn rows_of_ended_sagas_are_removed_in_portions_and_the_audit_is_told(backend: Backend) {
+    let (database, mut tx, running) = ledger(&backend).await;
+    assert_eq!(ask(&mut tx, running).await, Ask::Do);
+    done(&mut tx, running).await;
+    for n in 0..3 {
+        let saga = Uuid::now_v7();
+        assert_eq!(ask(&mut tx, saga).await, Ask::Do);
+        done(&mut tx, saga).await;
+        if n == 0 {
+            assert!(matches!(revoke(&mut tx, saga).await, Revoke::Undo(_)));
+        } else {
+            assert!(matches!(complete(&mut tx, saga).await, Complete::Settle(_)));
+        }
+    }
+    tx.commit().await.unwrap();
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let now = database.now().await.unwrap();
+    let mut removed = Vec::new();
+    for before in [now - day, now + day, now + day] {
+        let mut tx = database.begin().await.unwrap();
+        let told = Ledger.pruned_before(&database, STEP).await.unwrap();
+        removed.push((Ledger.prune(&mut tx, STEP, before, 2).await.unwrap(), told));
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(removed, [(0, None), (2, None), (1, Some(now + day))]);
+    let mut tx = database.begin().await.unwrap();
+    assert!(matches!(ask(&mut tx, running).await, Ask::Done(_)));
+}
+
+async fn an_ask_that_was_never_done_is_remembered_as_long_as_it_may_still_come(backend: Backend) {
+    let (database, mut tx, saga) = ledger(&backend).await;
+    assert_eq!(revoke(&mut tx, saga).await, Revoke::Nothing);
+    let later = database.now().await.unwrap() + std::time::Duration::from_secs(60);
+    assert_eq!(Ledger.prune(&mut tx, STEP, later, 10).await.unwrap(), 0);
+    assert_eq!(ask(&mut tx, saga).await, Ask::Revoked);
 }

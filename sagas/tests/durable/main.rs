@@ -7,6 +7,7 @@
 )]
 
 mod crashes;
+mod erasure;
 mod ledger;
 mod matrix;
 mod operating;

@@ -9,14 +9,18 @@ use contracts::{
     events::{
         AchievementCheckFailed, AchievementChecked, AchievementEarned, AchievementRevoked,
         AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted, BadgeRef,
-        UserDeleted,
+        UserDeleted, UserStatsReset,
     },
 };
 use database::{Timestamp, Tx};
 use event_store::{HandlerError, NewEvent};
-use sagas::participating::{Applied, Finished, Participant, Role};
+use sagas::{
+    participant::Ledger,
+    participating::{Applied, Finished, Participant, Role},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use service::departed;
 use uuid::Uuid;
 
 use crate::{
@@ -32,10 +36,11 @@ pub const STEP: &str = "achievements";
 pub struct Badges;
 
 /// What an answer did here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
-    /// Who answered.
+    /// Who answered; nil once the answer is decided or its player left, when nobody has to know any
+    /// more. (Always there: a replica of the version before reads it, too.)
     pub user_id: Uuid,
     /// The badges that it earned.
     pub badges: Vec<String>,
@@ -61,6 +66,7 @@ impl Participant for Badges {
             AnswerSubmitted::TYPE,
             AnswerRevoked::TYPE,
             AnswerSubmissionCompleted::TYPE,
+            UserStatsReset::TYPE,
             UserDeleted::TYPE,
         ]
     }
@@ -80,6 +86,9 @@ impl Participant for Badges {
         recorded: &Recorded,
     ) -> Result<Applied<Effect>, HandlerError> {
         let ask: AnswerSubmitted = recorded.event.payload()?;
+        if departed::has_left(tx, ask.user_id).await? {
+            return Ok(Applied::Refused("the account was deleted".to_owned()));
+        }
         let known = store::lock(tx, ask.user_id).await?;
         let before = known.state.clone();
         let player = match known.player() {
@@ -176,6 +185,13 @@ impl Participant for Badges {
         )])
     }
 
+    fn undone(&self, effect: Effect) -> Effect {
+        Effect {
+            badges: effect.badges,
+            ..Effect::default()
+        }
+    }
+
     async fn finish(
         &self,
         tx: &mut Tx,
@@ -200,18 +216,30 @@ impl Participant for Badges {
             .collect();
         // What undoing would need is not needed any more.
         Ok(Finished {
-            effect: Effect {
-                before: None,
-                ..effect
-            },
+            effect: self.undone(effect),
             events,
         })
     }
 
     async fn other(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
-        let UserDeleted { user_id } = recorded.event.payload()?;
-        Ok(store::forget(tx, user_id).await?)
+        if recorded.event.event_type == UserDeleted::TYPE {
+            let UserDeleted { user_id } = recorded.event.payload()?;
+            return leave(tx, user_id).await;
+        }
+        let UserStatsReset { user_id, .. } = recorded.event.payload()?;
+        if !departed::has_left(tx, user_id).await? {
+            store::reset(tx, user_id, recorded.event.timestamp.into()).await?;
+        }
+        Ok(())
     }
+}
+
+/// Forgets the user. An answer that is undecided finds nothing to undo or to unlock at its end.
+async fn leave(tx: &mut Tx, user_id: Uuid) -> Result<(), HandlerError> {
+    departed::note(tx, user_id).await?;
+    store::forget(tx, user_id).await?;
+    Ledger.erase(tx, STEP, user_id, &Effect::default()).await?;
+    Ok(())
 }
 
 fn references(ids: &[String]) -> Vec<BadgeRef> {

@@ -8,7 +8,10 @@ use chassis::{
 use contracts::audit::{CheckedAnswer, CheckedPlayer, Page, PageQuery};
 use database::Database;
 use event_store::Consumers;
-use sagas::participating::{self, Entry};
+use sagas::{
+    participant::Ledger,
+    participating::{self, Entry},
+};
 use service::audit::Wanted;
 use uuid::Uuid;
 
@@ -49,11 +52,12 @@ async fn checked(
         state: entry.state,
         badges: entry.effect.badges,
     };
-    Ok(Json(wanted.page(
-        count,
-        next,
-        rows.into_iter().map(checked).collect(),
-    )))
+    let kept_since = Ledger.pruned_before(&books.db, STEP).await?;
+    let page = wanted.page(count, next, rows.into_iter().map(checked).collect());
+    Ok(Json(Page {
+        kept_since: kept_since.map(Into::into),
+        ..page
+    }))
 }
 
 async fn players(

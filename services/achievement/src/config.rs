@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::Path,
 };
 
@@ -26,10 +27,16 @@ pub struct Config {
     pub legacy_database: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
+    /// For how many days it is kept what an answer did, once its saga has ended. Longer than the
+    /// oldest backup of the log that would be restored.
+    pub retention_days: NonZeroU32,
     /// How its own database is opened; not part of the file, for tests.
     #[serde(skip)]
     pub database_options: database::Options,
 }
+
+/// Backups are rarely kept for longer, and an operator has looked at what is odd by then.
+const RETENTION_DAYS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
 
 impl Default for Config {
     fn default() -> Self {
@@ -41,6 +48,7 @@ impl Default for Config {
             jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
             ops_token: None,
+            retention_days: RETENTION_DAYS,
             database_options: database::Options::default(),
         }
     }

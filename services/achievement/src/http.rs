@@ -1,10 +1,6 @@
 //! The public API: the catalogue of badges, and the caller's own.
 
-use axum::{
-    Router,
-    extract::{FromRef, State},
-    routing::get,
-};
+use axum::extract::{FromRef, State};
 use chassis::{
     Problem,
     http::Json,
@@ -12,6 +8,8 @@ use chassis::{
 };
 use contracts::http::{Badge, Items, UnlockedBadge};
 use database::Database;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     domain::{self, BADGES},
@@ -34,13 +32,25 @@ impl FromRef<Api> for Verifier {
 }
 
 /// The public paths.
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/achievements", get(catalogue))
-        .route("/api/achievements/me", get(mine))
-        .with_state(api)
+pub fn router(api: Api) -> OpenApiRouter {
+    routes().with_state(api)
 }
 
+/// What this service documents; legacy answers the same paths.
+pub fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(catalogue))
+        .routes(routes!(mine))
+}
+
+/// All badges there are to earn.
+#[utoipa::path(get, path = "/api/achievements", operation_id = "achievements_list",
+    tag = "achievements",
+    responses((status = 200, body = Items<Badge>, description = "The catalogue, easiest first.")))]
 async fn catalogue() -> Json<Items<Badge>> {
     let items = BADGES
         .iter()
@@ -53,6 +63,10 @@ async fn catalogue() -> Json<Items<Badge>> {
     Json(Items { items })
 }
 
+/// The caller's own badges, oldest first. Those of an undecided answer are not among them.
+#[utoipa::path(get, path = "/api/achievements/me", operation_id = "achievements_mine",
+    tag = "achievements", security(("bearer" = [])),
+    responses((status = 200, body = Items<UnlockedBadge>, description = "What is unlocked.")))]
 async fn mine(
     State(api): State<Api>,
     caller: Caller,

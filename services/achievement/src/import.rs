@@ -3,7 +3,7 @@
 //!
 //! Invariant: it can be repeated at any time, also while the service runs. Badges are only ever
 //! added; a player's state is taken while newer than the last import's and only as long as the
-//! player has not answered here.
+//! player has not answered here. Nobody who left comes back.
 
 use async_trait::async_trait;
 use database::{Database, Result, Timestamp, params};
@@ -58,6 +58,7 @@ async fn players(db: &Database, legacy: &Database) -> Result<Count> {
         for (user_id, state, at) in rows {
             count.add(store::import_player(&mut tx, user_id, &state, at).await?);
         }
+        store::expel(&mut tx).await?;
         tx.commit().await?;
     }
 }
@@ -81,6 +82,7 @@ async fn badges(db: &Database, legacy: &Database) -> Result<Count> {
         for (user_id, badge_id, at) in rows {
             count.add(store::import_badge(&mut tx, user_id, &badge_id, at).await?);
         }
+        store::expel(&mut tx).await?;
         tx.commit().await?;
     }
 }

@@ -1,7 +1,8 @@
 //! The achievement service: what answers earn. A participant of the answer-submission saga.
 //!
 //! Invariants: a badge is `earned` while its answer is undecided, and shown to nobody before it is
-//! `unlocked`; an answer that is taken back leaves nothing behind.
+//! `unlocked`; an answer that is taken back leaves nothing behind; a user who left leaves nothing
+//! behind either, and does not come back.
 
 pub mod answers;
 pub mod audit;
@@ -9,15 +10,16 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod import;
+pub mod retention;
 pub mod store;
 
 use chassis::{Shutdown, identity::Verifier};
 use sagas::{participant, participating::Participating};
-use service::{Frame, Plan, Shared, import::Importer};
+use service::{Frame, Plan, Shared, departed, import::Importer};
 
 pub use config::Config;
 
-use crate::{answers::Badges, http::Api, import::FromLegacy};
+use crate::{answers::Badges, http::Api, import::FromLegacy, retention::Retention};
 
 /// The service's name: its events' `serviceId`.
 pub const SERVICE: &str = "achievement";
@@ -33,10 +35,15 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![participant::migrations(), store::migrations()],
+        migrations: vec![
+            participant::migrations(),
+            departed::migrations(),
+            store::migrations(),
+        ],
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     frame.consume(Participating::new(Badges, frame.outbox.clone()));
+    frame.duty(Retention::days(config.retention_days));
     let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
     frame.spawn(
         "import",

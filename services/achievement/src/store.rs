@@ -111,7 +111,8 @@ pub async fn save(tx: &mut Tx, user_id: Uuid, player: &Player) -> Result<()> {
 }
 
 /// Stores the player as it was before an answer; without one, as if it had never been seen. A
-/// player who was forgotten meanwhile stays forgotten.
+/// player who was forgotten meanwhile stays forgotten, and one whose counters were set back
+/// meanwhile keeps those: the answer does not count among them.
 ///
 /// # Errors
 /// As the database says.
@@ -126,10 +127,29 @@ pub async fn restore(tx: &mut Tx, user_id: Uuid, before: Option<&Value>) -> Resu
             .await
         }
         None => {
-            tx.execute("DELETE FROM players WHERE user_id = $1", params![user_id])
-                .await
+            tx.execute(
+                "DELETE FROM players WHERE user_id = $1 AND answers > 0",
+                params![user_id],
+            )
+            .await
         }
     }
+    .map(|_| ())
+}
+
+/// Sets the player's counters back to nothing as of `at`; badges stay. What the monolith knew of the
+/// player before `at` is not imported any more.
+///
+/// # Errors
+/// As the database says.
+pub async fn reset(tx: &mut Tx, user_id: Uuid, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO players (user_id, state, base_at, answers) VALUES ($1, $2, $3, 0)
+         ON CONFLICT (user_id) DO UPDATE SET
+             state = excluded.state, base_at = excluded.base_at, answers = 0",
+        params![user_id, json(&Player::default())?, at],
+    )
+    .await
     .map(|_| ())
 }
 
@@ -207,11 +227,36 @@ pub async fn unlocked(db: &Database, user_id: Uuid) -> Result<Vec<Unlocked>> {
 /// # Errors
 /// As the database says.
 pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    // Where there is no row, one is made, so that an import that is writing it just now is waited for.
+    tx.execute(
+        "INSERT INTO players (user_id, state, answers) VALUES ($1, $2, 0)
+         ON CONFLICT (user_id) DO UPDATE SET answers = players.answers",
+        params![user_id, json(&Player::default())?],
+    )
+    .await?;
     tx.execute("DELETE FROM badges WHERE user_id = $1", params![user_id])
         .await?;
     tx.execute("DELETE FROM players WHERE user_id = $1", params![user_id])
         .await
         .map(|_| ())
+}
+
+/// Forgets all players who left: what an import brought of them.
+///
+/// # Errors
+/// As the database says.
+pub async fn expel(tx: &mut Tx) -> Result<()> {
+    tx.execute(
+        "DELETE FROM badges WHERE user_id IN (SELECT user_id FROM departed_users)",
+        params![],
+    )
+    .await?;
+    tx.execute(
+        "DELETE FROM players WHERE user_id IN (SELECT user_id FROM departed_users)",
+        params![],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// Takes over what the monolith knows of a player as of `at`; whether it was news. A player who

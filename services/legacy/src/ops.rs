@@ -94,6 +94,7 @@ fn page<T>(items: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> String) -> Json
     let next_cursor = items.last().filter(|_| is_full).map(cursor);
     Json(Page {
         position: None,
+        kept_since: None,
         items,
         next_cursor,
     })

@@ -3,6 +3,7 @@
 //! Answers are compared with the log one by one, and each service's sums with its own answers, so
 //! that together nothing counts that the log does not know, and all counts that it knows.
 
+mod kept;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use contracts::{audit::EffectState, http::AnswerStatus};
 use serde::Serialize;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(crate) use self::sums::legacy_sums;
@@ -46,7 +48,7 @@ pub(crate) struct Counts {
     pub(crate) undecided: usize,
     /// Given up by an operator.
     pub(crate) abandoned: usize,
-    /// Left out: they moved on after the position, or their player was deleted or reset.
+    /// Left out: they moved on after the position, or their player was deleted.
     pub(crate) left_out: usize,
 }
 
@@ -65,7 +67,9 @@ pub(crate) fn compare(log: &LogView, services: &CandidateView) -> Comparison {
     let found = &mut result.disagreements;
     quiz(log, services, found);
     let achievement = services.achievement.answers.iter().map(|row| {
-        let facts = facts(log, row.answer_id).filter(|facts| facts.user_id != row.user_id);
+        let facts = log
+            .facts(row.answer_id)
+            .filter(|facts| !is_user(facts.user_id, row.user_id));
         let contradiction = facts.map(|facts| (facts, format!("player {}", row.user_id)));
         Effect {
             id: row.answer_id,
@@ -73,11 +77,12 @@ pub(crate) fn compare(log: &LogView, services: &CandidateView) -> Comparison {
             contradiction,
         }
     });
-    participant(log, Place::Achievement, achievement, found);
+    let kept_since = services.achievement.kept_since;
+    participant(log, Place::Achievement, kept_since, achievement, found);
     let leaderboard = services.leaderboard.answers.iter().map(|row| {
-        let facts = facts(log, row.answer_id).filter(|facts| {
-            let same = (facts.user_id, facts.quiz_mode, facts.points)
-                == (row.user_id, row.quiz_mode, row.points);
+        let facts = log.facts(row.answer_id).filter(|facts| {
+            let same = is_user(facts.user_id, row.user_id)
+                && (facts.quiz_mode, facts.points) == (row.quiz_mode, row.points);
             // What was taken back, or never done, need not remember what it was worth.
             !same && row.state != EffectState::Revoked
         });
@@ -94,33 +99,37 @@ pub(crate) fn compare(log: &LogView, services: &CandidateView) -> Comparison {
             contradiction,
         }
     });
-    participant(log, Place::Leaderboard, leaderboard, found);
+    let kept_since = services.leaderboard.kept_since;
+    participant(log, Place::Leaderboard, kept_since, leaderboard, found);
     sums::candidate_sums(log, services, found);
     sums::badges(log, &services.achievement, found);
+    kept::of_deleted_players(log, services, found);
     result
-}
-
-fn facts(log: &LogView, id: Uuid) -> Option<&Facts> {
-    log.answers
-        .get(&id)
-        .and_then(|account| account.facts.as_ref())
 }
 
 /// Whether this answer is compared at all.
 fn is_judged(log: &LogView, id: Uuid) -> bool {
-    let emptied = |facts: &Facts| log.emptied_players.contains(&facts.user_id);
-    !log.moved_answers.contains(&id) && !facts(log, id).is_some_and(emptied)
+    let gone = |facts: &Facts| log.is_gone(facts.user_id);
+    !log.moved_answers.contains(&id) && !log.facts(id).is_some_and(gone)
+}
+
+/// Whether a service that names `told`, or nobody any more, names `user_id`.
+fn is_user(user_id: Uuid, told: Uuid) -> bool {
+    told.is_nil() || told == user_id
 }
 
 fn count(log: &LogView, result: &mut Comparison) {
     let counts = &mut result.counts;
     for (id, account) in &log.answers {
         counts.answers += 1;
-        if !is_judged(log, *id) {
+        let fate = account.fate();
+        // A saga has to come to its end also when its player is gone.
+        let is_open = matches!(fate, Fate::Undecided | Fate::Compensating);
+        if !is_judged(log, *id) && (log.moved_answers.contains(id) || !is_open) {
             counts.left_out += 1;
             continue;
         }
-        match account.fate() {
+        match fate {
             Fate::Completed => counts.completed += 1,
             Fate::Compensated => counts.compensated += 1,
             Fate::Undecided | Fate::Compensating => {
@@ -186,6 +195,7 @@ fn quiz(log: &LogView, services: &CandidateView, found: &mut Vec<Disagreement>) 
 fn participant<'a>(
     log: &LogView,
     place: Place,
+    kept_since: Option<OffsetDateTime>,
     effects: impl Iterator<Item = Effect<'a>>,
     found: &mut Vec<Disagreement>,
 ) {
@@ -200,8 +210,10 @@ fn participant<'a>(
     for (id, account) in log.answers.iter().filter(|(id, _)| is_judged(log, **id)) {
         let rows = rows.get(id).map(Vec::as_slice).unwrap_or_default();
         let fate = account.fate();
-        // A participant may never have heard of what was taken back before it was asked.
-        let at_least = usize::from(fate == Fate::Completed);
+        // A participant may never have heard of what was taken back before it was asked, and need not
+        // remember for ever what ended.
+        let is_expected = fate == Fate::Completed && !account.may_be_pruned(kept_since);
+        let at_least = usize::from(is_expected);
         found.extend(times(place, *id, rows.len(), at_least));
         let wanted = match fate {
             Fate::Completed => EffectState::Final,

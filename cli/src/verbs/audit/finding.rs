@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Told,
     /// It was recorded for a player who was never told of it.
     Untold,
+    /// It is of a player who was deleted.
+    Kept,
 }
 
 /// One thing that does not agree.

@@ -4,6 +4,7 @@ use anyhow::{Context as _, bail};
 use contracts::{Recorded, audit::Page};
 use reqwest::Method;
 use serde::{Deserialize, de::DeserializeOwned};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -124,20 +125,28 @@ async fn candidate(client: &Client, position: i64) -> anyhow::Result<CandidateVi
     let (quiz, achievement, leaderboard) = tokio::try_join!(
         async {
             anyhow::Ok(QuizView {
-                answers: list(client, "quiz", "answers", position).await?,
-                stats: list(client, "quiz", "stats", position).await?,
+                answers: list(client, "quiz", "answers", position).await?.items,
+                stats: list(client, "quiz", "stats", position).await?.items,
             })
         },
         async {
+            let answers = list(client, "achievement", "answers", position).await?;
             anyhow::Ok(AchievementView {
-                answers: list(client, "achievement", "answers", position).await?,
-                players: list(client, "achievement", "players", position).await?,
+                answers: answers.items,
+                players: list(client, "achievement", "players", position)
+                    .await?
+                    .items,
+                kept_since: answers.kept_since,
             })
         },
         async {
+            let answers = list(client, "leaderboard", "answers", position).await?;
             anyhow::Ok(LeaderboardView {
-                answers: list(client, "leaderboard", "answers", position).await?,
-                entries: list(client, "leaderboard", "entries", position).await?,
+                answers: answers.items,
+                entries: list(client, "leaderboard", "entries", position)
+                    .await?
+                    .items,
+                kept_since: answers.kept_since,
             })
         },
     )?;
@@ -150,21 +159,28 @@ async fn candidate(client: &Client, position: i64) -> anyhow::Result<CandidateVi
 
 async fn legacy(client: &Client) -> anyhow::Result<LegacyView> {
     Ok(LegacyView {
-        answers: list(client, "legacy", "answers", None).await?,
-        stats: list(client, "legacy", "stats", None).await?,
-        players: list(client, "legacy", "players", None).await?,
-        entries: list(client, "legacy", "entries", None).await?,
+        answers: list(client, "legacy", "answers", None).await?.items,
+        stats: list(client, "legacy", "stats", None).await?.items,
+        players: list(client, "legacy", "players", None).await?.items,
+        entries: list(client, "legacy", "entries", None).await?.items,
     })
 }
 
 /// All pages of one list.
+struct List<T> {
+    items: Vec<T>,
+    /// The latest that any page told: rows may have been removed while they were read.
+    kept_since: Option<OffsetDateTime>,
+}
+
+/// Reads all pages of one list.
 async fn list<T: DeserializeOwned>(
     client: &Client,
     service: &str,
     name: &str,
     position: Option<i64>,
-) -> anyhow::Result<Vec<T>> {
-    let mut items = Vec::new();
+) -> anyhow::Result<List<T>> {
+    let (mut items, mut kept_since) = (Vec::new(), None);
     let mut after: Option<String> = None;
     loop {
         let path = path(name, position, after.as_deref())?;
@@ -177,8 +193,9 @@ async fn list<T: DeserializeOwned>(
             bail!("{service} has read the log up to {reached} only; wanted {wanted}");
         }
         items.append(&mut page.items);
+        kept_since = kept_since.max(page.kept_since);
         if page.next_cursor.is_none() {
-            return Ok(items);
+            return Ok(List { items, kept_since });
         }
         if page.next_cursor == after {
             bail!("{service}'s audit list {name} does not go on after {after:?}");

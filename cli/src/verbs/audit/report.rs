@@ -85,7 +85,7 @@ impl fmt::Display for Report {
         if left_out > 0 {
             writeln!(
                 f,
-                "  {left_out} of them left out: they moved on after that position"
+                "  {left_out} of them left out: they moved on after that position, or their player left"
             )?;
         }
         writeln!(

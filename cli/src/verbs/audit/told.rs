@@ -59,6 +59,7 @@ pub(crate) fn compare(
     for one in told {
         match (one.outcome, one.answer_id) {
             (Outcome::Accepted, Some(id)) => {
+                let is_gone = log.is_gone(one.user_id);
                 if !accepted.insert(id) {
                     let twice = Disagreement::answer(Place::Clients, Kind::Duplicate, id);
                     found.push(twice.say("one answer for each key", "two keys got the same one"));
@@ -67,7 +68,10 @@ pub(crate) fn compare(
                     Side::Legacy => counts.accepted_legacy += 1,
                     Side::Candidate => counts.accepted_candidate += 1,
                 }
-                rows.accepted(id, one, &mut found);
+                // What is still there of a deleted player, the comparison with the log says.
+                if !is_gone {
+                    rows.accepted(id, one, &mut found);
+                }
             }
             (Outcome::Compensated, id) => {
                 counts.compensated += 1;
@@ -86,7 +90,7 @@ pub(crate) fn compare(
     let legacy_rows = legacy.answers.iter().map(|row| (Place::Legacy, row));
     let quiz_rows = candidate.quiz.answers.iter().map(|row| (Place::Quiz, row));
     for (place, row) in legacy_rows.chain(quiz_rows) {
-        let counts_there = row.status != AnswerStatus::Compensated;
+        let counts_there = row.status != AnswerStatus::Compensated && !log.is_gone(row.user_id);
         if !counts_there || !players.contains(&row.user_id) || accepted.contains(&row.answer_id) {
             continue;
         }
@@ -101,7 +105,7 @@ pub(crate) fn compare(
             }
         }
     }
-    legacy_sums(legacy, &mut found);
+    legacy_sums(log, legacy, &mut found);
     (counts, found)
 }
 

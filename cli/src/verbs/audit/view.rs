@@ -12,6 +12,7 @@ use contracts::{
         SagaIntervened, UserDeleted, UserStatsReset,
     },
 };
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The event types that tell an answer's fate.
@@ -24,6 +25,9 @@ pub(crate) const TYPES: &[&str] = &[
     UserDeleted::TYPE,
     UserStatsReset::TYPE,
 ];
+
+/// The end of an answer is told by one database's clock and kept by another's.
+const CLOCKS_DIFFER: time::Duration = time::Duration::hours(1);
 
 /// What an answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub(crate) struct Facts {
 pub(crate) struct Account {
     /// As it was submitted; none when the log only knows its end.
     pub(crate) facts: Option<Facts>,
+    /// Where the log has the submission.
+    pub(crate) position: i64,
+    /// When its last end was told, where one was.
+    pub(crate) ended_at: Option<OffsetDateTime>,
     /// How often each of its events is in the log.
     pub(crate) submitted: u32,
     pub(crate) revoked: u32,
@@ -77,8 +85,12 @@ pub(crate) struct LogView {
     pub(crate) moved_answers: BTreeSet<Uuid>,
     /// Their players.
     pub(crate) moved_players: BTreeSet<Uuid>,
-    /// Players whose state was emptied on purpose: nothing is expected of their sums.
-    pub(crate) emptied_players: BTreeSet<Uuid>,
+    /// Players whose account was deleted: nothing of them may be anywhere.
+    pub(crate) deleted_players: BTreeSet<Uuid>,
+    /// Players whose account was deleted after the position: services may have forgotten them.
+    pub(crate) leaving_players: BTreeSet<Uuid>,
+    /// Where players' counts were last set back to nothing: answers before it do not count.
+    pub(crate) resets: BTreeMap<Uuid, i64>,
 }
 
 /// What quiz says.
@@ -93,6 +105,8 @@ pub(crate) struct QuizView {
 pub(crate) struct AchievementView {
     pub(crate) answers: Vec<CheckedAnswer>,
     pub(crate) players: Vec<CheckedPlayer>,
+    /// Answers that ended before this may be there no more.
+    pub(crate) kept_since: Option<OffsetDateTime>,
 }
 
 /// What leaderboard says.
@@ -100,6 +114,8 @@ pub(crate) struct AchievementView {
 pub(crate) struct LeaderboardView {
     pub(crate) answers: Vec<ScoredAnswer>,
     pub(crate) entries: Vec<ScoredEntry>,
+    /// Answers that ended before this may be there no more.
+    pub(crate) kept_since: Option<OffsetDateTime>,
 }
 
 /// What the services together say: the candidate side.
@@ -144,13 +160,14 @@ impl LogView {
     ///
     /// # Errors
     /// When a payload does not have its type's shape.
-    pub(crate) fn observe(&mut self, event: &Recorded) -> Result<(), serde_json::Error> {
-        let event = &event.event;
+    pub(crate) fn observe(&mut self, recorded: &Recorded) -> Result<(), serde_json::Error> {
+        let event = &recorded.event;
         match event.event_type.as_str() {
             AnswerSubmitted::TYPE => {
                 let submitted: AnswerSubmitted = event.payload()?;
                 let account = self.account(submitted.answer_id);
                 account.submitted += 1;
+                account.position = recorded.position;
                 account.facts.get_or_insert(Facts {
                     user_id: submitted.user_id,
                     quiz_mode: submitted.quiz_mode,
@@ -163,8 +180,10 @@ impl LogView {
                     .revoked += 1;
             }
             AnswerSubmissionCompleted::TYPE => {
-                self.account(event.payload::<AnswerSubmissionCompleted>()?.answer_id)
-                    .completed += 1;
+                let completed: AnswerSubmissionCompleted = event.payload()?;
+                let account = self.account(completed.answer_id);
+                account.completed += 1;
+                account.ended_at = Some(event.timestamp);
             }
             AnswerSubmissionFailed::TYPE => {
                 self.account(event.payload::<AnswerSubmissionFailed>()?.answer_id)
@@ -178,12 +197,12 @@ impl LogView {
                 }
             }
             UserDeleted::TYPE => {
-                self.emptied_players
+                self.deleted_players
                     .insert(event.payload::<UserDeleted>()?.user_id);
             }
             UserStatsReset::TYPE => {
-                self.emptied_players
-                    .insert(event.payload::<UserStatsReset>()?.user_id);
+                let reset: UserStatsReset = event.payload()?;
+                self.resets.insert(reset.user_id, recorded.position);
             }
             _ => {}
         }
@@ -204,12 +223,44 @@ impl LogView {
             self.moved_players.extend(facts.map(|facts| facts.user_id));
             self.moved_answers.insert(id);
         }
-        self.moved_players.extend(later.emptied_players);
+        self.moved_players.extend(later.resets.into_keys());
+        self.leaving_players.extend(later.deleted_players);
         Ok(())
+    }
+
+    /// What the answer is about, where the log has its submission.
+    pub(crate) fn facts(&self, answer_id: Uuid) -> Option<&Facts> {
+        self.answers.get(&answer_id)?.facts.as_ref()
+    }
+
+    /// Whether the player's account was deleted, at whatever position.
+    pub(crate) fn is_gone(&self, user_id: Uuid) -> bool {
+        self.deleted_players.contains(&user_id) || self.leaving_players.contains(&user_id)
     }
 
     /// Whether nothing can be said of this player's sums as of the position.
     pub(crate) fn passes_over(&self, user_id: Uuid) -> bool {
-        self.moved_players.contains(&user_id) || self.emptied_players.contains(&user_id)
+        self.moved_players.contains(&user_id) || self.is_gone(user_id)
+    }
+
+    /// Whether the answer came before its player's counts were set back: it counts in no sum.
+    pub(crate) fn is_set_back(&self, answer_id: Uuid) -> bool {
+        let account = self.answers.get(&answer_id);
+        account.is_some_and(|account| {
+            let reset = account
+                .facts
+                .and_then(|facts| self.resets.get(&facts.user_id));
+            reset.is_some_and(|reset| account.position < *reset)
+        })
+    }
+}
+
+impl Account {
+    /// Whether a service that keeps rows only since `kept_since` may have none of it any more.
+    /// Without an end it has.
+    pub(crate) fn may_be_pruned(&self, kept_since: Option<OffsetDateTime>) -> bool {
+        let edge = kept_since.map(|since| since + CLOCKS_DIFFER);
+        edge.zip(self.ended_at)
+            .is_some_and(|(edge, ended_at)| ended_at < edge)
     }
 }

@@ -7,11 +7,12 @@ use contracts::{
     audit::{CountedStats, EffectState, RecordedAnswer, ScoredEntry},
     http::AnswerStatus,
 };
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::verbs::audit::{
     finding::{Disagreement, Kind, Place},
-    view::{AchievementView, CandidateView, LegacyView, LogView},
+    view::{AchievementView, CandidateView, Facts, Fate, LegacyView, LogView},
 };
 
 /// A player's line in one mode.
@@ -32,18 +33,21 @@ pub(super) fn candidate_sums(
     found: &mut Vec<Disagreement>,
 ) {
     let first = found.len();
-    stats(
-        Place::Quiz,
-        &services.quiz.answers,
-        &services.quiz.stats,
-        found,
-    );
+    let counting = |row: &&RecordedAnswer| !log.is_set_back(row.answer_id);
+    let answers = services.quiz.answers.iter().filter(counting);
+    stats(Place::Quiz, answers, &services.quiz.stats, found);
 
+    let view = &services.leaderboard;
     let mut scores = BTreeMap::<Line, i64>::new();
-    for row in &services.leaderboard.answers {
-        if row.state != EffectState::Revoked {
-            *scores.entry((row.user_id, row.quiz_mode)).or_default() += row.points;
+    for row in &view.answers {
+        if row.state != EffectState::Revoked && !log.is_set_back(row.answer_id) {
+            let user_id = player(log, row.answer_id, row.user_id);
+            *scores.entry((user_id, row.quiz_mode)).or_default() += row.points;
         }
+    }
+    let there = view.answers.iter().map(|row| row.answer_id).collect();
+    for facts in pruned(log, &there, view.kept_since) {
+        *scores.entry((facts.user_id, facts.quiz_mode)).or_default() += facts.points;
     }
     entries(
         Place::Leaderboard,
@@ -52,11 +56,17 @@ pub(super) fn candidate_sums(
         found,
     );
 
+    let view = &services.achievement;
     let mut answered = BTreeMap::<Uuid, i64>::new();
-    for row in &services.achievement.answers {
-        if row.state != EffectState::Revoked {
-            *answered.entry(row.user_id).or_default() += 1;
+    for row in &view.answers {
+        if row.state != EffectState::Revoked && !log.is_set_back(row.answer_id) {
+            let user_id = player(log, row.answer_id, row.user_id);
+            *answered.entry(user_id).or_default() += 1;
         }
+    }
+    let there = view.answers.iter().map(|row| row.answer_id).collect();
+    for facts in pruned(log, &there, view.kept_since) {
+        *answered.entry(facts.user_id).or_default() += 1;
     }
     let players = services
         .achievement
@@ -70,9 +80,32 @@ pub(super) fn candidate_sums(
     found.append(&mut sums);
 }
 
-/// The monolith's sums.
-pub(crate) fn legacy_sums(legacy: &LegacyView, found: &mut Vec<Disagreement>) {
-    stats(Place::Legacy, &legacy.answers, &legacy.stats, found);
+/// Whose answer it is: a service that does not name its player any more leaves that to the log.
+fn player(log: &LogView, answer_id: Uuid, told: Uuid) -> Uuid {
+    let known = log.facts(answer_id).filter(|_| told.is_nil());
+    known.map_or(told, |facts| facts.user_id)
+}
+
+/// Completed answers that count, and that a participant no longer has a row of.
+fn pruned<'a>(
+    log: &'a LogView,
+    there: &BTreeSet<Uuid>,
+    kept_since: Option<OffsetDateTime>,
+) -> impl Iterator<Item = &'a Facts> {
+    let answers = log.answers.iter();
+    let pruned = answers.filter(move |(id, account)| {
+        account.fate() == Fate::Completed
+            && account.may_be_pruned(kept_since)
+            && !there.contains(id)
+            && !log.is_set_back(**id)
+    });
+    pruned.filter_map(|(_, account)| account.facts.as_ref())
+}
+
+/// The monolith's sums, of players whose counts were never set back or deleted.
+pub(crate) fn legacy_sums(log: &LogView, legacy: &LegacyView, found: &mut Vec<Disagreement>) {
+    let first = found.len();
+    stats(Place::Legacy, legacy.answers.iter(), &legacy.stats, found);
     let mut scores = BTreeMap::<Line, i64>::new();
     let mut answered = BTreeMap::<Uuid, i64>::new();
     for row in &legacy.answers {
@@ -82,19 +115,21 @@ pub(crate) fn legacy_sums(legacy: &LegacyView, found: &mut Vec<Disagreement>) {
     entries(Place::Legacy, &scores, &legacy.entries, found);
     let players = legacy.players.iter().map(|row| (row.user_id, row.answered));
     counts(Place::Legacy, &answered, players, found);
+    // The monolith's answers have no place in the log, so that before or after is not known.
+    let is_judged = |id: Uuid| !log.resets.contains_key(&id) && !log.passes_over(id);
+    let mut sums = found.split_off(first);
+    sums.retain(|one| one.user_id.is_none_or(is_judged));
+    found.append(&mut sums);
 }
 
-fn stats(
+fn stats<'a>(
     place: Place,
-    answers: &[RecordedAnswer],
+    answers: impl Iterator<Item = &'a RecordedAnswer>,
     stats: &[CountedStats],
     found: &mut Vec<Disagreement>,
 ) {
     let mut expected = BTreeMap::<Line, Tally>::new();
-    for row in answers
-        .iter()
-        .filter(|row| row.status != AnswerStatus::Compensated)
-    {
+    for row in answers.filter(|row| row.status != AnswerStatus::Compensated) {
         let tally = expected.entry((row.user_id, row.quiz_mode)).or_default();
         tally.answered += 1;
         tally.correct += i64::from(row.is_correct);
@@ -183,15 +218,16 @@ pub(super) fn badges(log: &LogView, view: &AchievementView, found: &mut Vec<Disa
         .answers
         .iter()
         .filter(|row| row.state != EffectState::Revoked);
-    for row in counting.filter(|row| !log.passes_over(row.user_id)) {
+    let counting = counting.map(|row| (player(log, row.answer_id, row.user_id), row));
+    for (user_id, row) in counting.filter(|(user_id, _)| !log.passes_over(*user_id)) {
         for badge in &row.badges {
             let one = Disagreement::answer(Place::Achievement, Kind::Badge, row.answer_id);
             if !held
-                .get(&row.user_id)
+                .get(&user_id)
                 .is_some_and(|held| held.contains(badge.as_str()))
             {
                 found.push(one.say(format!("the player holds {badge}"), "it is not held"));
-            } else if !given.insert((row.user_id, badge)) {
+            } else if !given.insert((user_id, badge)) {
                 let expected = format!("{badge} is earned once");
                 found.push(one.say(expected, "an earlier answer earned it too"));
             }

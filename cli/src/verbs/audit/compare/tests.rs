@@ -1,4 +1,6 @@
+mod departed;
 mod planted;
+mod retention;
 
 use contracts::{
     Event, Payload, QuizMode, Recorded,
@@ -7,7 +9,7 @@ use contracts::{
     },
     events::{
         AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmissionFailed, AnswerSubmitted,
-        SagaIntervened, UserDeleted,
+        SagaIntervened, UserDeleted, UserStatsReset,
     },
 };
 use time::OffsetDateTime;
@@ -302,26 +304,6 @@ fn what_moved_on_after_the_position_is_left_out_with_its_players_sums() {
             .unwrap();
     });
     assert_eq!(found, []);
-}
-
-#[test]
-fn nothing_is_expected_of_a_deleted_player() {
-    let (mut log, mut services) = (log(), services());
-    log.observe(&recorded(9, &UserDeleted { user_id: ANN }))
-        .unwrap();
-    services
-        .achievement
-        .answers
-        .retain(|row| row.user_id != ANN);
-    services
-        .leaderboard
-        .entries
-        .retain(|row| row.user_id != ANN);
-    let result = compare(&log, &services);
-    assert_eq!(
-        (result.disagreements, result.counts.left_out),
-        (Vec::new(), 3)
-    );
 }
 
 #[test]

@@ -278,6 +278,27 @@ fn two_keys_that_got_the_same_answer_are_found() {
 }
 
 #[test]
+fn nothing_is_expected_of_a_client_whose_account_was_deleted() {
+    let (_, found) = found(|world| {
+        world.log.deleted_players.insert(ANN);
+        world.candidate = CandidateView::default();
+        world.legacy = LegacyView::default();
+    });
+    assert_eq!(found, []);
+}
+
+#[test]
+fn the_monoliths_sums_of_a_player_whose_counts_were_set_back_are_not_judged() {
+    let (_, found) = found(|world| {
+        world.log.resets.insert(ANN, 9);
+        world.legacy.stats.clear();
+        world.legacy.entries.clear();
+        world.legacy.players.clear();
+    });
+    assert_eq!(found, []);
+}
+
+#[test]
 fn sums_of_the_monolith_that_are_not_those_of_its_answers_are_found() {
     let sum = (Place::Legacy, Kind::Sum, Some(ANN));
     assert_eq!(planted(|world| world.legacy.stats[0].answered = 2), sum);
