@@ -3,12 +3,16 @@
 //!
 //! Invariant: [`Question::public`] never carries the answer.
 
-mod cursor;
+mod draw;
 mod filter;
+mod pool;
 mod question;
+mod search;
 
 pub use contracts::Difficulty;
 pub use contracts::events::Choice;
-pub use cursor::{Cursor, CursorError};
-pub use filter::{Filter, LIMIT_DEFAULT, LIMIT_MAX, RawFilter};
-pub use question::{CATEGORY_LENGTH, Fault, Question};
+pub use draw::{Drawn, REMEMBERED, one_of};
+pub use filter::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Place, RawFilter, SEARCH_LENGTH};
+pub use pool::{Pool, RawPool};
+pub use question::{CATEGORY_LENGTH, Fault, Question, TAG_LENGTH};
+pub use search::{Conditions, FORMAT, Search, Text, words};

@@ -32,12 +32,14 @@ impl Import for FromLegacy {
 
     async fn run(&self, own: &Database, legacy: &Database) -> Result<Counts> {
         let mut counts = Counts::default();
+        let tags = imports::tags_in(legacy).await?;
         let mut after = imports::progress(own).await?.unwrap_or(Uuid::nil());
         loop {
-            let rows = imports::read_legacy(legacy, after, BATCH).await?;
+            let rows = imports::read_legacy(legacy, tags, after, BATCH).await?;
             let Some(last) = rows.last() else { break };
             after = last.id;
             let mut tx = own.begin().await?;
+            imports::begin(&mut tx).await?;
             for row in &rows {
                 match imports::take_over(&mut tx, row).await? {
                     Taken::Inserted => counts.inserted += 1,

@@ -1,8 +1,13 @@
 //! All SQL of this service: reading questions, projecting events, importing rows.
 
+pub mod confirmations;
+pub mod counts;
+pub mod draws;
 pub mod imports;
+pub mod index;
 pub mod projection;
 pub mod questions;
+pub mod revision;
 
 use std::str::FromStr;
 

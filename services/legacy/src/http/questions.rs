@@ -1,10 +1,16 @@
 //! Questions as players see them: never with the answer.
 
-use axum::{Router, extract::State, routing::get};
-use chassis::http::{Json, Path, Query};
-use contracts::http::{Question as Body, QuestionPage};
+use axum::{
+    Router, extract::State, http::header, middleware, response::IntoResponse, routing::get,
+};
+use chassis::{
+    Problem,
+    http::{Json, Path, Query, conditional},
+    identity::OptionalCaller,
+};
+use contracts::http::{CategoryList, Question as Body, QuestionPage, TagList};
 use question::{
-    domain::{Filter, Question, RawFilter},
+    domain::{Filter, Pool, Question, RawFilter, RawPool, one_of},
     error::Error,
 };
 use uuid::Uuid;
@@ -12,11 +18,19 @@ use uuid::Uuid;
 use super::App;
 use crate::store::questions;
 
+/// Tries of a draw. A second one is needed when the question that was drawn has just gone.
+const TRIES: usize = 3;
+
 pub(super) fn router() -> Router<App> {
-    Router::new()
+    let shared = Router::new()
         .route("/api/questions", get(list))
-        .route("/api/questions/random", get(random))
+        .route("/api/questions/categories", get(categories))
+        .route("/api/questions/tags", get(tags))
         .route("/api/questions/{id}", get(show))
+        .route_layer(middleware::from_fn(conditional::revalidate));
+    Router::new()
+        .route("/api/questions/random", get(random))
+        .merge(shared)
 }
 
 async fn list(
@@ -29,10 +43,36 @@ async fn list(
     Ok(Json(QuestionPage { items, next_cursor }))
 }
 
-async fn random(State(app): State<App>, Query(raw): Query<RawFilter>) -> Result<Json<Body>, Error> {
-    let filter = Filter::parse(&raw).map_err(Error::Query)?;
-    let drawn = questions::drawn(&app.db, &filter, rand::random()).await?;
-    Ok(Json(drawn.ok_or(Error::NotFound)?.public()))
+async fn categories(State(app): State<App>) -> Result<Json<CategoryList>, Error> {
+    let items = questions::categories(&app.db).await?;
+    Ok(Json(CategoryList { items }))
+}
+
+async fn tags(State(app): State<App>) -> Result<Json<TagList>, Error> {
+    let items = questions::tags(&app.db).await?;
+    Ok(Json(TagList { items }))
+}
+
+async fn random(
+    State(app): State<App>,
+    OptionalCaller(caller): OptionalCaller,
+    Query(raw): Query<RawPool>,
+) -> Result<impl IntoResponse, Problem> {
+    let pool = Pool::parse(&raw).map_err(Error::Query)?;
+    let user_id = caller.map(|caller| caller.user_id);
+    for _ in 0..TRIES {
+        let ids = questions::ids(&app.db, &pool).await?;
+        let drawn = match user_id {
+            None => one_of(&ids, rand::random()),
+            Some(user) => questions::draw(&app.db, user, &pool, &ids, rand::random()).await?,
+        };
+        let id = drawn.ok_or(Error::NotFound)?;
+        if let Some(question) = questions::by_id(&app.db, id).await? {
+            let headers = [(header::CACHE_CONTROL, "no-store")];
+            return Ok((headers, Json(question.public())));
+        }
+    }
+    Err(Error::NotFound.into())
 }
 
 async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Body>, Error> {

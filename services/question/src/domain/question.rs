@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 /// Characters of a category's name.
 pub const CATEGORY_LENGTH: RangeInclusive<usize> = 1..=40;
+/// Characters of a tag.
+pub const TAG_LENGTH: RangeInclusive<usize> = 1..=30;
+
 /// A question with its answer. For services, never for players.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +88,20 @@ pub(super) fn category_fault(field: &str, category: &str) -> Option<Fault> {
     })
 }
 
+/// Tags are words joined by single hyphens: `event-loop`.
+pub(super) fn tag_fault(field: &str, tag: &str) -> Option<Fault> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let words = tag
+        .split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(plain));
+    (!(words && TAG_LENGTH.contains(&tag.len()))).then(|| {
+        let longest = TAG_LENGTH.end();
+        let rule =
+            format!("is not 1 to {longest} characters of lower-case words joined by hyphens");
+        Fault::new(field, rule)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +113,16 @@ mod tests {
         }
         for bad in ["", "Rust", "a b", "-rust", "rust-", "rüst", &"a".repeat(41)] {
             assert!(category_fault("category", bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_words_joined_by_single_hyphens() {
+        for good in ["io", "event-loop", "http2"] {
+            assert_eq!(tag_fault("tag", good), None, "{good}");
+        }
+        for bad in ["", "Io", "a b", "-io", "io-", "a--b", "ïo", &"a".repeat(31)] {
+            assert!(tag_fault("tag", bad).is_some(), "{bad:?}");
         }
     }
 

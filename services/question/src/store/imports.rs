@@ -1,8 +1,13 @@
 //! Rows of the monolith, and how far an import of them came.
 
-use database::{Database, Result, Timestamp, Tx, params};
+use contracts::events::Choice;
+use database::{Database, Result, Sql, Timestamp, Tx, params};
+use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
+
+use super::{index, named, revision};
+use crate::domain::Question;
 
 /// What the rows come from, in `import_progress`.
 const SOURCE: &str = "legacy.questions";
@@ -15,11 +20,44 @@ pub struct LegacyQuestion {
     text: String,
     category: String,
     difficulty: String,
-    choices: Json<serde_json::Value>,
+    choices: Json<Vec<Choice>>,
     correct_choice_id: String,
+    tags: Json<Vec<String>>,
     version: i64,
     updated_at: Timestamp,
     deleted_at: Option<Timestamp>,
+}
+
+/// Whether the monolith stores tags. One that was not upgraded yet does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// There is a column.
+    Stored,
+    /// There is none.
+    Unknown,
+}
+
+/// Looks whether the monolith stores tags.
+///
+/// # Errors
+/// As the monolith's database says.
+pub async fn tags_in(legacy: &Database) -> Result<Tags> {
+    let (columns,): (i64,) = legacy
+        .fetch_one(
+            Sql::by_dialect(
+                "SELECT COUNT(*) FROM information_schema.columns
+                 WHERE table_schema = current_schema() AND table_name = 'questions'
+                   AND column_name = 'tags'",
+                "SELECT COUNT(*) FROM pragma_table_info('questions') WHERE name = 'tags'",
+            ),
+            params![],
+        )
+        .await?;
+    Ok(if columns > 0 {
+        Tags::Stored
+    } else {
+        Tags::Unknown
+    })
 }
 
 /// What became of a row.
@@ -39,17 +77,35 @@ pub enum Taken {
 /// As the monolith's database says.
 pub async fn read_legacy(
     legacy: &Database,
+    tags: Tags,
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<LegacyQuestion>> {
-    legacy
-        .fetch_all(
-            "SELECT id, text, category, difficulty, choices, correct_choice_id, version,
+    let sql = match tags {
+        Tags::Stored => Sql::from(
+            "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
                     updated_at, deleted_at
              FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
-            params![after, limit],
-        )
-        .await
+        ),
+        Tags::Unknown => Sql::by_dialect(
+            "SELECT id, text, category, difficulty, choices, correct_choice_id,
+                    CAST('[]' AS JSONB) AS tags, version, updated_at, deleted_at
+             FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, text, category, difficulty, choices, correct_choice_id, '[]' AS tags,
+                    version, updated_at, deleted_at
+             FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
+        ),
+    };
+    legacy.fetch_all(sql, params![after, limit]).await
+}
+
+/// Before a batch of [`take_over`]: the caches have to look again, and this is the row that every
+/// writer of questions locks first.
+///
+/// # Errors
+/// As the database says.
+pub async fn begin(tx: &mut Tx) -> Result<()> {
+    revision::raise(tx).await
 }
 
 /// Takes one row over, unless an event wrote it or this version of it is known.
@@ -63,8 +119,9 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyQuestion) -> Result<Taken> {
             &row.text,
             &row.category,
             &row.difficulty,
-            row.choices.0.clone(),
+            json!(row.choices.0),
             &row.correct_choice_id,
+            json!(row.tags.0),
             row.version,
             row.updated_at,
             row.deleted_at
@@ -73,29 +130,47 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyQuestion) -> Result<Taken> {
     let inserted = tx
         .execute(
             "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
-                                    version, updated_at, deleted_at, legacy_updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)
+                                    tags, version, updated_at, deleted_at, legacy_updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9)
              ON CONFLICT (id) DO NOTHING",
             values(),
         )
         .await?;
     if inserted == 1 {
+        index(tx, row).await?;
         return Ok(Taken::Inserted);
     }
     let updated = tx
         .execute(
             "UPDATE questions SET
                  text = $2, category = $3, difficulty = $4, choices = $5, correct_choice_id = $6,
-                 version = $7, updated_at = $8, deleted_at = $9, legacy_updated_at = $8
-             WHERE id = $1 AND event_position IS NULL AND legacy_updated_at < $8",
+                 tags = $7, version = $8, updated_at = $9, deleted_at = $10, legacy_updated_at = $9
+             WHERE id = $1 AND event_position IS NULL AND legacy_updated_at < $9",
             values(),
         )
         .await?;
-    Ok(if updated == 1 {
-        Taken::Updated
-    } else {
-        Taken::Skipped
-    })
+    if updated == 1 {
+        index(tx, row).await?;
+        return Ok(Taken::Updated);
+    }
+    Ok(Taken::Skipped)
+}
+
+async fn index(tx: &mut Tx, row: &LegacyQuestion) -> Result<()> {
+    if row.deleted_at.is_some() {
+        return index::remove(tx, row.id).await;
+    }
+    let question = Question {
+        id: row.id,
+        text: row.text.clone(),
+        category: row.category.clone(),
+        difficulty: named(&row.difficulty)?,
+        choices: row.choices.0.clone(),
+        correct_choice_id: row.correct_choice_id.clone(),
+        tags: row.tags.0.clone(),
+        version: row.version,
+    };
+    index::put(tx, &question, row.updated_at).await
 }
 
 /// After which row an interrupted import goes on; none: at the beginning.

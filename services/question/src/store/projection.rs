@@ -1,60 +1,86 @@
-//! What `question.*` events write. Events come in log order, so a later one simply wins.
+//! What `question.*` events write.
 //!
-//! Invariant: a row that an event wrote is never written by an import again.
+//! Invariants: a row that an event wrote is never written by an import again; nothing is overwritten
+//! by an older version of it; what players find and what they read changes in one transaction, which
+//! raises the revision first.
 
 use database::{Result, Timestamp, Tx, params};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::{index, revision};
 use crate::domain::Question;
 
-/// Writes a question as an event says it is.
+/// Writes a question as an event says it is, unless a newer version is there; the version that is
+/// there afterwards.
 ///
 /// # Errors
 /// As the database says.
-pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i64) -> Result<()> {
-    tx.execute(
-        "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
-                                version, updated_at, event_position)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (id) DO UPDATE SET
-             text = excluded.text, category = excluded.category,
-             difficulty = excluded.difficulty, choices = excluded.choices,
-             correct_choice_id = excluded.correct_choice_id, version = excluded.version,
-             updated_at = excluded.updated_at, deleted_at = NULL,
-             event_position = excluded.event_position",
-        params![
-            question.id,
-            &question.text,
-            &question.category,
-            question.difficulty.as_str(),
-            json!(question.choices),
-            &question.correct_choice_id,
-            question.version,
-            at,
-            position
-        ],
-    )
-    .await?;
-    Ok(())
+pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i64) -> Result<i64> {
+    revision::raise(tx).await?;
+    let written = tx
+        .execute(
+            "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
+                                    tags, version, updated_at, event_position)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (id) DO UPDATE SET
+                 text = excluded.text, category = excluded.category,
+                 difficulty = excluded.difficulty, choices = excluded.choices,
+                 correct_choice_id = excluded.correct_choice_id, tags = excluded.tags,
+                 version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
+                 event_position = excluded.event_position
+             WHERE questions.version <= excluded.version",
+            params![
+                question.id,
+                &question.text,
+                &question.category,
+                question.difficulty.as_str(),
+                json!(question.choices),
+                &question.correct_choice_id,
+                json!(question.tags),
+                question.version,
+                at,
+                position
+            ],
+        )
+        .await?;
+    if written == 0 {
+        return version(tx, question.id).await;
+    }
+    index::put(tx, question, at).await?;
+    Ok(question.version)
 }
 
-/// Hides a question. Its row stays, so that a later import does not bring it back.
+/// Hides a question, unless a newer version is there; the version that is there afterwards. Its row
+/// stays, so that a later import does not bring it back.
 ///
 /// # Errors
 /// As the database says.
-pub async fn delete(tx: &mut Tx, id: Uuid, at: Timestamp, position: i64) -> Result<()> {
-    tx.execute(
-        "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
-                                version, updated_at, deleted_at, event_position)
-         VALUES ($1, '', '', 'easy', $2, '', 0, $3, $3, $4)
-         ON CONFLICT (id) DO UPDATE SET
-             updated_at = excluded.updated_at, deleted_at = excluded.deleted_at,
-             event_position = excluded.event_position",
-        params![id, json!([]), at, position],
-    )
-    .await?;
-    Ok(())
+pub async fn delete(
+    tx: &mut Tx,
+    id: Uuid,
+    version: i64,
+    at: Timestamp,
+    position: i64,
+) -> Result<i64> {
+    revision::raise(tx).await?;
+    let written = tx
+        .execute(
+            "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
+                                    version, updated_at, deleted_at, event_position)
+             VALUES ($1, '', '', 'easy', $2, '', $3, $4, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET
+                 version = excluded.version, updated_at = excluded.updated_at,
+                 deleted_at = excluded.deleted_at, event_position = excluded.event_position
+             WHERE questions.version <= excluded.version",
+            params![id, json!([]), version, at, position],
+        )
+        .await?;
+    if written == 0 {
+        return self::version(tx, id).await;
+    }
+    index::remove(tx, id).await?;
+    Ok(version)
 }
 
 /// Forgets what events wrote, before they are read again from the start. Imported rows that no
@@ -63,10 +89,23 @@ pub async fn delete(tx: &mut Tx, id: Uuid, at: Timestamp, position: i64) -> Resu
 /// # Errors
 /// As the database says.
 pub async fn reset(tx: &mut Tx) -> Result<()> {
+    revision::raise(tx).await?;
+    tx.execute(
+        "DELETE FROM question_search WHERE question_id IN (
+             SELECT id FROM questions WHERE event_position IS NOT NULL)",
+        params![],
+    )
+    .await?;
     tx.execute(
         "DELETE FROM questions WHERE event_position IS NOT NULL",
         params![],
     )
     .await?;
     Ok(())
+}
+
+async fn version(tx: &mut Tx, id: Uuid) -> Result<i64> {
+    let sql = "SELECT version FROM questions WHERE id = $1";
+    let (version,): (i64,) = tx.fetch_one(sql, params![id]).await?;
+    Ok(version)
 }

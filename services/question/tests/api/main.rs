@@ -1,6 +1,11 @@
 //! The question service over HTTP on both databases: what events tell it, and what players read.
 
 mod app;
+mod conditional;
+mod confirming;
+mod drawing;
+mod replicas;
+mod searching;
 
 use std::collections::BTreeSet;
 
@@ -21,13 +26,14 @@ testkit::both_databases!(
     an_event_of_another_shape_is_parked_and_holds_nothing_up,
     every_question_of_a_filter_is_drawn,
     what_no_question_answers_to_is_refused,
+    questions_are_filtered_and_counted_by_category_difficulty_and_tag,
 );
 
-fn id(number: u128) -> Uuid {
+pub(crate) fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn created(id: Uuid, category: &str, text: &str) -> QuestionCreated {
+pub(crate) fn created(id: Uuid, category: &str, text: &str) -> QuestionCreated {
     let choice = |id: &str| Choice {
         id: id.to_owned(),
         text: format!("choice {id}"),
@@ -44,7 +50,7 @@ fn created(id: Uuid, category: &str, text: &str) -> QuestionCreated {
     }
 }
 
-fn updated(id: Uuid, text: &str) -> QuestionUpdated {
+pub(crate) fn updated(id: Uuid, text: &str) -> QuestionUpdated {
     let QuestionCreated {
         category,
         difficulty,
@@ -82,7 +88,10 @@ async fn what_events_tell_is_what_players_read_without_the_answers(backend: Back
     })
     .await;
     let fields: Vec<&String> = question.as_object().expect("an object").keys().collect();
-    assert_eq!(fields, ["category", "choices", "difficulty", "id", "text"]);
+    assert_eq!(
+        fields,
+        ["category", "choices", "difficulty", "id", "tags", "text"]
+    );
     assert_eq!(app.ids("category=node").await, BTreeSet::from([id(2)]));
     assert_eq!(app.ids("difficulty=hard").await, BTreeSet::new());
     app.stop().await;
@@ -118,8 +127,11 @@ async fn a_deleted_question_is_gone_until_it_is_created_again(backend: Backend) 
         (status, &problem["code"]),
         (404, &json!("question_not_found"))
     );
-    app.append(id(1), 3, &created(id(1), "rust", "What is a borrow?"))
-        .await;
+    let again = QuestionCreated {
+        version: 3,
+        ..created(id(1), "rust", "What is a borrow?")
+    };
+    app.append(id(1), 3, &again).await;
     app.shows(&[id(1), id(2)]).await;
 }
 
@@ -233,6 +245,42 @@ async fn what_no_question_answers_to_is_refused(backend: Backend) {
             "limit",
         ),
         (
+            "/api/questions?tag=No%20Such".to_owned(),
+            400,
+            "invalid_query",
+            "tag",
+        ),
+        (
+            "/api/questions?q=a%00b".to_owned(),
+            400,
+            "invalid_query",
+            "q",
+        ),
+        (
+            format!("/api/questions?q={}", "a".repeat(201)),
+            400,
+            "invalid_query",
+            "q",
+        ),
+        (
+            "/api/questions?category=".to_owned(),
+            400,
+            "invalid_query",
+            "category",
+        ),
+        (
+            "/api/questions/random?tag=%3Cscript%3E".to_owned(),
+            400,
+            "invalid_query",
+            "tag",
+        ),
+        (
+            format!("/api/questions?q=borrow&cursor={cursor}"),
+            400,
+            "bad_cursor",
+            "cursor",
+        ),
+        (
             format!("/api/questions?cursor={tampered}"),
             400,
             "bad_cursor",
@@ -255,4 +303,59 @@ async fn what_no_question_answers_to_is_refused(backend: Backend) {
     }
     assert_eq!(app.post("/api/questions").await, 405);
     assert_eq!(app.post("/ops/import").await, 409);
+}
+
+async fn questions_are_filtered_and_counted_by_category_difficulty_and_tag(backend: Backend) {
+    let app = App::start(backend).await;
+    let tagged = |number, category: &str, difficulty, tags: &[&str]| QuestionCreated {
+        difficulty,
+        tags: tags.iter().map(ToString::to_string).collect(),
+        ..created(id(number), category, "What is a borrow?")
+    };
+    for question in [
+        tagged(1, "rust", Difficulty::Easy, &["ownership", "http-2"]),
+        tagged(2, "rust", Difficulty::Hard, &["ownership"]),
+        tagged(3, "node", Difficulty::Hard, &["http-2"]),
+        tagged(4, "node", Difficulty::Hard, &["io"]),
+    ] {
+        app.append(question.question_id, 1, &question).await;
+    }
+    let gone = QuestionDeleted {
+        question_id: id(4),
+        version: 2,
+    };
+    app.append(id(4), 2, &gone).await;
+    let retagged = QuestionUpdated {
+        tags: vec!["lifetimes".to_owned(), "ownership".to_owned()],
+        ..updated(id(2), "What is a lifetime?")
+    };
+    app.append(id(2), 2, &retagged).await;
+    app.shows(&[id(1), id(2), id(3)]).await;
+    eventually(PATIENCE, || async {
+        app.ids("tag=lifetimes").await == BTreeSet::from([id(2)])
+    })
+    .await;
+    for (query, ids) in [
+        ("tag=ownership", vec![id(1), id(2)]),
+        ("tag=http-2", vec![id(1), id(3)]),
+        ("tag=http-2&category=node", vec![id(3)]),
+        ("tag=http-2&difficulty=easy", vec![id(1)]),
+        ("tag=io", vec![]),
+        ("tag=own", vec![]),
+    ] {
+        assert_eq!(app.ids(query).await, ids.into_iter().collect(), "{query}");
+    }
+    let (_, categories) = app.get("/api/questions/categories").await;
+    let expected = json!({ "items": [
+        { "category": "node", "count": 1, "difficulties": { "easy": 0, "medium": 0, "hard": 1 } },
+        { "category": "rust", "count": 2, "difficulties": { "easy": 2, "medium": 0, "hard": 0 } },
+    ] });
+    assert_eq!(categories, expected);
+    let (_, tags) = app.get("/api/questions/tags").await;
+    let expected = json!({ "items": [
+        { "tag": "http-2", "count": 2 },
+        { "tag": "ownership", "count": 2 },
+        { "tag": "lifetimes", "count": 1 },
+    ] });
+    assert_eq!(tags, expected);
 }

@@ -1,0 +1,63 @@
+//! The `draws` table: what each user got from each pool since it was last used up.
+//!
+//! Invariant: draws of one user from one pool happen one after the other, behind the row's lock; so
+//! two at once never get the same question before all of them came.
+
+use std::time::Duration;
+
+use database::{Database, Result, Tx, params};
+use question::domain::{Drawn, Pool};
+use uuid::Uuid;
+
+/// What a user got is forgotten so long after the last draw from its pool: whoever comes back after
+/// a month may meet old questions again.
+const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Draws one of `ids`, which are the pool's, for a user; none when there are none. `random` is
+/// uniform over all 64 bits.
+///
+/// # Errors
+/// As the database says.
+pub async fn draw(
+    db: &Database,
+    user_id: Uuid,
+    pool: &Pool,
+    ids: &[Uuid],
+    random: u64,
+) -> Result<Option<Uuid>> {
+    let key = pool.key();
+    let mut tx = db.begin().await?;
+    let now = tx.now().await?;
+    let sql = "DELETE FROM draws WHERE drawn_at < $1";
+    tx.execute(sql, params![now - KEPT]).await?;
+    // Makes the row, or waits for whoever has it.
+    let (drawn,): (Vec<u8>,) = tx
+        .fetch_one(
+            "INSERT INTO draws (user_id, pool, drawn, drawn_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_id, pool) DO UPDATE SET drawn_at = excluded.drawn_at
+             RETURNING drawn",
+            params![user_id, &key, Vec::<u8>::new(), now],
+        )
+        .await?;
+    let mut drawn = Drawn::from_bytes(&drawn);
+    let Some(id) = drawn.draw(ids, random) else {
+        return Ok(None);
+    };
+    tx.execute(
+        "UPDATE draws SET drawn = $3 WHERE user_id = $1 AND pool = $2",
+        params![user_id, &key, drawn.to_bytes()],
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(Some(id))
+}
+
+/// Forgets what a user got.
+///
+/// # Errors
+/// As the database says.
+pub async fn forget_draws(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    let sql = "DELETE FROM draws WHERE user_id = $1";
+    tx.execute(sql, params![user_id]).await?;
+    Ok(())
+}
