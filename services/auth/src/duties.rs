@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{
     accounts::{self, SERVICE},
-    store::{attempts, directory, mails, resets, tokens},
+    store::{attempts, directory, mails, oidc, resets, tokens},
 };
 
 /// Rows of each kind that one portion takes away: well within the seconds of a transaction.
@@ -25,7 +25,8 @@ const MAIL_WAITS: Duration = Duration::from_hours(24);
 /// How long operators can see what became of a mail.
 const MAIL_KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// `expired-tokens`: refresh and reset tokens, counted attempts, old mails.
+/// `expired-tokens`: refresh and reset tokens, counted attempts, old mails, sign-ins with providers
+/// that nobody finished.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpiredTokens;
 
@@ -49,12 +50,15 @@ impl Duty for ExpiredTokens {
         let reset = resets::sweep(tx, now, limit).await?;
         let attempts = attempts::sweep(tx, now, limit).await?;
         let mails = mails::sweep(tx, now - MAIL_WAITS, now - MAIL_KEPT, now, limit).await?;
-        let full = u64::from(EXPIRED_PORTION);
+        let sign_ins = oidc::sweep(tx, now, limit).await?;
+        let is_full = |removed: u64| removed >= u64::from(EXPIRED_PORTION);
         Ok(Portion {
-            more: [refresh, reset, attempts, mails].contains(&full),
+            more: [refresh, reset, attempts, mails, sign_ins]
+                .into_iter()
+                .any(is_full),
             detail: json!({
                 "refreshTokens": refresh, "resetTokens": reset, "attempts": attempts,
-                "mails": mails,
+                "mails": mails, "signIns": sign_ins,
             }),
         })
     }

@@ -7,7 +7,7 @@
 pub mod accounts;
 pub mod config;
 pub mod domain;
-mod duties;
+pub mod duties;
 pub mod error;
 pub mod hashing;
 pub mod http;
