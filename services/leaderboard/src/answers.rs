@@ -1,45 +1,160 @@
-//! What an answer does to a board: its points count at once, and are taken off again when the
-//! answer is taken back.
+//! What an answer does to the boards: its points count at once, and are taken off again when the
+//! answer is taken back. An answer counts on the boards of the day on which it was submitted.
 //!
-//! Invariant: taking an answer back restores the entry exactly as it was before. A player has one
-//! undecided answer at a time and the log keeps the order, so nothing was added on top of it.
+//! Invariant: taking an answer back restores its entries exactly as they were before. A player has
+//! one undecided answer at a time and the log keeps the order, so no answer was added on top of it;
+//! where a bonus or an import was, only the answer's points go.
 
 use async_trait::async_trait;
 use contracts::{
-    Payload, QuizMode, Recorded,
+    Payload, Period, QuizMode, Recorded,
     events::{
-        AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted, LeaderboardEntryReverted,
-        LeaderboardEntryUpdated, LeaderboardUpdateFailed, UserDeleted, UserUpdated,
+        AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted,
+        LeaderboardEntryReverted, LeaderboardEntryUpdated, LeaderboardUpdateFailed, UserDeleted,
+        UserStatsReset, UserUpdated,
     },
 };
 use database::{Timestamp, Tx};
 use event_store::{HandlerError, NewEvent};
 use sagas::participating::{Applied, Finished, Participant, Role};
 use serde::{Deserialize, Serialize};
+use service::departed;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    domain::{self, Credit},
-    store::{self, Source},
+    config::Bonus,
+    domain::{self, Board, Credit, Entry},
+    players,
+    store::{
+        self,
+        standings::{self, Change, Held, Origin},
+        tree::{self, Tree},
+    },
 };
 
 /// The step of the answer-submission saga that this service does.
 pub const STEP: &str = "leaderboard";
 
 /// Keeps the boards.
-#[derive(Clone, Copy, Debug)]
-pub struct Boards;
+#[derive(Clone, Debug, Default)]
+pub struct Boards {
+    /// What badges add.
+    pub bonus: Bonus,
+}
 
 /// What an answer did here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
-    /// The board.
+    /// Who answered; nil once the answer is decided or its player left, when nobody has to know
+    /// any more.
+    #[serde(default)]
+    pub user_id: Uuid,
+    /// How it was played.
     pub quiz_mode: QuizMode,
-    /// The player's place with the answer.
+    /// The player's place of all time with the answer.
     pub position: i64,
+    /// The entry of all time before and after.
+    pub credit: Credit,
+    /// The same on the boards of its day and its week.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<Placed>,
+    /// How often the player had begun anew by then.
+    #[serde(default)]
+    pub resets: i64,
+}
+
+/// What an answer did to the board of a day or a week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Placed {
+    /// Day or week.
+    pub period: Period,
+    /// Its first day, as [`Board::begins`].
+    pub begins: u32,
     /// The entry before and after.
     pub credit: Credit,
+}
+
+impl Effect {
+    /// All boards that the answer counts on, that of all time first, with what it did there.
+    pub fn boards(&self) -> impl Iterator<Item = (Board, &Credit)> {
+        let all_time = store::entries::all_time(self.quiz_mode);
+        let periods = self.periods.iter().map(|placed| {
+            let board = Board {
+                quiz_mode: self.quiz_mode,
+                period: placed.period,
+                begins: placed.begins,
+            };
+            (board, &placed.credit)
+        });
+        std::iter::once((all_time, &self.credit)).chain(periods)
+    }
+
+    /// The player's entries on these boards, locked; none of them when the player began anew since.
+    pub(crate) async fn held(&self, tx: &mut Tx, user_id: Uuid) -> database::Result<Option<Held>> {
+        store::lock(tx).await?;
+        let boards: Vec<Board> = self.boards().map(|(board, _)| board).collect();
+        let held = standings::held(tx, user_id, &boards).await?;
+        Ok((held.resets == self.resets).then_some(held))
+    }
+
+    /// What is left of the effect when it is never undone again: it names nobody, and tells how
+    /// much the answer earned on which boards.
+    #[must_use]
+    pub fn nameless(mut self) -> Self {
+        self.user_id = Uuid::nil();
+        let periods = self.periods.iter_mut().map(|placed| &mut placed.credit);
+        for credit in periods.chain([&mut self.credit]) {
+            credit.before = None;
+            credit.after.user_id = Uuid::nil();
+        }
+        self
+    }
+
+    /// What is left of the effects of a player who left.
+    pub(crate) fn of_nobody() -> Self {
+        let after = Entry {
+            user_id: Uuid::nil(),
+            score: 0,
+            reached_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        Self {
+            user_id: Uuid::nil(),
+            quiz_mode: QuizMode::Classic,
+            position: 0,
+            credit: Credit {
+                points: 0,
+                before: None,
+                after,
+            },
+            periods: Vec::new(),
+            resets: 0,
+        }
+    }
+
+    /// Takes the answer's points off again; the score of all time without it.
+    async fn take_back(&self, tx: &mut Tx, user_id: Uuid) -> database::Result<i64> {
+        let Some(held) = self.held(tx, user_id).await? else {
+            return Ok(0);
+        };
+        let change = |(board, credit): (Board, &Credit)| {
+            let before = held.on(board);
+            let after = before.and_then(|now| now.revert(credit));
+            Change {
+                board,
+                before,
+                after,
+            }
+        };
+        let changes: Vec<Change> = self.boards().map(change).collect();
+        standings::change(tx, Tree::default(), &changes, Origin::Answer).await?;
+        if changes.iter().any(|change| change.after.is_none()) {
+            store::players::forget_unplaced(tx, user_id).await?;
+        }
+        Ok(changes[0].after.map_or(0, |entry| entry.score))
+    }
 }
 
 #[async_trait]
@@ -59,7 +174,9 @@ impl Participant for Boards {
             AnswerSubmitted::TYPE,
             AnswerRevoked::TYPE,
             AnswerSubmissionCompleted::TYPE,
+            AchievementUnlocked::TYPE,
             UserUpdated::TYPE,
+            UserStatsReset::TYPE,
             UserDeleted::TYPE,
         ]
     }
@@ -85,20 +202,45 @@ impl Participant for Boards {
             points,
             ..
         } = ask;
-        let before = store::lock(tx, user_id, quiz_mode).await?;
         // As the databases keep it: a finer time would not compare equal when it is read again.
         let at = Timestamp::from(recorded.event.timestamp).into();
-        let credit = match domain::credit(before.as_ref(), user_id, points, at) {
-            Ok(credit) => credit,
-            Err(refusal) => return Ok(Applied::Refused(refusal.to_string())),
+        let boards = Board::counting(quiz_mode, at);
+        store::lock(tx).await?;
+        let held = standings::held(tx, user_id, &boards).await?;
+        // Whoever has a line has not left: the log says so before anything else.
+        if held.on(boards[0]).is_none() && departed::has_left(tx, user_id).await? {
+            return Ok(Applied::Refused("the account was deleted".to_owned()));
+        }
+        let credit = |board| domain::credit(held.on(board).as_ref(), user_id, points, at);
+        let [all_time, day, week] = match boards.map(credit) {
+            [Ok(all_time), Ok(day), Ok(week)] => [all_time, day, week],
+            [Err(refusal), ..] | [_, Err(refusal), _] | [.., Err(refusal)] => {
+                return Ok(Applied::Refused(refusal.to_string()));
+            }
         };
-        store::save(tx, quiz_mode, &credit.after).await?;
-        store::name(tx, user_id, &ask.display_name, Source::Answer).await?;
-        let position = store::position(tx, quiz_mode, &credit.after).await?;
-        Ok(Applied::Done(Effect {
-            quiz_mode,
-            position,
+        held.rename(tx, user_id, &ask.display_name).await?;
+        let changes =
+            [(boards[0], all_time), (boards[1], day), (boards[2], week)].map(|(board, credit)| {
+                Change {
+                    board,
+                    before: credit.before,
+                    after: Some(credit.after),
+                }
+            });
+        standings::change(tx, Tree::default(), &changes, Origin::Answer).await?;
+        let above = tree::count_above(tx, boards[0], &all_time.after.key()).await?;
+        let placed = |board: Board, credit| Placed {
+            period: board.period,
+            begins: board.begins,
             credit,
+        };
+        Ok(Applied::Done(Effect {
+            user_id,
+            quiz_mode,
+            position: above + 1,
+            credit: all_time,
+            periods: vec![placed(boards[1], day), placed(boards[2], week)],
+            resets: held.resets,
         }))
     }
 
@@ -143,15 +285,14 @@ impl Participant for Boards {
             quiz_mode,
             ..
         } = recorded.event.payload()?;
-        let mut entry = store::lock(tx, user_id, quiz_mode).await?;
-        if let (Some(now), Some(effect)) = (entry, effect) {
-            entry = now.revert(&effect.credit);
-            match &entry {
-                Some(before) => store::save(tx, quiz_mode, before).await?,
-                None => store::remove(tx, user_id, quiz_mode).await?,
+        let score = match effect {
+            Some(effect) => effect.take_back(tx, user_id).await?,
+            None => {
+                let board = store::entries::all_time(quiz_mode);
+                let held = standings::held(tx, user_id, &[board]).await?;
+                held.on(board).map_or(0, |entry| entry.score)
             }
-        }
-        let score = entry.map_or(0, |entry| entry.score);
+        };
         let payload = LeaderboardEntryReverted {
             answer_id,
             user_id,
@@ -159,6 +300,10 @@ impl Participant for Boards {
             score,
         };
         Ok(vec![addressed(&payload, user_id)])
+    }
+
+    fn undone(&self, effect: Effect) -> Effect {
+        effect.nameless()
     }
 
     /// The points count already.
@@ -169,25 +314,13 @@ impl Participant for Boards {
         effect: Effect,
     ) -> Result<Finished<Effect>, HandlerError> {
         Ok(Finished {
-            effect,
+            effect: effect.nameless(),
             events: Vec::new(),
         })
     }
 
     async fn other(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
-        let event = &recorded.event;
-        if event.event_type == UserDeleted::TYPE {
-            let UserDeleted { user_id } = event.payload()?;
-            store::forget(tx, user_id).await?;
-        } else {
-            let UserUpdated {
-                user_id,
-                display_name,
-                ..
-            } = event.payload()?;
-            store::name(tx, user_id, &display_name, Source::Account).await?;
-        }
-        Ok(())
+        players::heard(tx, recorded, &self.bonus).await
     }
 }
 

@@ -1,4 +1,7 @@
 //! `/ops/audit`: what this service holds, for whoever compares it with the log.
+//!
+//! A player's score is the sum of the points of the answers that the log has after the player's last
+//! `user.stats.reset`. Bonus points are in neither.
 
 use axum::{Router, extract::State, routing::get};
 use chassis::{
@@ -8,13 +11,17 @@ use chassis::{
 use contracts::audit::{Page, PageQuery, ScoredAnswer, ScoredEntry};
 use database::Database;
 use event_store::Consumers;
-use sagas::participating::{self, Entry};
+use sagas::{
+    participant::Ledger,
+    participating::{self, Entry},
+};
 use service::audit::Wanted;
 use uuid::Uuid;
 
 use crate::{
     answers::{Effect, STEP},
-    store::{self, Line},
+    domain::Board,
+    store::boards::{self, Line},
 };
 
 #[derive(Clone)]
@@ -45,16 +52,17 @@ async fn scored(
     let scored = |entry: Entry<Effect>| ScoredAnswer {
         // The quiz service gives an answer and its saga the same id.
         answer_id: entry.saga_id,
-        user_id: entry.effect.credit.after.user_id,
+        user_id: entry.effect.user_id,
         quiz_mode: entry.effect.quiz_mode,
         points: entry.effect.credit.points,
         state: entry.state,
     };
-    Ok(Json(wanted.page(
-        count,
-        next,
-        rows.into_iter().map(scored).collect(),
-    )))
+    let kept_since = Ledger.pruned_before(&books.db, STEP).await?;
+    let page = wanted.page(count, next, rows.into_iter().map(scored).collect());
+    Ok(Json(Page {
+        kept_since: kept_since.map(Into::into),
+        ..page
+    }))
 }
 
 async fn entries(
@@ -64,23 +72,25 @@ async fn entries(
     let wanted = Wanted::when_caught_up(&books.consumers, query).await?;
     // The cursor is the last line's player and board.
     let cursor = wanted.after.clone().unwrap_or_default();
-    let (user, quiz_mode) = cursor.split_once('/').unwrap_or_default();
-    let after = (user.parse::<Uuid>().unwrap_or_default(), quiz_mode);
-    let rows = store::page(&books.db, after, wanted.limit).await?;
+    let (user, board) = cursor.split_once('/').unwrap_or_default();
+    let after = (
+        user.parse::<Uuid>().unwrap_or_default(),
+        board.parse().unwrap_or(-1),
+    );
+    let rows = boards::lines(&books.db, after, wanted.limit).await?;
     let next = rows
         .last()
-        .map(|line| format!("{}/{}", line.user_id, line.quiz_mode));
+        .map(|line| format!("{}/{}", line.user_id, line.board));
     let items = rows.iter().map(entry).collect::<Result<_, _>>()?;
     Ok(Json(wanted.page(rows.len(), next, items)))
 }
 
 fn entry(line: &Line) -> Result<ScoredEntry, Problem> {
+    let board = Board::of_id(line.board)
+        .ok_or_else(|| Problem::internal(&format!("there is no board {}", line.board)))?;
     Ok(ScoredEntry {
         user_id: line.user_id,
-        quiz_mode: line
-            .quiz_mode
-            .parse()
-            .map_err(|error| Problem::internal(&error))?,
+        quiz_mode: board.quiz_mode,
         base_score: line.base,
         score: line.points,
     })

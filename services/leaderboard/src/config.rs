@@ -1,12 +1,30 @@
 //! What this service is told at its start: a file, over it `BANYAN_LEADERBOARD__…` variables.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::Path,
 };
 
 use chassis::config::{self, Faults};
 use serde::{Deserialize, Serialize};
+
+/// Backups are rarely kept for longer, and an operator has looked at what is odd by then.
+const RETENTION_DAYS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+
+/// The most that one badge can add; more is a slip of the keyboard.
+const BONUS_MAX: i64 = 100_000;
+
+/// Points that a badge adds to the boards of the answer that earned it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bonus {
+    /// For badges that are not named.
+    pub default: i64,
+    /// By the badge's id: `"first-answer" = 50`.
+    #[serde(flatten)]
+    pub badges: BTreeMap<String, i64>,
+}
 
 /// The configuration. Not printable: it holds secrets.
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,6 +44,13 @@ pub struct Config {
     pub legacy_database: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
+    /// What badges add to the boards; a change affects later badges only.
+    pub bonus: Bonus,
+    /// Clients that may watch boards at the same time on this replica; one more gets 503.
+    pub max_streams: usize,
+    /// For how many days it is kept what an answer did, once its saga has ended. Longer than the
+    /// oldest backup of the log that would be restored.
+    pub retention_days: NonZeroU32,
     /// How its own database is opened; not part of the file, for tests.
     #[serde(skip)]
     pub database_options: database::Options,
@@ -41,6 +66,9 @@ impl Default for Config {
             jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
             ops_token: None,
+            bonus: Bonus::default(),
+            max_streams: 1_000,
+            retention_days: RETENTION_DAYS,
             database_options: database::Options::default(),
         }
     }
@@ -53,5 +81,58 @@ impl Config {
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
         config::load("BANYAN_LEADERBOARD__", file, Self::default())
+    }
+
+    /// What is wrong with the values.
+    ///
+    /// # Errors
+    /// All of it.
+    pub fn check(&self) -> Result<(), Faults> {
+        let default = (&"default".to_owned(), &self.bonus.default);
+        let all = self.bonus.badges.iter().chain([default]);
+        let faults: Vec<String> = all
+            .filter(|(_, points)| !(0..=BONUS_MAX).contains(*points))
+            .map(|(badge, points)| {
+                format!("bonus.{badge}: {points} is not between 0 and {BONUS_MAX}")
+            })
+            .collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Faults(faults))
+    }
+}
+
+impl Bonus {
+    /// The points for a badge.
+    #[must_use]
+    pub fn of(&self, badge_id: &str) -> i64 {
+        self.badges.get(badge_id).copied().unwrap_or(self.default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_badge_has_its_own_bonus_or_the_default() {
+        let toml = "[bonus]\ndefault = 5\n\"first-answer\" = 50\n";
+        let folder = testkit::temp_dir();
+        let file = folder.path().join("leaderboard.toml");
+        std::fs::write(&file, toml).unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        assert_eq!(config.bonus.of("first-answer"), 50);
+        assert_eq!(config.bonus.of("streak-10"), 5);
+        assert_eq!(Config::default().bonus.of("first-answer"), 0);
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_bonus_that_takes_points_or_dwarfs_all_others_is_a_fault() {
+        let mut config = Config::default();
+        config.bonus.default = -1;
+        config.bonus.badges.insert("a".to_owned(), BONUS_MAX + 1);
+        assert_eq!(config.check().unwrap_err().0.len(), 2);
     }
 }

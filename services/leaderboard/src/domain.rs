@@ -1,11 +1,19 @@
 //! The books of one leaderboard: scores, who stands where, and points taken back. Pure.
 //!
-//! A board belongs to one quiz mode. Invariants: a score is never negative; the order is total, so
-//! no two entries share a place; [`Entry::revert`] restores exactly what [`credit`] found.
+//! A [`Board`] belongs to one quiz mode and period. Invariants: a score is never negative; the order
+//! is total, so no two entries share a place; [`Entry::revert`] restores exactly what [`credit`]
+//! found.
+
+mod board;
+mod key;
+mod query;
 
 use std::cmp::{Ordering, Reverse};
 
-pub use contracts::QuizMode;
+pub use board::Board;
+pub use contracts::{Period, QuizMode};
+pub use key::{AFTER_ALL, Key};
+pub use query::{BoardQuery, Fault, Page, PageQuery};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -13,6 +21,15 @@ use uuid::Uuid;
 
 /// How many lines a board shows.
 pub const TOP: usize = 6;
+
+/// How many lines above one's own, and as many below, a player's neighbourhood shows.
+pub const NEIGHBOURS: usize = 5;
+
+/// Lines of a page when the caller does not say.
+pub const PAGE_DEFAULT: u32 = 20;
+
+/// Lines of a page at most.
+pub const PAGE_MAX: u32 = 100;
 
 /// The most that one answer can add. The quiz service gives 100 at most; more than this is no
 /// score but a fault or a forged event.
@@ -91,6 +108,16 @@ pub fn credit(
     })
 }
 
+/// The entry with a bonus on top: points that no answer earned. None when the sum has no number.
+#[must_use]
+pub fn reward(before: &Entry, bonus: i64, at: OffsetDateTime) -> Option<Entry> {
+    Some(Entry {
+        user_id: before.user_id,
+        score: before.score.checked_add(bonus)?,
+        reached_at: if bonus == 0 { before.reached_at } else { at },
+    })
+}
+
 /// The entries in the board's order, best first, [`TOP`] at most.
 #[must_use]
 pub fn top(entries: &[Entry]) -> Vec<Entry> {
@@ -114,7 +141,7 @@ pub fn position(entries: &[Entry], user_id: Uuid) -> Option<usize> {
 
 impl Entry {
     /// The board's order: the higher score first, then who reached it earlier, then the smaller id.
-    /// The store's `ORDER BY score DESC, reached_at, user_id` is the same order.
+    /// [`Entry::key`] sorts in the same order, and so does the store.
     #[must_use]
     pub fn rank(&self, other: &Self) -> Ordering {
         let key = |entry: &Self| (Reverse(entry.score), entry.reached_at, entry.user_id);
@@ -124,7 +151,7 @@ impl Entry {
     /// The entry without that answer's points; none when that answer had opened it.
     ///
     /// A user has one undecided answer at a time, so this is the entry before it. Where other
-    /// points came since (an import), only this answer's are taken off, and never below 0.
+    /// points came since (an import, a bonus), only this answer's are taken off, and never below 0.
     #[must_use]
     pub fn revert(&self, credit: &Credit) -> Option<Self> {
         if *self == credit.after {

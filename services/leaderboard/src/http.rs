@@ -1,20 +1,27 @@
-//! The public API: `GET /api/leaderboard`.
+//! The public API: boards, their pages, a player's neighbourhood, and boards as they change.
 
-use axum::{
-    Router,
-    extract::{FromRef, State},
-    routing::get,
-};
+mod stream;
+
+use axum::extract::{FromRef, State};
 use chassis::{
-    Problem,
-    http::{Json, Query},
-    identity::{OptionalCaller, Verifier},
+    http::{Json, Query, live::Live},
+    identity::{Caller, OptionalCaller, Verifier},
 };
-use contracts::{QuizMode, http::Leaderboard};
-use database::Database;
-use serde::Deserialize;
+use contracts::{
+    Period, QuizMode,
+    http::{Leaderboard, LeaderboardAround, LeaderboardPage},
+};
+use database::{Database, Timestamp};
+use time::OffsetDateTime;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::store;
+pub use self::stream::{Shown, shown, watch};
+use crate::{
+    domain::{BoardQuery, PageQuery},
+    error::Error,
+    store::boards,
+};
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -23,6 +30,8 @@ pub struct Api {
     pub db: Database,
     /// Checks access tokens.
     pub verifier: Verifier,
+    /// The boards that are watched.
+    pub live: Live<(QuizMode, Period), Shown>,
 }
 
 impl FromRef<Api> for Verifier {
@@ -32,32 +41,93 @@ impl FromRef<Api> for Verifier {
 }
 
 /// The public paths.
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/leaderboard", get(show))
-        .with_state(api)
+pub fn router(api: Api) -> OpenApiRouter {
+    routes().with_state(api)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Board {
-    quiz_mode: QuizMode,
+/// What this service documents; legacy answers the same paths.
+pub fn document() -> OpenApi {
+    routes().into_openapi()
 }
 
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(show))
+        .routes(routes!(entries))
+        .routes(routes!(around))
+        .routes(routes!(stream::follow))
+}
+
+/// Which board counts now is for showing only; an answer's board is that of its event.
+fn now() -> OffsetDateTime {
+    Timestamp::system().into()
+}
+
+/// The best six of a board, and the caller's own line.
+#[utoipa::path(
+    get, path = "/api/leaderboard", operation_id = "leaderboard_show", tag = "leaderboard",
+    params(BoardQuery), security((), ("bearer" = [])),
+    responses((status = 200, body = Leaderboard))
+)]
 async fn show(
     State(api): State<Api>,
     OptionalCaller(caller): OptionalCaller,
-    Query(Board { quiz_mode }): Query<Board>,
-) -> Result<Json<Leaderboard>, Problem> {
-    let top = store::top(&api.db, quiz_mode).await?;
+    Query(query): Query<BoardQuery>,
+) -> Result<Json<Leaderboard>, Error> {
+    let board = query.board(now())?;
+    let top = boards::top(&api.db, board).await?;
     let me = match caller {
-        Some(caller) => store::line(&api.db, quiz_mode, caller.user_id).await?,
+        Some(caller) => boards::line(&api.db, board, caller.user_id).await?,
         None => None,
     };
     Ok(Json(Leaderboard {
-        quiz_mode,
-        period: contracts::Period::AllTime,
+        quiz_mode: board.quiz_mode,
+        period: board.period,
         top,
         me,
+    }))
+}
+
+/// A board, page by page. Places are those of the moment in which the page was read.
+#[utoipa::path(
+    get, path = "/api/leaderboard/entries", operation_id = "leaderboard_entries",
+    tag = "leaderboard", params(PageQuery),
+    responses((status = 200, body = LeaderboardPage))
+)]
+async fn entries(
+    State(api): State<Api>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<LeaderboardPage>, Error> {
+    let page = query.page(now())?;
+    let read = boards::page(&api.db, page.board, page.after, page.limit).await?;
+    Ok(Json(LeaderboardPage {
+        quiz_mode: page.board.quiz_mode,
+        period: page.board.period,
+        items: read.items,
+        next_cursor: read.next.map(|key| page.cursor(&key)),
+    }))
+}
+
+/// The caller's own line, with the five above and the five below it.
+#[utoipa::path(
+    get, path = "/api/leaderboard/around", operation_id = "leaderboard_around",
+    tag = "leaderboard", params(BoardQuery), security(("bearer" = [])),
+    responses((status = 200, body = LeaderboardAround))
+)]
+async fn around(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<BoardQuery>,
+) -> Result<Json<LeaderboardAround>, Error> {
+    let board = query.board(now())?;
+    let read = boards::around(&api.db, board, caller.user_id).await?;
+    if read.me.is_none() && service::departed::left(&api.db, caller.user_id).await? {
+        return Err(Error::Departed);
+    }
+    Ok(Json(LeaderboardAround {
+        quiz_mode: board.quiz_mode,
+        period: board.period,
+        items: read.items,
+        me: read.me,
     }))
 }

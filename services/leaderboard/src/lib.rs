@@ -1,4 +1,5 @@
-//! The leaderboard service: a score per player and quiz mode. A participant of the answer-submission saga.
+//! The leaderboard service: a score per player, quiz mode and period. A participant of the
+//! answer-submission saga.
 //!
 //! Invariants: an answer's points count once, from the moment they are added until they are taken
 //! back; the order of a board is total.
@@ -7,17 +8,21 @@ pub mod answers;
 pub mod audit;
 pub mod config;
 pub mod domain;
+pub mod error;
 pub mod http;
 pub mod import;
+mod players;
+pub mod retention;
 pub mod store;
+pub mod upkeep;
 
-use chassis::{Shutdown, identity::Verifier};
+use chassis::{Shutdown, http::live::Live, identity::Verifier};
 use sagas::{participant, participating::Participating};
-use service::{Frame, Plan, Shared, import::Importer};
+use service::{Frame, Plan, Shared, departed, import::Importer};
 
 pub use config::Config;
 
-use crate::{answers::Boards, http::Api, import::FromLegacy};
+use crate::{answers::Boards, http::Api, import::FromLegacy, retention::Retention};
 
 /// The service's name: its events' `serviceId`.
 pub const SERVICE: &str = "leaderboard";
@@ -27,26 +32,44 @@ pub const SERVICE: &str = "leaderboard";
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+    config.check()?;
     let plan = Plan {
         name: SERVICE,
         about: "Who leads, over all time, this week and today.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![participant::migrations(), store::migrations()],
+        migrations: vec![
+            participant::migrations(),
+            departed::migrations(),
+            store::migrations(),
+        ],
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
-    frame.consume(Participating::new(Boards, frame.outbox.clone()));
+    upkeep::at_start(&frame.database).await?;
+    let boards = Boards {
+        bonus: config.bonus,
+    };
+    frame.consume(Participating::new(boards, frame.outbox.clone()));
+    frame.duty(Retention::days(config.retention_days));
     let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
     frame.spawn(
         "import",
         importer.clone().run_at_start(frame.shutdown.clone()),
     );
+    frame.spawn(
+        "upkeep",
+        upkeep::watch(frame.database.clone(), frame.shutdown.clone()),
+    );
+    let live = Live::new(http::shown(), config.max_streams, frame.shutdown.clone());
+    frame.spawn("live", http::watch(live.clone(), frame.database.clone()));
     let books = audit::verbs(frame.database.clone(), frame.consumers().clone());
     let verbs = importer.verbs().merge(books);
+    let verbs = verbs.merge(upkeep::verbs(frame.database.clone()));
     let api = Api {
         db: frame.database.clone(),
         verifier: Verifier::jwks(config.jwks_url),
+        live,
     };
     frame.serve(http::router(api), verbs).await
 }
