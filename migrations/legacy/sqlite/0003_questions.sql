@@ -65,4 +65,4 @@ CREATE INDEX draws_by_age ON draws (drawn_at);
 
 -- The tags of what was there before.
 INSERT OR IGNORE INTO question_tags (tag, question_id)
-SELECT value, id FROM questions, json_each(questions.tags);
+SELECT value, questions.id FROM questions, json_each(questions.tags);
