@@ -198,6 +198,20 @@ impl Log {
             .0)
     }
 
+    /// Notes that a backup of this epoch up to `position` is safe; never moves it back. Sent outbox
+    /// rows up to there may go.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn backed_up(&self, epoch: Uuid, position: i64) -> Result<(), Error> {
+        let sql = "UPDATE log_head SET backed_up_to = $2
+                   WHERE epoch = $1 AND backed_up_to < $2 AND head >= $2";
+        let values = database::params![epoch, position];
+        let noted = self.inner.database.execute(sql, values);
+        within(self.inner.timeout, noted).await?;
+        Ok(())
+    }
+
     /// The database the log lies in, for leases and cursors of those who forward it.
     pub fn database(&self) -> &Database {
         &self.inner.database

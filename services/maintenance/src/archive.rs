@@ -1,0 +1,274 @@
+//! The log's archive: closed ranges of events in compressed files, and the sets that restore from
+//! them.
+//!
+//! Layout of the folder: one folder for each epoch of the log; in it `manifest.json`, the segments
+//! `events-<first>-<last>.jsonl.gz` (one [`Recorded`] as JSON in each line) and
+//! `snapshot-<position>.json`.
+//!
+//! Invariants: a file appears under its name with its whole content on the disk, or not at all; the
+//! manifest names only files that were read back and found right; its segments are contiguous from
+//! position 1. A crash at any point leaves a file that the next run writes again or removes.
+
+mod disk;
+mod set;
+mod write;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use contracts::Recorded;
+use event_store::Log;
+use serde::Serialize;
+use thiserror::Error;
+
+pub use set::{Snapshot, read};
+
+use crate::domain::Manifest;
+
+/// The manifest's name.
+const MANIFEST: &str = "manifest.json";
+
+/// The name of the file whose lock says that somebody writes here.
+const LOCK: &str = "archive.lock";
+
+/// Where the archive is, and how it is written. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    root: PathBuf,
+    segment_events: i64,
+    keep_snapshots: usize,
+    watch: Watch,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// Segments, those among them that were missing included.
+    pub segments: u64,
+    /// Events in them.
+    pub events: u64,
+    /// The size of their files.
+    pub bytes: u64,
+    /// The last archived position.
+    pub archived_to: i64,
+}
+
+/// Why the archive cannot be written or trusted.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    /// The disk.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
+    /// A file is not what it was.
+    #[error("{file} is damaged: {text}")]
+    Damaged {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        text: String,
+    },
+    /// The log does not have what it should have.
+    #[error("the log has no event at position {0}, below its head")]
+    Hole(i64),
+    /// Another process writes the archive.
+    #[error("another process is writing the archive in {0}")]
+    Busy(PathBuf),
+    /// The log's database.
+    #[error("the log: {0}")]
+    Log(#[from] database::Error),
+    /// A task of this process ended early.
+    #[error("the work was broken off: {0}")]
+    BrokenOff(String),
+}
+
+/// A durable step of the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A segment lies on the disk under a passing name.
+    SegmentWritten,
+    /// It has its name.
+    SegmentNamed,
+    /// The manifest lies on the disk under a passing name.
+    ManifestWritten,
+    /// It has its name.
+    ManifestNamed,
+    /// The log knows how far it is backed up.
+    LogTold,
+    /// A snapshot has its name.
+    SnapshotNamed,
+}
+
+/// Sees each step; tests let the process die there.
+#[derive(Clone, Default)]
+pub struct Watch(Option<Arc<dyn Fn(Step) -> io::Result<()> + Send + Sync>>);
+
+impl Watch {
+    /// Calls `watch` after each step; an error is a death.
+    pub fn new(watch: impl Fn(Step) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(watch)))
+    }
+
+    fn saw(&self, step: Step, path: &Path) -> Result<(), ArchiveError> {
+        match &self.0 {
+            Some(watch) => watch(step).map_err(|source| failed(path, source)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watch").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Archive {
+    /// The archive in the folder `root`.
+    pub fn new(root: PathBuf, segment_events: u32, keep_snapshots: u32, watch: Watch) -> Self {
+        Self {
+            root,
+            segment_events: segment_events.max(1).into(),
+            keep_snapshots: keep_snapshots.max(1).try_into().unwrap_or(usize::MAX),
+            watch,
+        }
+    }
+
+    /// Writes what is new in the log, and what is missing in the folder, then tells the log how
+    /// far it is backed up.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; what was written until then stays, and counts for the next run.
+    pub async fn extend(&self, log: &Log) -> Result<Written, ArchiveError> {
+        let _alone = self.lock(log).await?;
+        self.extend_alone(log).await
+    }
+
+    /// Writes what is new, reads every segment again, and declares all of it a restorable set.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; then there is no new snapshot.
+    pub async fn snapshot(&self, log: &Log) -> Result<Snapshot, ArchiveError> {
+        let _alone = self.lock(log).await?;
+        self.extend_alone(log).await?;
+        let folder = self.folder(log);
+        let (keep, watch) = (self.keep_snapshots, self.watch.clone());
+        blocking(move || set::declare(&folder, keep, &watch)).await
+    }
+
+    async fn extend_alone(&self, log: &Log) -> Result<Written, ArchiveError> {
+        let head = log.head().await?;
+        let folder = self.folder(log);
+        let mut manifest = blocking({
+            let (folder, epoch) = (folder.clone(), head.epoch);
+            move || write::tidy(&folder, epoch)
+        })
+        .await?;
+        let mut written = Written::default();
+        for index in 0..manifest.segments.len() {
+            let known = manifest.segments[index].clone();
+            if write::is_there(&folder, &known) {
+                continue;
+            }
+            let again = self.segment(log, &folder, known.first, known.last).await?;
+            add(&mut written, &again);
+            manifest.segments[index] = again;
+            manifest = self.keep(&folder, manifest).await?;
+        }
+        while manifest.last() < head.position {
+            let first = manifest.last() + 1;
+            let last = head.position.min(first + self.segment_events - 1);
+            let segment = self.segment(log, &folder, first, last).await?;
+            add(&mut written, &segment);
+            manifest.segments.push(segment);
+            manifest = self.keep(&folder, manifest).await?;
+        }
+        written.archived_to = manifest.last();
+        log.backed_up(head.epoch, manifest.last()).await?;
+        self.watch.saw(Step::LogTold, &folder)?;
+        Ok(written)
+    }
+
+    async fn segment(
+        &self,
+        log: &Log,
+        folder: &Path,
+        first: i64,
+        last: i64,
+    ) -> Result<crate::domain::Segment, ArchiveError> {
+        let events = range(log, first, last).await?;
+        let (folder, watch) = (folder.to_owned(), self.watch.clone());
+        blocking(move || write::segment(&folder, first, last, &events, &watch)).await
+    }
+
+    async fn keep(&self, folder: &Path, manifest: Manifest) -> Result<Manifest, ArchiveError> {
+        let (folder, watch) = (folder.to_owned(), self.watch.clone());
+        blocking(move || {
+            write::manifest(&folder, &manifest, &watch)?;
+            Ok(manifest)
+        })
+        .await
+    }
+
+    /// Keeps other processes out as long as the file lives. Two that write at once would do no
+    /// harm, since the same range has the same bytes, but neither could tell what it wrote.
+    async fn lock(&self, log: &Log) -> Result<std::fs::File, ArchiveError> {
+        let folder = self.folder(log);
+        blocking(move || disk::lock(&folder)).await
+    }
+
+    fn folder(&self, log: &Log) -> PathBuf {
+        self.root.join(log.epoch().to_string())
+    }
+}
+
+fn add(written: &mut Written, segment: &crate::domain::Segment) {
+    written.segments += 1;
+    written.events += u64::try_from(segment.last - segment.first + 1).unwrap_or_default();
+    written.bytes += segment.bytes;
+}
+
+/// The events of a range, all of them.
+async fn range(log: &Log, first: i64, last: i64) -> Result<Vec<Recorded>, ArchiveError> {
+    let mut events: Vec<Recorded> = Vec::new();
+    let mut at = first - 1;
+    while at < last {
+        let left = u32::try_from(last - at).unwrap_or(u32::MAX);
+        let query = event_store::ReadQuery::after(at).limit(left);
+        let page = log.read(&query).await?;
+        let Some(newest) = page.last().map(|event| event.position) else {
+            return Err(ArchiveError::Hole(at + 1));
+        };
+        at = newest;
+        events.extend(page);
+    }
+    match crate::domain::gap(first, last, &events) {
+        None => Ok(events),
+        Some(position) => Err(ArchiveError::Hole(position)),
+    }
+}
+
+/// Does work with files on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(ArchiveError::BrokenOff(error.to_string())),
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> ArchiveError {
+    ArchiveError::File {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,95 @@
+//! Writing segments and the manifest.
+
+use std::{fs, io::Write, path::Path};
+
+use contracts::Recorded;
+use flate2::{Compression, GzBuilder};
+use uuid::Uuid;
+
+use super::{ArchiveError, MANIFEST, Step, Watch, disk, failed, set};
+use crate::domain::{Manifest, Segment};
+
+/// The manifest in `folder`, or an empty one; what no manifest names and has no name is removed.
+pub(super) fn tidy(folder: &Path, epoch: Uuid) -> Result<Manifest, ArchiveError> {
+    let manifest = set::manifest(folder)?.unwrap_or_else(|| Manifest::new(epoch));
+    if manifest.epoch != epoch {
+        return Err(damaged(MANIFEST, "it belongs to another log"));
+    }
+    if let Some(broken) = manifest.broken_at() {
+        let text = format!("{} does not continue what is before it", broken.file);
+        return Err(damaged(MANIFEST, &text));
+    }
+    for name in disk::names(folder)? {
+        let is_segment = name.starts_with("events-");
+        let is_known = manifest.segments.iter().any(|known| known.file == name);
+        if name.starts_with(disk::PASSING) || (is_segment && !is_known) {
+            disk::remove(folder, &name)?;
+        }
+    }
+    Ok(manifest)
+}
+
+/// Whether a segment's file is there with its size. Its content is the snapshot's to check: that
+/// reads all of them.
+pub(super) fn is_there(folder: &Path, segment: &Segment) -> bool {
+    fs::metadata(folder.join(&segment.file)).is_ok_and(|file| file.len() == segment.bytes)
+}
+
+/// Writes a range of events, reads it back, and gives it its name. The same events always have the
+/// same bytes: there is no time in the file.
+pub(super) fn segment(
+    folder: &Path,
+    first: i64,
+    last: i64,
+    events: &[Recorded],
+    watch: &Watch,
+) -> Result<Segment, ArchiveError> {
+    let name = Segment::name(first, last);
+    let bytes = compress(events).map_err(|source| failed(&folder.join(&name), source))?;
+    let segment = Segment {
+        file: name.clone(),
+        first,
+        last,
+        bytes: bytes.len().try_into().unwrap_or(u64::MAX),
+        sha256: disk::digest(&bytes),
+    };
+    let passing = disk::write(folder, &bytes)?;
+    let epoch = events.first().map(|event| event.epoch);
+    set::check(&passing, &segment, epoch)?;
+    watch.saw(Step::SegmentWritten, &passing)?;
+    disk::name(&passing, folder, &name)?;
+    watch.saw(Step::SegmentNamed, folder)?;
+    Ok(segment)
+}
+
+/// Puts a manifest in the place of the one before it.
+pub(super) fn manifest(
+    folder: &Path,
+    manifest: &Manifest,
+    watch: &Watch,
+) -> Result<(), ArchiveError> {
+    let json = serde_json::to_vec_pretty(manifest)
+        .map_err(|error| failed(&folder.join(MANIFEST), error.into()))?;
+    let passing = disk::write(folder, &json)?;
+    watch.saw(Step::ManifestWritten, &passing)?;
+    disk::name(&passing, folder, MANIFEST)?;
+    watch.saw(Step::ManifestNamed, folder)
+}
+
+fn compress(events: &[Recorded]) -> std::io::Result<Vec<u8>> {
+    let mut file = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::default());
+    for event in events {
+        serde_json::to_writer(&mut file, event)?;
+        file.write_all(b"\n")?;
+    }
+    file.finish()
+}
+
+fn damaged(file: &str, text: &str) -> ArchiveError {
+    ArchiveError::Damaged {
+        file: file.to_owned(),
+        text: text.to_owned(),
+    }
+}
