@@ -7,6 +7,7 @@
 mod board;
 mod key;
 mod query;
+mod watched;
 
 use std::cmp::{Ordering, Reverse};
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 use uuid::Uuid;
+pub use watched::{Shown, watched};
 
 /// How many lines a board shows.
 pub const TOP: usize = 6;

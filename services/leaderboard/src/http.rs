@@ -16,9 +16,9 @@ use time::OffsetDateTime;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use self::stream::{Shown, shown, watch};
+pub use self::stream::watch;
 use crate::{
-    domain::{BoardQuery, PageQuery},
+    domain::{BoardQuery, PageQuery, Shown},
     error::Error,
     store::boards,
 };

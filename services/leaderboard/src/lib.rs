@@ -61,7 +61,11 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         "upkeep",
         upkeep::watch(frame.database.clone(), frame.shutdown.clone()),
     );
-    let live = Live::new(http::shown(), config.max_streams, frame.shutdown.clone());
+    let live = Live::new(
+        domain::watched(),
+        config.max_streams,
+        frame.shutdown.clone(),
+    );
     frame.spawn("live", http::watch(live.clone(), frame.database.clone()));
     let books = audit::verbs(frame.database.clone(), frame.consumers().clone());
     let verbs = importer.verbs().merge(books);

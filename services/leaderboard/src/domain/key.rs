@@ -1,6 +1,7 @@
 //! An entry's place as bytes: whoever sorts first as bytes stands above.
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Entry;
 
@@ -27,6 +28,20 @@ impl Entry {
         key[16..].copy_from_slice(self.user_id.as_bytes());
         key
     }
+
+    /// The entry that a key belongs to: for a store that keeps no keys.
+    #[must_use]
+    pub fn of_key(key: &Key) -> Self {
+        let number = |at: usize| u64::from_be_bytes(std::array::from_fn(|byte| key[at + byte]));
+        let reached = i128::from((number(8) ^ SIGN).cast_signed()) * 1_000;
+        Self {
+            user_id: Uuid::from_bytes(std::array::from_fn(|byte| key[16 + byte])),
+            // What is no score stands below all.
+            score: i64::try_from(number(0)).map_or(0, |below| i64::MAX - below),
+            reached_at: OffsetDateTime::from_unix_timestamp_nanos(reached)
+                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        }
+    }
 }
 
 /// Finer times are cut off, as the databases do.
@@ -38,7 +53,6 @@ fn micros(at: OffsetDateTime) -> i64 {
 mod tests {
     use proptest::prelude::*;
     use time::Duration;
-    use uuid::Uuid;
 
     use super::*;
 
@@ -59,6 +73,16 @@ mod tests {
         fn keys_sort_as_the_board_does(one in entry(), other in entry()) {
             prop_assert_eq!(one.key().cmp(&other.key()), one.rank(&other));
             prop_assert!(one.key()[..] < AFTER_ALL[..]);
+        }
+
+        #[test]
+        fn a_key_tells_its_entry(entry in entry()) {
+            prop_assert_eq!(Entry::of_key(&entry.key()), entry);
+        }
+
+        #[test]
+        fn any_bytes_tell_some_entry(key in proptest::array::uniform32(0_u8..)) {
+            prop_assert!(Entry::of_key(&key).score >= 0);
         }
     }
 }

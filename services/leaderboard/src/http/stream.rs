@@ -8,35 +8,15 @@ use chassis::{
     },
     identity::OptionalCaller,
 };
-use contracts::{
-    Period, QuizMode,
-    http::{Leaderboard, LeaderboardEntry},
-};
+use contracts::{Period, QuizMode, http::Leaderboard};
 use database::Database;
-use serde::Serialize;
 
 use super::{Api, now};
 use crate::{
-    domain::{Board, BoardQuery},
+    domain::{Board, BoardQuery, Shown},
     error::Error,
     store::{self, boards},
 };
-
-/// What all clients that watch a board see of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Shown {
-    /// The board's first day: tomorrow's board is another one, also when nobody is on either.
-    pub begins: u32,
-    /// The best six.
-    pub top: Vec<LeaderboardEntry>,
-}
-
-/// The boards that can be watched.
-pub fn shown() -> Vec<(QuizMode, Period)> {
-    let modes = QuizMode::ALL.iter();
-    let of_mode = |mode| Period::ALL.iter().map(move |period| (mode, *period));
-    modes.flat_map(|mode| of_mode(*mode)).collect()
-}
 
 /// Reads the boards that somebody watches, until the shutdown.
 ///
