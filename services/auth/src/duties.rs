@@ -19,12 +19,6 @@ const EXPIRED_PORTION: u32 = 500;
 /// Guests of one portion: each is an event, too.
 const GUESTS_PORTION: u32 = 100;
 
-/// A mail that waited this long for a server is given up: nobody expects it any more.
-const MAIL_WAITS: Duration = Duration::from_hours(24);
-
-/// How long operators can see what became of a mail.
-const MAIL_KEPT: Duration = Duration::from_hours(7 * 24);
-
 /// `expired-tokens`: refresh and reset tokens, counted attempts, old mails, sign-ins with providers
 /// that nobody finished.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +43,7 @@ impl Duty for ExpiredTokens {
         let refresh = tokens::sweep(tx, now, limit).await?;
         let reset = resets::sweep(tx, now, limit).await?;
         let attempts = attempts::sweep(tx, now, limit).await?;
-        let mails = mails::sweep(tx, now - MAIL_WAITS, now - MAIL_KEPT, now, limit).await?;
+        let mails = mails::sweep(tx, now, limit).await?;
         let sign_ins = oidc::sweep(tx, now, limit).await?;
         let is_full = |removed: u64| removed >= u64::from(EXPIRED_PORTION);
         Ok(Portion {

@@ -15,6 +15,15 @@ use crate::domain::ResetToken;
 /// The signal that a commit with a new row raises; the courier waits for it.
 pub const SIGNAL: &str = "mails";
 
+/// A mail that waited this long for a server is given up: nobody expects it any more.
+const WAITS: Duration = Duration::from_hours(24);
+
+/// How long operators can see what became of a mail.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Old mails that each new one takes with it: more than one, so that they never pile up.
+const SWEPT: i64 = 8;
+
 /// Characters of an error that are kept: enough for a server's reply.
 const ERROR_MAX: usize = 300;
 
@@ -82,6 +91,7 @@ pub struct Unsent {
 /// # Errors
 /// As the database says.
 pub async fn ask(tx: &mut Tx, email_key: &str, now: Timestamp) -> Result<()> {
+    sweep(tx, now, SWEPT).await?;
     tx.execute(
         "INSERT INTO mails (id, user_id, kind, state, attempts, due_at, created_at)
          SELECT $1, id, 'password_reset', 'waiting', 0, $3, $3 FROM users WHERE email_key = $2
@@ -196,18 +206,12 @@ pub async fn end_lost(db: &Database) -> Result<u64> {
     Ok(ended)
 }
 
-/// Gives up mails that nobody sent since `oldest`, and removes those that ended before `ended`, a
-/// portion at a time; how many.
+/// Gives up mails that waited too long, and removes those that ended long ago, a portion at a
+/// time; how many.
 ///
 /// # Errors
 /// As the database says.
-pub async fn sweep(
-    tx: &mut Tx,
-    oldest: Timestamp,
-    ended: Timestamp,
-    now: Timestamp,
-    limit: i64,
-) -> Result<u64> {
+pub async fn sweep(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
     let given_up = tx
         .execute(
             Sql::by_dialect(
@@ -218,7 +222,7 @@ pub async fn sweep(
                  WHERE id IN (SELECT id FROM mails WHERE state = 'waiting' AND created_at < $1
                               ORDER BY due_at LIMIT $3)",
             ),
-            params![oldest, now, limit],
+            params![now - WAITS, now, limit],
         )
         .await?;
     let removed = tx
@@ -230,7 +234,7 @@ pub async fn sweep(
                 "DELETE FROM mails WHERE id IN (
                      SELECT id FROM mails WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)",
             ),
-            params![ended, limit],
+            params![now - KEPT, limit],
         )
         .await?;
     Ok(given_up.max(removed))

@@ -9,6 +9,9 @@ use testkit::{Process, TempDir, eventually};
 
 use crate::app::PATIENCE;
 
+/// Where the server's handler is; the monolith's tests use it, too.
+const HANDLER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../auth/tests/api");
+
 /// A mail server; it may be closed and opened again at its port.
 pub(crate) struct PostOffice {
     port: u16,
@@ -48,10 +51,7 @@ impl PostOffice {
             .arg("--listen")
             .arg(format!("127.0.0.1:{}", self.port))
             .arg(self.folder.path())
-            .env(
-                "PYTHONPATH",
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api"),
-            )
+            .env("PYTHONPATH", HANDLER)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         self.running = Some(Process::spawn_command(command).expect("aiosmtpd starts"));
         let address = ("127.0.0.1", self.port);
