@@ -46,6 +46,9 @@ const SUBJECT_MAX: usize = 255;
 /// Characters of a provider's name for somebody that are kept: what a display name may have.
 const NAME_MAX: usize = 40;
 
+/// What somebody without a name is called, before a part of the id.
+const NAMELESS: &str = "Player";
+
 /// How often one sign-in is tried when another one gets in between: two browsers that bring the
 /// same new identity at the same moment. The second look finds what the other one made.
 const TRIES: usize = 2;
@@ -380,9 +383,10 @@ impl Oidc {
         now: Timestamp,
     ) -> Result<User, Error> {
         let id = Uuid::now_v7();
-        let user = match name_of(identity) {
-            Some(name) => User::registered(id, &name),
-            None => as_user(User::guest(id), None),
+        let user = User {
+            id,
+            display_name: name_of(identity).unwrap_or_else(|| nameless(id)),
+            roles: vec![role::USER.to_owned()],
         };
         let made = match email {
             Some(_) => users::insert(tx, &user, email, None, now).await?,
@@ -418,7 +422,11 @@ impl Oidc {
         if !user.is_guest() {
             return Ok(Some(user));
         }
-        let user = as_user(user, name_of(identity));
+        let user = User {
+            id: user.id,
+            display_name: name_of(identity).unwrap_or(user.display_name),
+            roles: vec![role::USER.to_owned()],
+        };
         store::upgrade(tx, &user, now).await?;
         self.0.accounts.updated(tx, &user).await?;
         Ok(Some(user))
@@ -481,17 +489,18 @@ async fn identify(
 }
 
 /// What others see: the provider's name for somebody, as far as it is one here.
-fn name_of(identity: &Identity) -> Option<DisplayName> {
+fn name_of(identity: &Identity) -> Option<String> {
     let name = identity.name.as_deref()?;
     let printable: String = name.chars().filter(|c| !c.is_control()).collect();
     let short: String = printable.trim().chars().take(NAME_MAX).collect();
-    DisplayName::parse(&short).ok()
+    let name = DisplayName::parse(&short).ok()?;
+    Some(name.as_str().to_owned())
 }
 
-fn as_user(user: User, name: Option<DisplayName>) -> User {
-    User {
-        display_name: name.map_or(user.display_name, |name| name.as_str().to_owned()),
-        roles: vec![role::USER.to_owned()],
-        ..user
-    }
+/// What others see of somebody whom the provider gives no name.
+fn nameless(id: Uuid) -> String {
+    // The end of a time-ordered id is its random part.
+    let text = id.simple().to_string();
+    let (_, tail) = text.split_at(text.len() - 6);
+    format!("{NAMELESS} {tail}")
 }

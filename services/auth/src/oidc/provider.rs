@@ -350,8 +350,11 @@ fn verified(
     let claims = token
         .claims(&verifier, nonce)
         .map_err(|error| match error {
+            // A provider that starts anew may have another key with the same id, or with none.
             ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
+                SignatureVerificationError::NoMatchingKey
+                | SignatureVerificationError::AmbiguousKeyId(_)
+                | SignatureVerificationError::CryptoError(_),
             ) => Unverified::UnknownKey,
             error => Unverified::Claims(error),
         })?;

@@ -1,0 +1,10 @@
+//! Sign-in with OpenID Connect: against a real provider, and against one that lies.
+
+mod browser;
+mod liar;
+mod linking;
+mod lying;
+mod provider;
+mod refusing;
+mod signing_in;
+mod site;
