@@ -1,21 +1,17 @@
 //! The `questions` table as curators write it. Deleted ones are only hidden, because answers refer
 //! to them, and keep their ids.
 
-use admin::domain::{Choice, Question};
+use std::collections::HashMap;
+
+use admin::domain::{Candidate, Choice, Difficulty, Filter, Known, Question, Stored};
 use database::{Database, Result, Sql, Timestamp, Tx, params};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{json, named};
 
-/// A question's row, hidden or not.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
-    /// What it says.
-    pub question: Question,
-    /// Whether it was deleted.
-    pub is_deleted: bool,
-}
+/// Rows that a scan reads at a time: what a filter in memory passes over costs no second query.
+const SCAN: usize = 500;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -50,6 +46,52 @@ impl TryFrom<Row> for Stored {
     }
 }
 
+/// The first `wanted` questions behind `after` that the filter lets through, by id.
+///
+/// # Errors
+/// As the database says.
+pub async fn list(
+    db: &Database,
+    filter: &Filter,
+    mut after: Uuid,
+    wanted: usize,
+) -> Result<Vec<Question>> {
+    let mut found = Vec::new();
+    // Category and difficulty have an index; tags and texts are looked through here.
+    let is_selective = filter.tag.is_some() || filter.search.is_some();
+    let limit = if is_selective { SCAN } else { wanted };
+    while found.len() < wanted {
+        let rows: Vec<Row> = db
+            .fetch_all(
+                "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
+                        deleted_at
+                 FROM questions
+                 WHERE deleted_at IS NULL AND id > $1
+                   AND ($2 = '' OR category = $2) AND ($3 = '' OR difficulty = $3)
+                 ORDER BY id LIMIT $4",
+                params![
+                    after,
+                    filter.category.as_deref().unwrap_or_default(),
+                    filter.difficulty.map_or("", Difficulty::as_str),
+                    i64::try_from(limit).unwrap_or(i64::MAX)
+                ],
+            )
+            .await?;
+        let is_last = rows.len() < limit;
+        for row in rows {
+            let question = Stored::try_from(row)?.question;
+            after = question.id;
+            if found.len() < wanted && filter.matches(&question) {
+                found.push(question);
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 /// The question with that id.
 ///
 /// # Errors
@@ -67,43 +109,87 @@ pub async fn by_id(db: &Database, id: Uuid) -> Result<Option<Question>> {
     Ok(stored.map(|stored| stored.question))
 }
 
-/// The row with that id, hidden or not; other edits of it wait until the transaction ends. The
+/// The row with that id, deleted or not; other edits of it wait until the transaction ends. The
 /// time of an edit is read behind this lock, so that `updated_at` rises with every edit.
 ///
 /// # Errors
 /// As the database says.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Stored>> {
-    // A writing transaction on SQLite is alone anyway.
-    let row: Option<Row> = tx
-        .fetch_optional(
-            Sql::by_dialect(
-                "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
-                        deleted_at
-                 FROM questions WHERE id = $1 FOR UPDATE",
-                "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
-                        deleted_at
-                 FROM questions WHERE id = $1",
-            ),
-            params![id],
-        )
-        .await?;
-    row.map(Stored::try_from).transpose()
+    Ok(lock_all(tx, vec![id]).await?.pop())
 }
 
-/// The id of a question that is not hidden and has this content, but not the id `except`.
+/// The rows with these ids, locked in the order of the ids.
 ///
 /// # Errors
 /// As the database says.
-pub async fn twin(tx: &mut Tx, question: &Question, except: Uuid) -> Result<Option<Uuid>> {
+pub async fn lock_all(tx: &mut Tx, ids: Vec<Uuid>) -> Result<Vec<Stored>> {
+    // A writing transaction on SQLite is alone anyway.
+    let rows: Vec<Row> = tx
+        .fetch_all(
+            Sql::by_dialect(
+                "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
+                        deleted_at
+                 FROM questions WHERE id = ANY($1) ORDER BY id FOR UPDATE",
+                "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
+                        deleted_at
+                 FROM questions WHERE id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY id",
+            ),
+            params![ids],
+        )
+        .await?;
+    rows.into_iter().map(Stored::try_from).collect()
+}
+
+/// The id of a question that is not deleted and has this text and category, but not its id.
+///
+/// # Errors
+/// As the database says.
+pub async fn twin(tx: &mut Tx, question: &Question) -> Result<Option<Uuid>> {
     let row: Option<(Uuid,)> = tx
         .fetch_optional(
             "SELECT id FROM questions
              WHERE category = $1 AND text = $2 AND id <> $3 AND deleted_at IS NULL
              ORDER BY id LIMIT 1",
-            params![&question.category, &question.text, except],
+            params![&question.category, &question.text, question.id],
         )
         .await?;
     Ok(row.map(|(id,)| id))
+}
+
+/// What is there of the questions that a batch of an import may be about, locked.
+///
+/// # Errors
+/// As the database says.
+pub async fn known(tx: &mut Tx, batch: &[Candidate]) -> Result<Known> {
+    let (categories, texts): (Vec<String>, Vec<String>) = batch
+        .iter()
+        .map(Candidate::content)
+        .map(|(category, text)| (category.to_owned(), text.to_owned()))
+        .unzip();
+    let rows: Vec<(Uuid, String, String)> = tx
+        .fetch_all(
+            Sql::by_dialect(
+                "SELECT id, category, text FROM questions
+                 WHERE category = ANY($1) AND text = ANY($2) AND deleted_at IS NULL
+                 ORDER BY id DESC",
+                "SELECT id, category, text FROM questions
+                 WHERE category IN (SELECT DISTINCT value FROM json_each($1))
+                   AND text IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL
+                 ORDER BY id DESC",
+            ),
+            params![categories, texts],
+        )
+        .await?;
+    // Of several with one content the one with the lowest id stays, as in `twin`.
+    let by_content: HashMap<_, _> = rows
+        .into_iter()
+        .map(|(id, category, text)| ((category, text), id))
+        .collect();
+    let mut ids: Vec<Uuid> = batch.iter().map(Candidate::id).collect();
+    ids.extend(by_content.values());
+    let rows = lock_all(tx, ids).await?.into_iter();
+    let by_id = rows.map(|stored| (stored.question.id, stored)).collect();
+    Ok(Known { by_id, by_content })
 }
 
 /// Adds a question, unless its id is taken; whether it did.

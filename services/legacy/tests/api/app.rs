@@ -34,7 +34,7 @@ pub(crate) struct Legacy {
 }
 
 /// An answer: status and body (null without one).
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
@@ -42,11 +42,19 @@ pub(crate) struct Reply {
 
 impl Legacy {
     pub(crate) async fn start(backend: Backend) -> Self {
-        Self::launch(backend, testkit::temp_dir()).await
+        Self::start_with(backend, |_| {}).await
     }
 
-    async fn launch(backend: Backend, folder: TempDir) -> Self {
-        let config = Config {
+    pub(crate) async fn start_with(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
+        Self::launch(backend, testkit::temp_dir(), change).await
+    }
+
+    async fn launch(
+        backend: Backend,
+        folder: TempDir,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config {
             listen: free_address(),
             database: backend.url.clone(),
             signing_key: folder.path().join("signing.pem"),
@@ -55,8 +63,9 @@ impl Legacy {
                 password: ROOT.1.to_owned(),
                 display_name: "Root".to_owned(),
             }),
-            ops_token: None,
+            ..Config::default()
         };
+        change(&mut config);
         let http = Server::start(config.listen, |end| legacy::run(config, end)).await;
         Self {
             http,
@@ -68,7 +77,7 @@ impl Legacy {
     /// Stops it and starts it again on its data.
     pub(crate) async fn restart(self) -> Self {
         self.http.stop().await;
-        Self::launch(self.backend, self.folder).await
+        Self::launch(self.backend, self.folder, |_| {}).await
     }
 
     /// The auth service beside it, with the same key, importing from it.
@@ -110,6 +119,25 @@ impl Legacy {
         };
         let server = Server::start(config.listen, |end| question::run(config, shared, end)).await;
         (server, backend, log)
+    }
+
+    /// The admin service beside it, following it, over the same log as `question_beside`.
+    pub(crate) async fn admin_beside(&self, log: &Log) -> (Server, Backend) {
+        let backend = another(&self.backend).await;
+        let config = admin::Config {
+            listen: free_address(),
+            database: backend.url.clone(),
+            jwks_url: self.http.url("/.well-known/jwks.json"),
+            legacy_database: Some(self.backend.url.clone()),
+            legacy_follow: Some("200ms".to_owned().try_into().expect("an interval")),
+            ..admin::Config::default()
+        };
+        let shared = Shared {
+            log: log.clone(),
+            bus: None,
+        };
+        let server = Server::start(config.listen, |end| admin::run(config, shared, end)).await;
+        (server, backend)
     }
 
     /// A registered player's token.
@@ -166,6 +194,21 @@ impl Server {
         send(self.client.get(self.url(path)), token).await
     }
 
+    /// A read with its tag, for whoever has the answers with the tags `known`.
+    pub(crate) async fn revalidate(&self, path: &str, known: &str) -> (u16, Option<String>) {
+        let request = self.client.get(self.url(path)).header("if-none-match", known);
+        let response = request.send().await.expect("an answer");
+        let tag = response.headers().get("etag");
+        let tag = tag.map(|tag| tag.to_str().expect("a text").to_owned());
+        (response.status().as_u16(), tag)
+    }
+
+    /// An answer that does not end by itself.
+    pub(crate) async fn open(&self, path: &str, token: &str) -> reqwest::Response {
+        let request = self.client.get(self.url(path)).bearer_auth(token);
+        request.send().await.expect("an answer")
+    }
+
     pub(crate) async fn post(&self, path: &str, token: Option<&str>, body: Value) -> Reply {
         send(self.client.post(self.url(path)).json(&body), token).await
     }
@@ -178,8 +221,28 @@ impl Server {
         send(self.client.put(self.url(path)).json(&body), token).await
     }
 
+    /// Sends a file.
+    pub(crate) async fn upload(&self, path: &str, token: &str, kind: &str, file: &str) -> Reply {
+        let request = self.client.post(self.url(path)).header("content-type", kind);
+        send(request.body(file.to_owned()), Some(token)).await
+    }
+
+    /// Fetches a file.
+    pub(crate) async fn download(&self, path: &str, token: &str) -> String {
+        let request = self.client.get(self.url(path)).bearer_auth(token);
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        response.text().await.expect("a file")
+    }
+
     pub(crate) async fn delete(&self, path: &str, token: Option<&str>) -> Reply {
         send(self.client.delete(self.url(path)), token).await
+    }
+
+    /// Deletes with a body.
+    pub(crate) async fn delete_with(&self, path: &str, token: &str, body: Value) -> Reply {
+        let request = self.client.delete(self.url(path)).json(&body);
+        send(request, Some(token)).await
     }
 
     /// Sends an answer, with an Idempotency-Key where one is given.
@@ -191,7 +254,7 @@ impl Server {
         send(request, Some(token)).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }
