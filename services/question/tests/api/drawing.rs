@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use contracts::{
-    Event, Payload,
-    events::UserDeleted,
-};
+use contracts::{Event, Payload, events::UserDeleted};
 use event_store::{Append, Expected};
 use serde_json::json;
 use testkit::{Backend, eventually};

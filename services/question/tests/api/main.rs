@@ -4,6 +4,7 @@ mod app;
 mod conditional;
 mod confirming;
 mod drawing;
+mod importing;
 mod replicas;
 mod searching;
 
