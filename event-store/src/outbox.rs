@@ -22,6 +22,17 @@ pub fn migrations() -> database::Migrations {
     )
 }
 
+/// Where an event of the outbox is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// The relay knows its position.
+    InTheLog,
+    /// The relay may have sent it already.
+    OnItsWay,
+    /// The log refused it; an operator decides.
+    Stuck,
+}
+
 /// Where a service writes its events.
 #[derive(Clone, Debug)]
 pub struct Outbox {
@@ -137,6 +148,40 @@ impl Outbox {
     /// The service that owns the streams.
     pub const fn service_id(&self) -> &'static str {
         self.service_id
+    }
+
+    /// A stream's events that the log has after `position` or, as far as is known here, not yet; in
+    /// their order. One that is on its way may turn out to lie before `position`.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn after(
+        &self,
+        tx: &mut Tx,
+        stream: &str,
+        position: i64,
+    ) -> Result<Vec<(Event, Whereabouts)>, Error> {
+        // Each half finds its rows by an index of its own.
+        let rows: Vec<(Json<Event>, i64, bool, bool)> = tx
+            .fetch_all(
+                "SELECT event, version, TRUE, FALSE FROM outbox
+                 WHERE sent_position IS NOT NULL AND sent_position > $2 AND stream = $1
+                 UNION ALL
+                 SELECT event, version, FALSE, error IS NOT NULL FROM outbox
+                 WHERE sent_position IS NULL AND stream = $1
+                 ORDER BY version",
+                params![stream, position],
+            )
+            .await?;
+        let known = |(Json(event), _, is_sent, is_stuck)| {
+            let whereabouts = match (is_sent, is_stuck) {
+                (true, _) => Whereabouts::InTheLog,
+                (false, true) => Whereabouts::Stuck,
+                (false, false) => Whereabouts::OnItsWay,
+            };
+            (event, whereabouts)
+        };
+        Ok(rows.into_iter().map(known).collect())
     }
 
     /// Writes the event as its stream's next version. The stream stays locked until the

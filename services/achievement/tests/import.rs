@@ -7,7 +7,10 @@ use achievement::{
 };
 use database::{Database, Migrations, Options, Timestamp, params};
 use serde_json::json;
-use service::import::{Count, Import};
+use service::{
+    departed,
+    import::{Count, Import},
+};
 use testkit::Backend;
 use uuid::Uuid;
 
@@ -34,6 +37,7 @@ async fn both(home: Backend) -> Both {
     };
     let own = home.open(Options::default()).await;
     own.migrate(store::migrations()).await.expect("tables");
+    own.migrate(departed::migrations()).await.expect("tables");
     let legacy = other.open(Options::default()).await;
     let monolith = Migrations::new(
         "legacy",

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::Path,
 };
 
@@ -30,10 +31,15 @@ pub struct Config {
     pub answer_deadline_ms: u64,
     /// How long an answer waits for the same player's answer before it, which is still undecided.
     pub predecessor_wait_ms: u64,
+    /// For how many days a saga is kept, once it has completed or was compensated.
+    pub retention_days: NonZeroU32,
     /// How its own database is opened; not part of the file, for tests.
     #[serde(skip)]
     pub database_options: database::Options,
 }
+
+/// An operator has looked at what is odd by then.
+const RETENTION_DAYS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
 
 impl Default for Config {
     fn default() -> Self {
@@ -49,6 +55,7 @@ impl Default for Config {
             // A second more than an answer takes at most. With the longest `Prefer: wait` after
             // it, it stays below the 30 s that a handler may take.
             predecessor_wait_ms: 6_000,
+            retention_days: RETENTION_DAYS,
             database_options: database::Options::default(),
         }
     }

@@ -9,7 +9,7 @@ mod answer;
 mod points;
 mod stats;
 
-pub use answer::{AnswerOutcome, Asked, Refusal, answer};
+pub use answer::{AnswerOutcome, Asked, CHOICE_ID_MAX, Refusal, answer, usable_choice};
 pub use contracts::{Difficulty, QuizMode};
 pub use points::{BONUS_MAX, points};
 pub use stats::{ByMode, ModeStats, Scored, Stats, Undo, UndoError};

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
+use service::departed;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The Idempotency-Key is no usable text.
-    #[error("the Idempotency-Key must be 1 to 255 printable ASCII characters")]
+    #[error("the Idempotency-Key must be one header of 1 to 255 printable ASCII characters")]
     UnusableKey,
     /// The Idempotency-Key came before, with another body.
     #[error("this Idempotency-Key was used with another body")]
@@ -42,6 +43,9 @@ pub enum Error {
         /// Whether it came with an Idempotency-Key, which then stands for this outcome.
         keyed: Keyed,
     },
+    /// The caller's account was deleted while the token is still good.
+    #[error("this account was deleted")]
+    AccountDeleted,
     /// The saga engine.
     #[error(transparent)]
     Saga(#[from] sagas::Error),
@@ -70,6 +74,9 @@ impl From<Error> for Problem {
             Error::Refused(Refusal::UnknownChoice { .. }) => {
                 Self::unprocessable("unknown_choice", text).field("choiceId")
             }
+            Error::Refused(Refusal::UnusableChoice) => {
+                Self::unprocessable("invalid_field", text).field("choiceId")
+            }
             Error::UnusableKey => {
                 Self::bad_request("idempotency_key_invalid", text).field("Idempotency-Key")
             }
@@ -89,6 +96,7 @@ impl From<Error> for Problem {
                     .with("answerStatus", "compensated")
                     .retry_after(RETRY_AFTER_COMPENSATED)
             }
+            Error::AccountDeleted => departed::refusal(),
             Error::Saga(error) if error.is_transient() => Self::dependency("database", &error),
             Error::Saga(error) => Self::internal(&error),
             Error::Database(error) => error.into(),

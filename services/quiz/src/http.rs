@@ -1,27 +1,25 @@
 //! The public API: answers and stats.
 
-mod prefer;
-
 use std::time::Instant;
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use chassis::{
-    http::{Json, Path},
+    http::{Json, Path, prefer::Patience},
     identity::{Caller, Verifier},
     trace::TraceContext,
 };
-use contracts::http::{self, AnswerStatus, PendingAnswer, SubmitAnswer};
+use contracts::http::{self, AnswerState, AnswerStatus, PendingAnswer, SubmitAnswer};
 use sha2::{Digest, Sha256};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use self::prefer::Patience;
 use crate::{
+    domain,
     error::{Error, Keyed},
     store::{self, answers::Answer, keys::Key},
     submission::{Submission, Submissions},
@@ -49,20 +47,60 @@ impl FromRef<Api> for Verifier {
 }
 
 /// The public paths.
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route(ANSWERS, post(submit))
-        .route("/api/answers/{id}", get(show))
-        .route("/api/stats/me", get(stats))
-        .with_state(api)
+pub fn router(api: Api) -> OpenApiRouter {
+    routes().with_state(api)
 }
 
+/// What this service documents; legacy answers the same paths.
+pub fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(submit))
+        .routes(routes!(show))
+        .routes(routes!(stats))
+}
+
+/// Answers a question. Waits until badges and boards have followed, or tells where to look later.
+#[utoipa::path(post, path = "/api/answers", operation_id = "answers_submit", tag = "answers",
+    security(("bearer" = [])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            pattern = "^[!-~](?:[ -~]*[!-~])?$",
+            description = "Stands for this request for 24 hours: a repeat with the same body gets \
+                the same outcome again, one with another body is refused. A compensated outcome \
+                stays, too: try again with a new key."),
+        ("Prefer" = Option<String>, Header,
+            description = "RFC 7240. `wait=N`: the longest wait for the outcome in seconds, 8 \
+                unless told and 10 at most; `respond-async`: no wait. What cannot be read is \
+                ignored. `Preference-Applied` tells what was granted."),
+    ),
+    request_body = SubmitAnswer,
+    responses(
+        (status = 200, body = http::Answer, description = "It counts.",
+            headers(("Preference-Applied" = Option<String>, description = "What was granted."))),
+        (status = 202, body = PendingAnswer, description = "Recorded, and not decided yet.",
+            headers(("Location" = String, description = "Where to look."),
+                ("Preference-Applied" = Option<String>, description = "What was granted."))),
+        (status = 401, description = "No access token, or one that is not valid; or the account \
+            was deleted (`account_deleted`)."),
+        (status = 404, description = "There is no such question (`question_not_found`)."),
+        (status = 409, description = "The player's answer before it is still undecided \
+            (`answer_in_progress`); `answerId` names it."),
+        (status = 422, description = "A value is not acceptable (`invalid_field`, \
+            `unknown_choice`), or the key came with another body (`idempotency_key_reused`)."),
+        (status = 503, description = "The answer was taken back and counts nowhere \
+            (`answer_compensated`); or a dependency is down. Try again after `Retry-After`."),
+    ))]
 async fn submit(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     Json(body): Json<SubmitAnswer>,
 ) -> Result<Response, Error> {
+    domain::usable_choice(&body.choice_id).map_err(Error::Refused)?;
     let patience = Patience::of(&headers);
     let key = key(&headers, caller.user_id, &body)?;
     let keyed = if key.is_some() { Keyed::Yes } else { Keyed::No };
@@ -84,6 +122,11 @@ async fn submit(
     Ok(response)
 }
 
+/// An answer of the caller's. Whether it was right is told once it is decided.
+#[utoipa::path(get, path = "/api/answers/{id}", operation_id = "answers_show", tag = "answers",
+    security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The answer's id.")),
+    responses((status = 200, body = AnswerState, description = "Where it stands.")))]
 async fn show(
     State(api): State<Api>,
     caller: Caller,
@@ -98,6 +141,10 @@ async fn show(
     })
 }
 
+/// What the caller has reached, over all modes and in each.
+#[utoipa::path(get, path = "/api/stats/me", operation_id = "stats_mine", tag = "stats",
+    security(("bearer" = [])),
+    responses((status = 200, body = http::Stats, description = "Zeros before the first answer.")))]
 async fn stats(State(api): State<Api>, caller: Caller) -> Result<Json<http::Stats>, Error> {
     let counted = store::stats::find(api.submissions.db(), caller.user_id).await?;
     Ok(Json(counted.total().to_body()))
@@ -136,10 +183,16 @@ fn completed(answer: Answer) -> http::Answer {
 
 /// The Idempotency-Key, with what identifies the body: its meaning, not its spelling.
 fn key(headers: &HeaderMap, subject: Uuid, body: &SubmitAnswer) -> Result<Option<Key>, Error> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let key = value.to_str().ok().map(str::trim);
+    if values.next().is_some() {
+        // Two keys are none: nobody can say which of them a repeat would come with.
+        return Err(Error::UnusableKey);
+    }
+    let is_printable = |key: &&str| key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let key = value.to_str().ok().map(str::trim).filter(is_printable);
     let key = key
         .filter(|key| (1..=KEY_MAX).contains(&key.len()))
         .ok_or(Error::UnusableKey)?;

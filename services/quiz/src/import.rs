@@ -1,7 +1,8 @@
 //! Takes over what the monolith's database holds: questions with their right choice, and stats.
 //!
 //! Invariant: it can be repeated at any time, also while the service runs. A row is taken only
-//! when it is newer than what was imported before; what this side counted is never touched.
+//! when it is newer than what was imported before; what this side counted is never touched, and
+//! nobody who left comes back.
 
 use async_trait::async_trait;
 use contracts::QuizMode;
@@ -137,6 +138,7 @@ async fn stats(db: &Database, legacy: &Database) -> Result<Count> {
             let at = first.updated_at;
             count.add(store::stats::import(&mut tx, first.user_id, &base, at).await?);
         }
+        store::stats::expel(&mut tx).await?;
         tx.commit().await?;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: an answer counts in the stats exactly while it is pending or completed; a player has
 //! one undecided answer at a time; nothing that a client sees tells whether an undecided or
-//! compensated answer was right.
+//! compensated answer was right; a user who left leaves nothing behind and does not come back.
 
 pub mod audit;
 pub mod config;
@@ -11,6 +11,7 @@ pub mod domain;
 pub mod error;
 pub mod http;
 pub mod import;
+pub mod retention;
 pub mod saga;
 pub mod store;
 pub mod submission;
@@ -20,14 +21,15 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{Shutdown, identity::Verifier};
 use sagas::{Engine, Workflow};
-use service::{Frame, Plan, Shared, import::Importer};
+use service::{Frame, Plan, Shared, departed, import::Importer};
 
 pub use config::Config;
 
 use crate::{
-    consumers::{Questions, Users},
+    consumers::{Accounts, Questions},
     http::Api,
     import::FromLegacy,
+    retention::Retention,
     saga::AnswerSubmission,
     submission::Submissions,
 };
@@ -46,7 +48,7 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![store::migrations()],
+        migrations: vec![departed::migrations(), store::migrations()],
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     let engine = open_engine(&frame, Duration::from_millis(config.answer_deadline_ms)).await?;
@@ -55,7 +57,8 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         .register(|registry| engine.metrics().register(registry));
     frame.consume(engine.handler());
     frame.consume(Questions);
-    frame.consume(Users);
+    frame.consume(Accounts::new(engine.clone(), frame.outbox.clone()));
+    frame.duty(Retention::days(config.retention_days, engine.clone()));
     let replies = frame.consumers().progress(sagas::CONSUMER);
     let (sagas, end) = (engine.clone(), frame.shutdown.clone());
     frame.spawn("sagas", async move {

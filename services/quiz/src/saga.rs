@@ -3,7 +3,8 @@
 //!
 //! Invariant: an answer counts in the stats exactly while it is pending or completed. The roll-back
 //! is part of the transition that turns the saga back, so nobody ever builds on an answer that is
-//! being taken back.
+//! being taken back. Of a player who left nothing is there any more to count or to restore; the saga
+//! still runs to its end, so that the participants learn it.
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ const RECORD: &str = "record";
 const ACHIEVEMENTS: &str = "achievements";
 const LEADERBOARD: &str = "leaderboard";
 
-/// What the saga is about, as it was asked for; kept with the saga.
+/// What the saga is about, as it was asked for; kept with the saga. That `userId` names whose it is
+/// lets the engine erase it when the user leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
@@ -101,12 +103,8 @@ impl AnswerSubmission {
     /// Judges and counts the answer, and asks both participants.
     async fn record(&self, tx: &mut Tx, saga: &Saga) -> Result<LocalOutcome, WorkflowError> {
         let submitted: Submitted = data(saga)?;
-        let counted = stats::lock(tx, submitted.user_id).await?;
-        if let Some(other) = answers::undecided(tx, submitted.user_id).await? {
-            return Ok(LocalOutcome::Refused(format!(
-                "answer {other} is undecided"
-            )));
-        }
+        // Whoever starts the saga has seen that the player has no other undecided answer.
+        let (counted, now) = stats::lock(tx, submitted.user_id).await?;
         let Submitted {
             asked,
             choice_id,
@@ -128,7 +126,6 @@ impl AnswerSubmission {
             points: outcome.points,
             streak: outcome.stats.streak,
         };
-        let now = tx.now().await?;
         answers::insert(tx, &given, &counted.own, now).await?;
         let own = counted
             .own
@@ -324,8 +321,12 @@ fn revoked(submitted: &Submitted, reason: String) -> AnswerRevoked {
 }
 
 /// All events of a player's answers are one stream, so that everybody sees them in their order.
+pub(crate) fn stream(user_id: Uuid) -> String {
+    format!("answers-{user_id}")
+}
+
 fn addressed(event: NewEvent, submitted: &Submitted) -> NewEvent {
     event
-        .stream(format!("answers-{}", submitted.user_id))
+        .stream(stream(submitted.user_id))
         .aggregate(submitted.answer_id)
 }

@@ -9,6 +9,7 @@ use chassis::{Shutdown, identity::Caller, shutdown::Slept, trace::TraceContext};
 use contracts::http::{AnswerStatus, SubmitAnswer};
 use database::{Database, Timestamp, Tx};
 use sagas::{Engine, NewSaga, Waiter};
+use service::departed;
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     error::Error,
     saga::{self, Submitted},
     store::{
-        answers::{self, Answer},
+        answers::{self, Answer, Obstacles},
         keys::{self, Key, Used},
         questions, stats,
     },
@@ -25,7 +26,7 @@ use crate::{
 /// How long an Idempotency-Key stands for its request.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Expired keys are deleted this often,
+/// Expired keys are deleted this often, with or without the maintenance service,
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// and this many in one statement, so that no player waits behind a long one.
 const PRUNE_BATCH: i64 = 500;
@@ -54,6 +55,10 @@ pub struct Submission {
 /// A place in line for what becomes of an answer.
 pub struct Ticket {
     answer_id: Uuid,
+    /// Whose it is.
+    user_id: Uuid,
+    /// It was recorded just now, so that it is not decided yet.
+    is_new: bool,
     waiter: Waiter,
 }
 
@@ -86,11 +91,11 @@ impl Submissions {
     /// Records the answer and starts its saga, or finds the one that the same key started.
     ///
     /// # Errors
-    /// What is wrong with the request; [`Error::InProgress`] when the player's answer before it is
+    /// [`Error::AccountDeleted`] when the caller left; what is wrong with the request; [`Error::InProgress`] when the player's answer before it is
     /// not decided in time; or as the database says.
     pub async fn submit(&self, submission: &Submission) -> Result<Ticket, Error> {
         if let Some(answer_id) = self.repeated(submission).await? {
-            return Ok(self.ticket(answer_id));
+            return Ok(self.ticket(answer_id, submission));
         }
         let asked = questions::find(&self.db, submission.body.question_id).await?;
         let asked = asked.ok_or(Error::UnknownQuestion(submission.body.question_id))?;
@@ -100,7 +105,7 @@ impl Submissions {
         loop {
             let predecessor = match self.attempt(submission, &asked).await? {
                 Attempt::Recorded(ticket) => return Ok(ticket),
-                Attempt::Repeated(answer_id) => return Ok(self.ticket(answer_id)),
+                Attempt::Repeated(answer_id) => return Ok(self.ticket(answer_id, submission)),
                 Attempt::Behind(predecessor) => predecessor,
             };
             let left = self.predecessor_wait.saturating_sub(begun.elapsed());
@@ -116,21 +121,31 @@ impl Submissions {
     /// Waits until the answer is decided, at most `wait`, and tells where it stands then.
     ///
     /// # Errors
-    /// [`Error::UnknownAnswer`] when its player was deleted meanwhile, or as the database says.
+    /// [`Error::AccountDeleted`] when its player left meanwhile, or as the database says.
     pub async fn decided(&self, ticket: Ticket, wait: Duration) -> Result<Answer, Error> {
-        let answer_id = ticket.answer_id;
-        let answer = self.find(answer_id).await?;
-        if answer
-            .as_ref()
-            .is_some_and(|answer| answer.status == AnswerStatus::Pending)
-        {
-            ticket.waiter.wait(wait).await?;
-            return self
-                .find(answer_id)
-                .await?
-                .ok_or(Error::UnknownAnswer(answer_id));
+        let Ticket {
+            answer_id,
+            user_id,
+            is_new,
+            waiter,
+        } = ticket;
+        let before = if is_new {
+            None
+        } else {
+            self.find(answer_id).await?
+        };
+        let is_open = |answer: &Answer| answer.status == AnswerStatus::Pending;
+        let answer = if is_new || before.as_ref().is_some_and(is_open) {
+            waiter.wait(wait).await?;
+            self.find(answer_id).await?
+        } else {
+            before
+        };
+        match answer {
+            Some(answer) => Ok(answer),
+            None if departed::left(&self.db, user_id).await? => Err(Error::AccountDeleted),
+            None => Err(Error::UnknownAnswer(answer_id)),
         }
-        answer.ok_or(Error::UnknownAnswer(answer_id))
     }
 
     /// An answer by its id, whoever gave it.
@@ -156,14 +171,21 @@ impl Submissions {
 
     async fn prune(&self) -> database::Result<()> {
         let now = self.db.now().await?;
-        let full = u64::try_from(PRUNE_BATCH).unwrap_or(u64::MAX);
-        while keys::prune(&self.db, now, PRUNE_BATCH).await? >= full {}
-        Ok(())
+        loop {
+            let mut tx = self.db.begin().await?;
+            let pruned = keys::prune(&mut tx, now, PRUNE_BATCH).await?;
+            tx.commit().await?;
+            if pruned < PRUNE_BATCH.unsigned_abs() {
+                return Ok(());
+            }
+        }
     }
 
-    fn ticket(&self, answer_id: Uuid) -> Ticket {
+    fn ticket(&self, answer_id: Uuid, submission: &Submission) -> Ticket {
         Ticket {
             answer_id,
+            user_id: submission.caller.user_id,
+            is_new: false,
             waiter: self.engine.waiter(answer_id),
         }
     }
@@ -173,22 +195,29 @@ impl Submissions {
         let Some(key) = &submission.key else {
             return Ok(None);
         };
-        let now = self.db.now().await?;
-        let used = keys::find(&self.db, key, now).await?;
+        let used = keys::find(&self.db, key).await?;
         used.map(|used| same_body(key, &used)).transpose()
     }
 
     async fn attempt(&self, submission: &Submission, asked: &Asked) -> Result<Attempt, Error> {
         let mut tx = self.db.begin().await?;
         let user_id = submission.caller.user_id;
-        stats::lock(&mut tx, user_id).await?;
-        let now = tx.now().await?;
+        let (_, now) = stats::lock(&mut tx, user_id).await?;
+        // Asked once the row is held: whoever forgets the player holds it, too, so that either this
+        // answer is forgotten with the rest or it is never recorded.
+        let Obstacles {
+            has_left,
+            undecided,
+        } = answers::obstacles(&mut tx, user_id).await?;
+        if has_left {
+            return Err(Error::AccountDeleted);
+        }
         if let Some(key) = &submission.key
             && let Some(used) = keys::find_within(&mut tx, key, now).await?
         {
             return Ok(Attempt::Repeated(same_body(key, &used)?));
         }
-        if let Some(predecessor) = answers::undecided(&mut tx, user_id).await? {
+        if let Some(predecessor) = undecided {
             return Ok(Attempt::Behind(predecessor));
         }
         let ticket = self.start(&mut tx, submission, asked, now).await?;
@@ -216,7 +245,10 @@ impl Submissions {
             .correlation(submission.trace.correlation_id())
             .traceparent(submission.trace.to_string());
         // In line before the commit, so that a decision right after it is not missed.
-        let ticket = self.ticket(answer_id);
+        let ticket = Ticket {
+            is_new: true,
+            ..self.ticket(answer_id, submission)
+        };
         self.engine.start(tx, saga).await?;
         if let Some(key) = &submission.key {
             keys::remember(tx, key, answer_id, now + KEY_LIFETIME).await?;

@@ -8,11 +8,15 @@ use quiz::{
     store::{
         self,
         questions::{self, Change},
-        stats,
+        stats::{self, Counted},
     },
+    tally::Tally,
 };
 use serde_json::json;
-use service::import::{Count, Import};
+use service::{
+    departed,
+    import::{Count, Import},
+};
 use testkit::Backend;
 use uuid::Uuid;
 
@@ -20,6 +24,7 @@ testkit::both_databases!(
     an_import_takes_questions_and_stats_and_a_repeat_takes_nothing,
     what_was_counted_here_stays_on_top_of_a_newer_import,
     an_import_never_overwrites_what_events_said,
+    an_import_does_not_bring_back_who_left_nor_what_was_set_back,
 );
 
 const ADA: Uuid = Uuid::from_u128(7);
@@ -40,6 +45,7 @@ async fn both(home: Backend) -> Both {
     };
     let own = home.open(Options::default()).await;
     own.migrate(store::migrations()).await.expect("tables");
+    own.migrate(departed::migrations()).await.expect("tables");
     let legacy = other.open(Options::default()).await;
     let monolith = Migrations::new(
         "legacy",
@@ -140,7 +146,7 @@ async fn what_was_counted_here_stays_on_top_of_a_newer_import(home: Backend) {
     let both = both(home).await;
     import(&both).await;
     let mut tx = both.own.begin().await.expect("a transaction");
-    let counted = stats::lock(&mut tx, ADA).await.expect("a row");
+    let (counted, _) = stats::lock(&mut tx, ADA).await.expect("a row");
     let own = counted.own.with(QuizMode::Classic, true, 16);
     stats::save(&mut tx, ADA, &own).await.expect("saved");
     tx.commit().await.expect("committed");
@@ -170,5 +176,34 @@ async fn an_import_never_overwrites_what_events_said(home: Backend) {
     assert_eq!(
         questions::find(&both.own, QUESTION).await.expect("read"),
         None
+    );
+}
+
+async fn an_import_does_not_bring_back_who_left_nor_what_was_set_back(home: Backend) {
+    let both = both(home).await;
+    let none = Count { read: 1, taken: 0 };
+    let mut tx = both.own.begin().await.expect("a transaction");
+    stats::lock(&mut tx, ADA).await.expect("a row");
+    stats::reset(&mut tx, ADA, &Tally::default(), at(5))
+        .await
+        .expect("set back");
+    tx.commit().await.expect("committed");
+    assert_eq!(import(&both).await.1, none);
+    assert_eq!(
+        stats::find(&both.own, ADA).await.expect("read"),
+        Counted::default()
+    );
+
+    let newer = "UPDATE stats SET answered = 1, correct = 0, updated_at = $1";
+    write(&both.legacy, newer, params![at(6)]).await;
+    assert_eq!(import(&both).await.1, Count { read: 1, taken: 1 });
+    let mut tx = both.own.begin().await.expect("a transaction");
+    departed::note(&mut tx, ADA).await.expect("noted");
+    stats::forget(&mut tx, ADA).await.expect("forgotten");
+    tx.commit().await.expect("committed");
+    import(&both).await;
+    assert_eq!(
+        stats::find(&both.own, ADA).await.expect("read"),
+        Counted::default()
     );
 }

@@ -109,12 +109,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let cause = error.into_inner();
-        match cause.classify() {
-            Category::Data => {
-                let field = named_field(&cause.to_string(), &path);
-                Problem::unprocessable("invalid_field", cause.to_string()).field(field)
-            }
-            _ => Problem::bad_request("malformed_json", cause.to_string()),
+        // serde_json calls it a syntax error, too, when an enum meets a number.
+        let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+        if cause.classify() == Category::Data || is_json() {
+            let field = named_field(&cause.to_string(), &path);
+            Problem::unprocessable("invalid_field", cause.to_string()).field(field)
+        } else {
+            Problem::bad_request("malformed_json", cause.to_string())
         }
     })?;
     deserializer
@@ -182,6 +183,32 @@ mod tests {
             refusal(r#"{"innerPart": {"count": 1}, "more": 1}"#),
             (422, "more".into())
         );
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Named {
+        #[expect(dead_code, reason = "only parsed")]
+        mode: Mode,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Classic,
+    }
+
+    #[test]
+    fn a_number_where_a_name_belongs_is_a_wrong_value_and_no_bad_json() {
+        assert!(parse::<Named>(br#"{"mode": "classic"}"#).is_ok());
+        for text in [
+            r#"{"mode": 7}"#,
+            r#"{"mode": "turbo"}"#,
+            r#"{"mode": null}"#,
+        ] {
+            let problem = parse::<Named>(text.as_bytes()).unwrap_err();
+            assert_eq!(problem.status().as_u16(), 422, "{text}");
+            assert_eq!(problem.body(None)["field"], "mode", "{text}");
+        }
     }
 
     #[test]

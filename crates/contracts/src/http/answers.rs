@@ -12,7 +12,8 @@ requests! {
     SubmitAnswer {
         /// What was asked.
         question_id: Uuid,
-        /// What was chosen.
+        /// What was chosen: the id of one of the question's choices.
+        #[schema(min_length = 1, max_length = 40, pattern = "^[A-Za-z0-9_-]+$", example = "b")]
         choice_id: String,
         /// How it is played.
         quiz_mode: QuizMode,
@@ -25,8 +26,10 @@ bodies! {
         /// The board.
         quiz_mode: QuizMode,
         /// The player's score.
+        #[schema(minimum = 0)]
         score: i64,
         /// The player's place, from 1.
+        #[schema(minimum = 1)]
         position: i64,
     }
     /// A decided answer: 200.
@@ -40,8 +43,10 @@ bodies! {
         /// The right choice.
         correct_choice_id: String,
         /// The player's streak with it.
+        #[schema(minimum = 0)]
         streak: i64,
         /// What this answer was worth.
+        #[schema(minimum = 0)]
         score: i64,
         /// `completed`.
         status: AnswerStatus,
@@ -60,23 +65,31 @@ bodies! {
     /// Counts of one quiz mode.
     ModeStats {
         /// Answers given.
+        #[schema(minimum = 0)]
         answered: i64,
         /// Right ones.
+        #[schema(minimum = 0)]
         correct: i64,
         /// Points.
+        #[schema(minimum = 0)]
         score: i64,
     }
     /// `GET /api/stats/me`
     Stats {
         /// Answers given.
+        #[schema(minimum = 0)]
         answered: i64,
         /// Right ones.
+        #[schema(minimum = 0)]
         correct: i64,
         /// `correct / answered`, 0 to 1; 0 without answers.
+        #[schema(minimum = 0, maximum = 1)]
         accuracy: f64,
         /// Right answers in a row, now.
+        #[schema(minimum = 0)]
         streak: i64,
         /// The longest streak ever.
+        #[schema(minimum = 0)]
         best_streak: i64,
         /// By quiz mode; modes never played are absent.
         by_mode: std::collections::BTreeMap<QuizMode, ModeStats>,
@@ -99,8 +112,20 @@ bodies! {
         /// How it was got.
         description: String,
         /// RFC 3339.
+        #[schema(format = DateTime)]
         unlocked_at: String,
     }
+}
+
+/// `GET /api/answers/{id}`: all of it once it counts; until then, and when it was taken back, only
+/// where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnswerState {
+    /// It counts.
+    Completed(Answer),
+    /// It does not, or not yet.
+    Other(PendingAnswer),
 }
 
 /// Where an answer's saga stands, as the player may know it.

@@ -24,6 +24,9 @@ pub struct Asked {
     pub correct_choice_id: String,
 }
 
+/// The longest id of a choice that any question has.
+pub const CHOICE_ID_MAX: usize = 40;
+
 /// What a choice led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerOutcome {
@@ -40,6 +43,11 @@ pub struct AnswerOutcome {
 /// Why a choice is no answer; the player's fault, nothing was counted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
+    /// No question can have such a choice.
+    #[error(
+        "the id of a choice must be 1 to {CHOICE_ID_MAX} letters, digits, hyphens and underscores"
+    )]
+    UnusableChoice,
     /// The question has no such choice.
     #[error("question {question_id} has no choice {choice_id:?}")]
     UnknownChoice {
@@ -48,6 +56,19 @@ pub enum Refusal {
         /// What was chosen.
         choice_id: String,
     },
+}
+
+/// Whether any question can have a choice of this id.
+///
+/// # Errors
+/// [`Refusal::UnusableChoice`]
+pub fn usable_choice(choice_id: &str) -> Result<(), Refusal> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=CHOICE_ID_MAX).contains(&choice_id.len()) && choice_id.bytes().all(is_plain) {
+        Ok(())
+    } else {
+        Err(Refusal::UnusableChoice)
+    }
 }
 
 /// Judges the choice and counts it.

@@ -1,10 +1,12 @@
 //! The answers, each with its place in the life of its saga.
 
+use std::collections::BTreeSet;
+
 use contracts::{
     QuizMode,
     http::{AnswerStatus, BadgeRef, Standing},
 };
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Result, Sql, Timestamp, Tx, params};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -125,18 +127,58 @@ pub async fn insert(tx: &mut Tx, given: &Given, before: &Tally, at: Timestamp) -
     .map(|_| ())
 }
 
-/// The player's undecided answer, if there is one.
+/// What keeps a player from answering, while the player's row is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Obstacles {
+    /// The account was deleted.
+    pub has_left: bool,
+    /// This answer has to be decided first.
+    pub undecided: Option<Uuid>,
+}
+
+/// What keeps the player from answering.
 ///
 /// # Errors
 /// As the database says.
-pub async fn undecided(tx: &mut Tx, user_id: Uuid) -> Result<Option<Uuid>> {
-    let row: Option<(Uuid,)> = tx
-        .fetch_optional(
-            "SELECT id FROM answers WHERE user_id = $1 AND status = 'pending'",
-            params![user_id],
-        )
-        .await?;
-    Ok(row.map(|(id,)| id))
+pub async fn obstacles(tx: &mut Tx, user_id: Uuid) -> Result<Obstacles> {
+    tx.fetch_one(
+        "SELECT EXISTS (SELECT 1 FROM departed_users WHERE user_id = $1) AS has_left,
+                (SELECT id FROM answers WHERE user_id = $1 AND status = 'pending') AS undecided",
+        params![user_id],
+    )
+    .await
+}
+
+/// The mode, whether it was right and the points of those of `ids` that were not taken back, in
+/// the order of their ids, which is that in which they were given; and whether each is undecided.
+///
+/// # Errors
+/// As the database says.
+pub async fn counting(tx: &mut Tx, ids: Vec<Uuid>) -> Result<Vec<(QuizMode, bool, i64, bool)>> {
+    const COUNTING: Sql = Sql::by_dialect(
+        "SELECT quiz_mode, is_correct, points, status = 'pending' FROM answers
+         WHERE id = ANY($1) AND status <> 'compensated' ORDER BY id",
+        "SELECT quiz_mode, is_correct, points, status = 'pending' FROM answers
+         WHERE id IN (SELECT unhex(value) FROM json_each($1)) AND status <> 'compensated'
+         ORDER BY id",
+    );
+    let rows: Vec<(String, bool, i64, bool)> = tx.fetch_all(COUNTING, params![ids]).await?;
+    rows.into_iter()
+        .map(|(mode, is_correct, points, is_open)| Ok((named(&mode)?, is_correct, points, is_open)))
+        .collect()
+}
+
+/// What taking the player's undecided answer back restores from now on.
+///
+/// # Errors
+/// As the database says.
+pub async fn rebase(tx: &mut Tx, user_id: Uuid, before: &Tally) -> Result<()> {
+    tx.execute(
+        "UPDATE answers SET own_before = $2 WHERE user_id = $1 AND status = 'pending'",
+        params![user_id, json(before)?],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// The answer makes what it did final. Nothing happens to one that is decided already.
@@ -210,6 +252,21 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     tx.execute("DELETE FROM answers WHERE user_id = $1", params![user_id])
         .await
         .map(|_| ())
+}
+
+/// Forgets the answers of all players who left; whose they were.
+///
+/// # Errors
+/// As the database says.
+pub async fn expel(tx: &mut Tx) -> Result<BTreeSet<Uuid>> {
+    let rows: Vec<(Uuid,)> = tx
+        .fetch_all(
+            "DELETE FROM answers WHERE user_id IN (SELECT user_id FROM departed_users)
+             RETURNING user_id",
+            params![],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// A page of answers in the order of their ids, for the audit.

@@ -1,6 +1,6 @@
 //! Which request an Idempotency-Key stood for.
 
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Dialect, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 /// A key as the client sent it, with whose it is and for what.
@@ -25,16 +25,24 @@ pub struct Used {
     pub answer_id: Uuid,
 }
 
-/// What the key stood for, unless that was too long ago.
+/// What the key stands for now.
 ///
 /// # Errors
 /// As the database says.
-pub async fn find(db: &Database, key: &Key, now: Timestamp) -> Result<Option<Used>> {
-    db.fetch_optional(FIND, params![key.subject, key.path, &key.key, now])
+pub async fn find(db: &Database, key: &Key) -> Result<Option<Used>> {
+    // PostgreSQL compares with its own clock; SQLite's is this machine's.
+    const FIND_NOW: Sql = Sql::by_dialect(
+        "SELECT fingerprint, answer_id FROM idempotency_keys
+         WHERE subject = $1 AND path = $2 AND key = $3
+           AND expires_at > COALESCE($4, clock_timestamp())",
+        FIND,
+    );
+    let now = (db.dialect() == Dialect::Sqlite).then(Timestamp::system);
+    db.fetch_optional(FIND_NOW, params![key.subject, key.path, &key.key, now])
         .await
 }
 
-/// As [`find`], while the player's row is held.
+/// What the key stood for, unless that was too long ago; while the player's row is held.
 ///
 /// # Errors
 /// As the database says.
@@ -83,12 +91,25 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     .map(|_| ())
 }
 
+/// Forgets the keys of all users who left.
+///
+/// # Errors
+/// As the database says.
+pub async fn expel(tx: &mut Tx) -> Result<()> {
+    tx.execute(
+        "DELETE FROM idempotency_keys WHERE subject IN (SELECT user_id FROM departed_users)",
+        params![],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Deletes at most `limit` keys that have expired; how many there were.
 ///
 /// # Errors
 /// As the database says.
-pub async fn prune(db: &Database, now: Timestamp, limit: i64) -> Result<u64> {
-    db.execute(
+pub async fn prune(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(
         "DELETE FROM idempotency_keys WHERE (subject, path, key) IN (
              SELECT subject, path, key FROM idempotency_keys
              WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",

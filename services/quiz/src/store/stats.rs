@@ -1,6 +1,6 @@
 //! Stats: what was imported, and what was counted here.
 
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Result, Sql, Timestamp, Tx, params};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -33,20 +33,25 @@ fn counted((base, own): Row) -> Counted {
     }
 }
 
-/// The player's row, held until the transaction ends; opened where there is none.
+/// The player's row, held until the transaction ends, and the time; opened where there is none.
 ///
 /// # Errors
 /// As the database says.
-pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<Counted> {
-    let row: Row = tx
-        .fetch_one(
-            "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
-             ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
-             RETURNING base, own",
-            params![user_id, json(&Stats::default())?, json(&Tally::default())?],
-        )
-        .await?;
-    Ok(counted(row))
+pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<(Counted, Timestamp)> {
+    // PostgreSQL's clock comes along; SQLite's is this machine's.
+    const LOCK: Sql = Sql::by_dialect(
+        "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
+         ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
+         RETURNING base, own, clock_timestamp()",
+        "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
+         ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
+         RETURNING base, own, NULL",
+    );
+    let nothing = params![user_id, json(&Stats::default())?, json(&Tally::default())?];
+    let (base, own, now): (Json<Stats>, Json<Tally>, Option<Timestamp>) =
+        tx.fetch_one(LOCK, nothing).await?;
+    let now = now.unwrap_or_else(Timestamp::system);
+    Ok((counted((base, own)), now))
 }
 
 /// Holds the player's row until the transaction ends, where there is one.
@@ -66,6 +71,23 @@ pub async fn save(tx: &mut Tx, user_id: Uuid, own: &Tally) -> Result<()> {
     tx.execute(
         "UPDATE stats SET own = $2 WHERE user_id = $1",
         params![user_id, json(own)?],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Sets a player back to `own` as of `at`. What the monolith counted before `at` is gone with it and
+/// is not imported any more.
+///
+/// # Errors
+/// As the database says.
+pub async fn reset(tx: &mut Tx, user_id: Uuid, own: &Tally, at: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE stats SET own = $2, version = version + 1,
+             base = CASE WHEN base_at > $4 THEN base ELSE $3 END,
+             base_at = CASE WHEN base_at > $4 THEN base_at ELSE $4 END
+         WHERE user_id = $1",
+        params![user_id, json(own)?, json(&Stats::default())?, at],
     )
     .await
     .map(|_| ())
@@ -111,6 +133,19 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     tx.execute("DELETE FROM stats WHERE user_id = $1", params![user_id])
         .await
         .map(|_| ())
+}
+
+/// Forgets all players who left: what an import brought of them.
+///
+/// # Errors
+/// As the database says.
+pub async fn expel(tx: &mut Tx) -> Result<()> {
+    tx.execute(
+        "DELETE FROM stats WHERE user_id IN (SELECT user_id FROM departed_users)",
+        params![],
+    )
+    .await
+    .map(|_| ())
 }
 
 /// A page of players in the order of their ids, for the audit.
