@@ -1,6 +1,6 @@
 //! The tables `oidc_identities`, `oidc_sign_ins` and `oidc_codes`.
 
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Result, Sql, Timestamp, Tx, params};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -187,20 +187,6 @@ pub async fn sweep(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
     let sign_ins = tx.execute(SWEEP_SIGN_INS, params![now, limit]).await?;
     let codes = tx.execute(SWEEP_CODES, params![now, limit]).await?;
     Ok(sign_ins + codes)
-}
-
-/// Sign-ins and codes that wait, for whoever watches.
-///
-/// # Errors
-/// As the database says.
-pub async fn waiting(db: &Database) -> Result<i64> {
-    let (count,): (i64,) = db
-        .fetch_one(
-            "SELECT (SELECT COUNT(*) FROM oidc_sign_ins) + (SELECT COUNT(*) FROM oidc_codes)",
-            params![],
-        )
-        .await?;
-    Ok(count)
 }
 
 const SWEEP_SIGN_INS: Sql = Sql::by_dialect(

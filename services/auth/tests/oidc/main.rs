@@ -1,6 +1,8 @@
 //! Sign-in with OpenID Connect: against a real provider, and against one that lies.
 
 mod browser;
+mod configuring;
+mod ending;
 mod liar;
 mod linking;
 mod lying;

@@ -20,7 +20,7 @@ pub(crate) struct Site {
     pub(crate) log: Log,
     pub(crate) client: reqwest::Client,
     shutdown: Shutdown,
-    _backend: Backend,
+    backend: Backend,
     _folder: TempDir,
 }
 
@@ -122,7 +122,7 @@ impl Site {
             log,
             client,
             shutdown,
-            _backend: backend,
+            backend,
             _folder: folder,
         }
     }
@@ -138,6 +138,21 @@ impl Site {
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         let request = self.client.post(format!("{}{path}", self.base));
         read(request.json(&body)).await
+    }
+
+    pub(crate) async fn post_as(&self, path: &str, token: &str, body: Value) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.base));
+        read(request.bearer_auth(token).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Reply {
+        let request = self.client.delete(format!("{}{path}", self.base));
+        read(request.bearer_auth(token)).await
+    }
+
+    /// The service's own database, beside the service.
+    pub(crate) async fn database(&self) -> database::Database {
+        self.backend.open(database::Options::default()).await
     }
 
     pub(crate) async fn guest(&self) -> Reply {
