@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// The namespace of the question bank's ids (UUIDv5). Changing it would orphan every answer.
 pub const NAMESPACE: Uuid = Uuid::from_u128(0x6f0c_9a52_58d1_4b7e_9f3a_2d84_c1e7_0b35);
 
-/// The bank as JSON: `[{category, difficulty, text, choices: [4 texts], correct: 0..=3}]`.
+/// The bank as JSON: `[{category, difficulty, tags, text, choices: [4 texts], correct: 0..=3}]`.
 pub const BANK: &str = include_str!("../seed/questions.json");
 
 /// The ids of a question's choices, in their order.
@@ -57,6 +57,7 @@ pub fn parse(bank: &str) -> Result<Vec<Question>, Error> {
 struct Row {
     category: String,
     difficulty: Difficulty,
+    tags: Vec<String>,
     text: String,
     choices: Vec<String>,
     correct: usize,
@@ -85,7 +86,7 @@ impl Row {
                 .copied()
                 .unwrap_or_default()
                 .to_owned(),
-            tags: Vec::new(),
+            tags: self.tags,
             version: None,
         };
         Question::new(id, 1, &draft).map_err(|faults| Error::Invalid {
@@ -109,7 +110,7 @@ mod tests {
 
     fn bank(choices: &str, correct: usize) -> String {
         format!(
-            r#"[{{"category": "rust", "difficulty": "easy", "text": "Is this a question?",
+            r#"[{{"category": "rust", "difficulty": "easy", "tags": [], "text": "Is this a question?",
                  "choices": {choices}, "correct": {correct}}}]"#
         )
     }

@@ -135,3 +135,16 @@ fn texts_are_short_enough_to_read_against_the_clock() {
         }
     }
 }
+
+#[test]
+fn every_question_has_a_few_tags_and_most_tags_have_several_questions() {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for question in bank() {
+        assert!((1..=3).contains(&question.tags.len()), "{}", question.text);
+        for tag in question.tags {
+            *counts.entry(tag).or_default() += 1;
+        }
+    }
+    let shared = counts.values().filter(|count| **count > 1).count();
+    assert!(2 * shared > counts.len(), "{counts:?}");
+}
