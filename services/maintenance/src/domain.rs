@@ -4,6 +4,7 @@
 mod counts;
 mod detail;
 mod findings;
+mod history;
 mod job;
 mod parameters;
 mod schedule;
@@ -12,10 +13,11 @@ mod segment;
 pub use counts::{Count, report};
 pub use detail::add;
 pub use findings::{Finding, Limits, findings};
+pub use history::{Place, QueryFault, RunQuery, cursor};
 pub use job::{
     DAILY_REPORT, Definition, EXPIRED_TOKENS, GUEST_CLEANUP, HEALTH, JOBS, LOG_ARCHIVE,
     LOG_SNAPSHOT, Missed, Overlap, RETENTION, STATS_RESET, Work, definition,
 };
-pub use parameters::{Day, Fault, Orders, check_text, day_at, day_of, orders};
+pub use parameters::{Day, Fault, Orders, check_text, day_at, day_of, midnight, orders};
 pub use schedule::{Due, Schedule, ScheduleFault};
 pub use segment::{Manifest, Segment, gap};

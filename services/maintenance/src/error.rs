@@ -1,11 +1,11 @@
 //! What can go wrong, and the one place that says what of it the client sees.
 
 use axum::response::{IntoResponse, Response};
-use chassis::{Problem, http::cursor::BadCursor};
+use chassis::Problem;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::domain::Fault;
+use crate::domain::{Fault, QueryFault};
 
 /// Why a request was not served.
 #[derive(Debug, Error)]
@@ -34,12 +34,9 @@ pub enum Error {
     /// The key came before, with other orders.
     #[error("this Idempotency-Key was used with another body")]
     KeyReused,
-    /// The page's size.
-    #[error("limit must be a number from 1 to 100")]
-    BadLimit,
-    /// The page's cursor.
+    /// The page that is asked for.
     #[error(transparent)]
-    Cursor(#[from] BadCursor),
+    Query(#[from] QueryFault),
     /// The database.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -63,8 +60,10 @@ impl From<Error> for Problem {
             Error::KeyReused => {
                 Self::unprocessable("idempotency_key_reused", text).field("Idempotency-Key")
             }
-            Error::BadLimit => Self::bad_request("invalid_query", text).field("limit"),
-            Error::Cursor(error) => error.into(),
+            Error::Query(QueryFault::Limit) => {
+                Self::bad_request("invalid_query", text).field("limit")
+            }
+            Error::Query(QueryFault::Cursor(error)) => error.into(),
             Error::Database(error) => error.into(),
         }
     }

@@ -7,7 +7,7 @@ use axum::{
 };
 use chassis::{
     Problem,
-    http::{Json, Path, Query, cursor::Listing, prefer::Patience},
+    http::{Json, Path, Query, prefer::Patience},
     identity::{Caller, Verifier},
 };
 use contracts::http::{
@@ -16,15 +16,13 @@ use contracts::http::{
 };
 use database::Timestamp;
 use http_body::Body as _;
-use serde::Deserialize;
 use tokio::time::Instant;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
     config::Job,
-    domain::{self, Orders, Overlap},
+    domain::{self, Orders, Overlap, RunQuery},
     error::Error,
     runs::{Entry, Runs, SIGNAL, WhenBusy, Wish},
     store::{
@@ -38,9 +36,6 @@ const ADMIN: &str = "admin";
 
 /// Where a run is found.
 const RUNS: &str = "/api/admin/maintenance/runs";
-
-/// Runs of a page when the client does not say, and at most.
-const LIMIT: (usize, usize) = (20, 100);
 
 /// The longest Idempotency-Key; a UUID has 36 characters.
 const KEY_MAX: usize = 255;
@@ -61,17 +56,6 @@ impl FromRef<Api> for Verifier {
     fn from_ref(api: &Api) -> Self {
         api.verifier.clone()
     }
-}
-
-/// The query of a history.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct RunQuery {
-    /// Runs of the page.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    pub limit: Option<String>,
-    /// The `nextCursor` of the page before.
-    pub cursor: Option<String>,
 }
 
 /// The public paths.
@@ -176,14 +160,13 @@ async fn history(
 ) -> Result<Json<MaintenanceRunPage>, Problem> {
     caller.require_role(ADMIN)?;
     let job = api.runs.jobs().get(&name).ok_or(Error::UnknownJob)?;
-    let (limit, behind) = query.place(job.name())?;
+    let (limit, behind) = query.place(job.name()).map_err(Error::from)?;
     let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut page = runs::page(api.runs.db(), job.name(), behind, rows).await?;
     let is_more = page.len() > limit;
     page.truncate(limit);
     let last = page.last().filter(|_| is_more);
-    let next_cursor =
-        last.map(|run| listing(&[job.name()]).cursor(&(run.created_at.as_micros(), run.id)));
+    let next_cursor = last.map(|run| domain::cursor(job.name(), (run.created_at, run.id)));
     let items = page.into_iter().map(Run::body).collect();
     Ok(Json(MaintenanceRunPage { items, next_cursor }))
 }
@@ -223,43 +206,11 @@ async fn report(
     Ok(Json(report.ok_or(Error::UnknownReport)?))
 }
 
-impl RunQuery {
-    /// The page's size, and the place behind which it begins.
-    ///
-    /// # Errors
-    /// What is wrong with the query.
-    pub fn place(&self, job: &str) -> Result<(usize, (Timestamp, Uuid)), Error> {
-        let limit = match self.limit.as_deref() {
-            None => LIMIT.0,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=LIMIT.1).contains(limit))
-                .ok_or(Error::BadLimit)?,
-        };
-        let behind = match self.cursor.as_deref() {
-            None => (i64::MAX / 2, Uuid::max()),
-            Some(cursor) => listing(&[job]).place(cursor)?,
-        };
-        // PostgreSQL's times end in the year 294276.
-        let at = behind.0.clamp(0, 4_000_000_000_000_000);
-        Ok((limit, (Timestamp::from_micros(at), behind.1)))
-    }
-}
-
-/// The list of a job's runs, to which its cursors belong.
-pub fn listing<'a>(job: &'a [&'a str; 1]) -> Listing<'a> {
-    Listing {
-        name: "maintenance-runs",
-        filter: job,
-    }
-}
-
 /// The body, which may be left out.
 ///
 /// # Errors
 /// As [`Json`].
-pub async fn told(request: Request) -> Result<StartMaintenance, Problem> {
+async fn told(request: Request) -> Result<StartMaintenance, Problem> {
     if request.body().is_end_stream() {
         return Ok(StartMaintenance::default());
     }
@@ -271,7 +222,7 @@ pub async fn told(request: Request) -> Result<StartMaintenance, Problem> {
 ///
 /// # Errors
 /// [`Error::UnusableKey`].
-pub fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };

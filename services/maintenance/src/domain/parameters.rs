@@ -7,10 +7,13 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::job::{DAILY_REPORT, STATS_RESET};
+use super::job::{DAILY_REPORT, GUEST_CLEANUP, STATS_RESET};
 
 /// Characters of a reason at most: a line in a table.
 const REASON_MAX: usize = 200;
+
+/// A hundred years: nobody is older here.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// The reason when nobody gave one.
 const REASON_DEFAULT: &str = "maintenance";
@@ -55,7 +58,11 @@ pub fn orders(job: &str, told: StartMaintenance) -> Result<Orders, Fault> {
     let parameters = match job {
         STATS_RESET => stats_reset(&told)?,
         DAILY_REPORT => daily_report(told.parameters)?,
-        _ => Value::Object(told.parameters),
+        GUEST_CLEANUP => guest_cleanup(told.parameters)?,
+        _ => {
+            only(&told.parameters, &[])?;
+            Value::Object(told.parameters)
+        }
     };
     Ok(Orders {
         parameters,
@@ -90,6 +97,18 @@ fn daily_report(parameters: Map<String, Value>) -> Result<Value, Fault> {
     Ok(Value::Object(parameters))
 }
 
+fn guest_cleanup(parameters: Map<String, Value>) -> Result<Value, Fault> {
+    only(&parameters, &["olderThanSeconds"])?;
+    if let Some(seconds) = parameters.get("olderThanSeconds") {
+        let seconds = seconds.as_u64().filter(|seconds| *seconds <= SECONDS_MAX);
+        seconds.ok_or_else(|| {
+            let text = "must be a number of seconds, of a hundred years at most";
+            fault("parameters.olderThanSeconds", text)
+        })?;
+    }
+    Ok(Value::Object(parameters))
+}
+
 /// The day that `text` names, in the one form `2026-03-29`.
 pub fn day_of(text: &str) -> Option<Day> {
     let day: Day = text.parse().ok()?;
@@ -100,6 +119,12 @@ pub fn day_of(text: &str) -> Option<Day> {
 pub fn day_at(at: Timestamp) -> Day {
     let instant = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
     instant.to_zoned(TimeZone::UTC).date()
+}
+
+/// When a UTC day begins.
+pub fn midnight(day: Day) -> Timestamp {
+    let zoned = day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    Timestamp::from_micros(zoned.unwrap_or_default().as_microsecond())
 }
 
 fn only(parameters: &Map<String, Value>, known: &[&str]) -> Result<(), Fault> {
@@ -210,6 +235,30 @@ mod tests {
             assert_eq!(
                 field(DAILY_REPORT, &json!({ "day": day })),
                 Some("parameters.day".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn a_job_is_told_nothing_that_it_does_not_know() {
+        let days = json!({ "olderThanDays": 1 });
+        let unknown = Some("parameters.olderThanDays".to_owned());
+        assert_eq!(field("health", &days), unknown);
+        assert_eq!(field(GUEST_CLEANUP, &days), unknown);
+        assert_eq!(
+            field(GUEST_CLEANUP, &json!({ "olderThanSeconds": 0 })),
+            None
+        );
+        for seconds in [
+            json!(-1),
+            json!("1"),
+            json!(1.5),
+            json!(u64::MAX),
+            json!(null),
+        ] {
+            assert_eq!(
+                field(GUEST_CLEANUP, &json!({ "olderThanSeconds": seconds })),
+                Some("parameters.olderThanSeconds".to_owned())
             );
         }
     }

@@ -120,7 +120,7 @@ async fn a_run_that_goes_on_is_found_under_its_location(backend: Backend) {
     let app = App::start(&backend, &[], |_| {}).await;
     let path = format!("{API}/guest-cleanup");
     let headers = [("prefer", "respond-async")];
-    let body = r#"{"parameters":{"olderThanDays":30},"reason":"spring"}"#;
+    let body = r#"{"parameters":{"olderThanSeconds":3600},"reason":"spring"}"#;
     let run = app.post_with(&path, Some("admin"), body, &headers).await;
     assert_eq!(
         (run.status, &run.body["status"]),
@@ -134,7 +134,7 @@ async fn a_run_that_goes_on_is_found_under_its_location(backend: Backend) {
         app.logged::<MaintenanceAsked>().await.pop()
     })
     .await;
-    assert_eq!(asked.parameters, json!({ "olderThanDays": 30 }));
+    assert_eq!(asked.parameters, json!({ "olderThanSeconds": 3600 }));
     let done = MaintenanceDone {
         run_id: asked.run_id,
         job: asked.job,
@@ -273,6 +273,16 @@ async fn what_is_not_acceptable_is_refused_naming_the_field(backend: Backend) {
             "health",
             r#"{"parameters":{"a":{"b":"\u0000"}}}"#.to_owned(),
             (422, "invalid_field", "parameters.a.b"),
+        ),
+        (
+            "log-archive",
+            r#"{"parameters":{"from":1}}"#.to_owned(),
+            (422, "invalid_field", "parameters.from"),
+        ),
+        (
+            "guest-cleanup",
+            r#"{"parameters":{"olderThanSeconds":-1}}"#.to_owned(),
+            (422, "invalid_field", "parameters.olderThanSeconds"),
         ),
         (
             "stats-reset",
