@@ -133,11 +133,13 @@ impl Handler for Duties {
             detail: portion.detail,
             error,
         };
+        // The consumer has this name in every service; each answers the one ask.
+        let answerer = format!("{CONSUMER}/{}", self.service);
         let event = NewEvent::of(&done)
             .stream(format!("maintenance-{}-{}", self.service, asked.run_id))
             .aggregate(asked.run_id)
             .caused_by(recorded)
-            .id(derived_id(recorded.event.id, CONSUMER, 0));
+            .id(derived_id(recorded.event.id, &answerer, 0));
         Outbox::new(self.service).enqueue(tx, event).await?;
         Ok(())
     }
