@@ -3,7 +3,12 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use contracts::{
+    Event, Payload,
+    events::{UserDeleted, UserStatsReset},
+};
 use database::{Database, Options, params};
+use event_store::{Append, Log, LogOptions};
 use serde_json::{Value, json};
 use testkit::{Process, TempDir};
 use uuid::Uuid;
@@ -76,8 +81,9 @@ impl Up {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Answers once, on the candidate, which has imported the questions; the answer's id.
-    async fn answer(&self) -> Uuid {
+    /// Answers once, on the candidate, which has imported the questions; the answer's id and its
+    /// player's.
+    async fn answer(&self) -> (Uuid, Uuid) {
         let import = format!("http://127.0.0.1:{}/ops/import", 9003 + self.offset);
         let imported = reqwest::Client::new().post(import).send().await;
         assert!(imported.expect("quiz answers").status().is_success());
@@ -110,10 +116,41 @@ impl Up {
         let body = json!({ "questionId": question["id"], "choiceId": question["choices"][0]["id"],
                            "quizMode": "classic" });
         let answer = self.post("/api/answers", token, body).await;
-        answer["id"]
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .expect("an answer's id")
+        let id = |value: &Value| {
+            let text = value.as_str().expect("an id");
+            text.parse().expect("an id")
+        };
+        (id(&answer["id"]), id(&session["user"]["id"]))
+    }
+
+    /// Appends an event to the log, as its service would, while the system stands still.
+    async fn append<P: Payload>(&self, payload: &P) {
+        let file = self.folder.path().join("log.db");
+        let url = format!("sqlite:{}", file.display());
+        let log = Log::open(&url, LogOptions::default())
+            .await
+            .expect("the log");
+        let id = Uuid::now_v7();
+        let event = Event {
+            id,
+            event_type: P::TYPE.to_owned(),
+            stream: format!("test-{id}"),
+            aggregate_id: String::new(),
+            version: 1,
+            schema_version: P::SCHEMA_VERSION,
+            payload: serde_json::to_value(payload).expect("JSON"),
+            timestamp: time::OffsetDateTime::now_utc(),
+            correlation_id: id,
+            causation_id: None,
+            saga_id: None,
+            step: None,
+            service_id: "test".to_owned(),
+            traceparent: None,
+        };
+        log.append(vec![Append::exact(event)])
+            .await
+            .expect("appended");
+        log.database().close().await;
     }
 
     /// Changes a service's database behind its back.
@@ -142,7 +179,7 @@ fn spawn(folder: &Path, offset: u16) -> Process {
 #[tokio::test]
 async fn what_was_changed_behind_the_services_backs_is_found() {
     let mut up = Up::start().await;
-    let id = up.answer().await;
+    let (id, _) = up.answer().await;
     let (code, text) = up.audit(&[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
@@ -175,6 +212,39 @@ async fn what_was_changed_behind_the_services_backs_is_found() {
     let json: Value = serde_json::from_str(text.lines().next().unwrap_or_default()).expect("JSON");
     assert_eq!(json["total"], 2);
     assert_eq!(json["items"][0]["answerId"], id.to_string());
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn it_agrees_after_a_reset_and_a_departure_and_finds_what_is_left_of_who_left() {
+    let mut up = Up::start().await;
+    let (_, user_id) = up.answer().await;
+    let reason = "a test".to_owned();
+    up.stop().await;
+    up.append(&UserStatsReset { user_id, reason }).await;
+    up.restart().await;
+    let (code, text) = up.audit(&[]);
+    assert_eq!(code, Some(0), "{text}");
+
+    up.stop().await;
+    up.append(&UserDeleted { user_id }).await;
+    up.restart().await;
+    let (code, text) = up.audit(&[]);
+    assert_eq!(code, Some(0), "{text}");
+
+    up.stop().await;
+    up.tamper(
+        "quiz",
+        "INSERT INTO stats (user_id, base, own, version)
+         VALUES ($1, '{}', '{\"byMode\": {\"timed\": {\"answered\": 1}}}', 0)",
+        user_id,
+    )
+    .await;
+    up.restart().await;
+    let (code, text) = up.audit(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    let found = format!("quiz: player {user_id} in timed: expected nothing of a player who was");
+    assert!(text.contains(&found), "{text}");
     up.stop().await;
 }
 

@@ -6,6 +6,11 @@
 //! players that moved on meanwhile; these are left out and counted. A service's own commits that
 //! have not reached the log yet show as disagreements that are gone at the next look; only what two
 //! looks in a row agree on is reported.
+//!
+//! Of players whose account was deleted nothing may be anywhere; a participant may remember that an
+//! answer was there, and not whose it was. Answers before a player's counts were set back stay as
+//! history and count in no sum; bonus points of a board are in none either. What ended before a
+//! participant's retention may be there no more, and its sums still hold it.
 
 pub(crate) mod compare;
 pub(crate) mod finding;

@@ -7,6 +7,7 @@ mod compensated;
 mod completed;
 mod concurrent;
 mod crashes;
+mod departures;
 mod repeated;
 mod world;
 

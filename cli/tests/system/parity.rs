@@ -68,9 +68,19 @@ enum Only {
 struct Side {
     http: reqwest::Client,
     base: String,
+    served: Served,
     kept: BTreeMap<String, String>,
     /// Ids in the order in which they were met.
     ids: Vec<String>,
+}
+
+/// Who serves a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// The monolith.
+    ByLegacy,
+    /// The services, and never the monolith.
+    Elsewhere,
 }
 
 /// What a step was answered with: comparable, and as it came.
@@ -81,7 +91,7 @@ struct Answer {
 }
 
 impl Side {
-    fn new(up: &Up) -> Self {
+    fn new(up: &Up, served: Served) -> Self {
         let password = up.administrators_password();
         let kept = [("adminPassword", password.as_str())]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -91,6 +101,7 @@ impl Side {
                 .build()
                 .expect("a client"),
             base: up.gateway(),
+            served,
             kept: kept.into(),
             ids: Vec::new(),
         }
@@ -126,6 +137,15 @@ impl Side {
         }
         let response = request.send().await?;
         let status = response.status();
+        if let (Some(upstream), Served::Elsewhere) =
+            (response.headers().get("x-banyan-upstream"), self.served)
+        {
+            anyhow::ensure!(
+                upstream != "legacy",
+                "{} was served by legacy",
+                step.request
+            );
+        }
         let kind = response.headers().get(header::CONTENT_TYPE);
         let kind = kind
             .map(|value| value.to_str().map(ToOwned::to_owned))
@@ -246,7 +266,10 @@ async fn a_recorded_session_gets_the_same_answers_from_legacy_and_from_the_new_s
         let set = ["flags", "set", flag, "--percent", "100", "--reason", "test"];
         new.verb(&set).await;
     }
-    let (mut old_side, mut new_side) = (Side::new(&legacy), Side::new(&new));
+    let (mut old_side, mut new_side) = (
+        Side::new(&legacy, Served::ByLegacy),
+        Side::new(&new, Served::Elsewhere),
+    );
     let mut differences = Vec::new();
     for (number, step) in session.iter().enumerate() {
         let expected = old_side.answer(step).await.expect("legacy answers");

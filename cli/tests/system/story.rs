@@ -156,6 +156,35 @@ async fn a_guest_who_becomes_a_user_keeps_everything() {
     up.verb(&["audit"]).await;
 }
 
+#[tokio::test]
+async fn every_service_answers_a_maintenance_run() {
+    let up = moved().await;
+    let curator = Player::curator(&up.gateway(), &up.administrators_password()).await;
+    for job in [
+        "health",
+        "expired-tokens",
+        "guest-cleanup",
+        "retention",
+        "log-archive",
+        "log-snapshot",
+    ] {
+        let path = format!("/api/admin/maintenance/{job}");
+        let run = curator
+            .call(Method::POST, &path, Some(&json!({ "reason": "test" })))
+            .await;
+        let run: Value = expect(run, StatusCode::OK).await;
+        assert_eq!(run["status"], "completed", "{run}");
+        // Each of them twice: what is done once is not in the way of the next time.
+        let again = curator
+            .call(Method::POST, &path, Some(&json!({ "reason": "test" })))
+            .await;
+        let again: Value = expect(again, StatusCode::OK).await;
+        assert_eq!(again["status"], "completed", "{again}");
+    }
+    up.verb(&["doctor"]).await;
+    up.verb(&["audit"]).await;
+}
+
 /// What a player has reached, without the name.
 async fn everything_of(player: &Player) -> Value {
     let stats = player.get("/api/stats/me").await;

@@ -102,6 +102,20 @@ impl World {
         .await;
     }
 
+    /// Waits until every event that a service wrote is in the log.
+    pub(crate) async fn settled_outboxes(&self) {
+        eventually(PATIENCE, async || {
+            for part in PARTS {
+                let outbox = self.ops_get(part, "/ops/outbox").await;
+                if outbox["unsent"] != 0 {
+                    return Err(format!("{part:?}: {outbox}"));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
     /// Waits until a service's consumers are at the log's head.
     pub(crate) async fn caught_up(&self, part: Part) {
         let head = self.shared.log.head().await.expect("a head").position;
