@@ -1,5 +1,6 @@
 //! Questions as players see them: never with the answer.
 
+use auth::domain::Refusal;
 use axum::{
     Router, extract::State, http::header, middleware, response::IntoResponse, routing::get,
 };
@@ -16,7 +17,7 @@ use question::{
 use uuid::Uuid;
 
 use super::App;
-use crate::store::questions;
+use crate::store::questions::{self, Draw};
 
 /// Tries of a draw. A second one is needed when the question that was drawn has just gone.
 const TRIES: usize = 3;
@@ -63,10 +64,14 @@ async fn random(
     for _ in 0..TRIES {
         let ids = questions::ids(&app.db, &pool).await?;
         let drawn = match user_id {
-            None => one_of(&ids, rand::random()),
+            None => one_of(&ids, rand::random()).map_or(Draw::Nothing, Draw::Question),
             Some(user) => questions::draw(&app.db, user, &pool, &ids, rand::random()).await?,
         };
-        let id = drawn.ok_or(Error::NotFound)?;
+        let id = match drawn {
+            Draw::Question(id) => id,
+            Draw::Nothing => return Err(Error::NotFound.into()),
+            Draw::UserLeft => return Err(Refusal::AccountDeleted.into()),
+        };
         if let Some(question) = questions::by_id(&app.db, id).await? {
             let headers = [(header::CACHE_CONTROL, "no-store")];
             return Ok((headers, Json(question.public())));

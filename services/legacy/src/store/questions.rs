@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::named;
 
 pub use counts::{categories, tags};
-pub use draws::{draw, forget_draws};
+pub use draws::{Draw, draw};
 
 #[derive(sqlx::FromRow)]
 struct Row {

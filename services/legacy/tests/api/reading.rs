@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::Backend;
 
 use crate::app::{Legacy, bank};
@@ -11,6 +11,7 @@ testkit::both_databases!(
     following_the_cursors_shows_the_whole_bank_once_and_no_answers,
     a_random_question_keeps_to_its_filter,
     a_player_gets_every_question_once_before_any_comes_again,
+    whoever_left_draws_no_more,
     questions_are_found_by_tags_and_words_and_counted,
     who_has_an_answer_gets_304_until_it_changes,
     what_no_question_answers_to_is_refused,
@@ -113,6 +114,21 @@ async fn a_player_gets_every_question_once_before_any_comes_again(backend: Backe
     );
     let distinct: BTreeSet<String> = both.await.into_iter().collect();
     assert_eq!(distinct.len(), size, "draws at once gave the same");
+}
+
+async fn whoever_left_draws_no_more(backend: Backend) {
+    let legacy = Legacy::start(backend).await;
+    let token = legacy.player("ada").await;
+    let path = "/api/questions/random";
+    assert_eq!(legacy.http.get(path, Some(&token)).await.status, 200);
+    let password = json!({ "password": "correct horse" });
+    let left = legacy
+        .http
+        .delete_with("/api/auth/profile", &token, password)
+        .await;
+    assert_eq!(left.status, 204, "{left:?}");
+    let refused = legacy.http.get(path, Some(&token)).await;
+    assert_eq!(refused.problem(), (401, "account_deleted", ""));
 }
 
 async fn questions_are_found_by_tags_and_words_and_counted(backend: Backend) {

@@ -5,16 +5,28 @@
 
 use std::time::Duration;
 
-use database::{Database, Result, Tx, params};
+use database::{Database, Result, params};
 use question::domain::{Drawn, Pool};
 use uuid::Uuid;
+
+use crate::store::users;
 
 /// What a user got is forgotten so long after the last draw from its pool: whoever comes back after
 /// a month may meet old questions again.
 const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// Draws one of `ids`, which are the pool's, for a user; none when there are none. `random` is
-/// uniform over all 64 bits.
+/// What a draw came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// A question that did not come before, or the first of a new round.
+    Question(Uuid),
+    /// The pool is empty.
+    Nothing,
+    /// The user's account was deleted.
+    UserLeft,
+}
+
+/// Draws one of `ids`, which are the pool's, for a user. `random` is uniform over all 64 bits.
 ///
 /// # Errors
 /// As the database says.
@@ -24,9 +36,12 @@ pub async fn draw(
     pool: &Pool,
     ids: &[Uuid],
     random: u64,
-) -> Result<Option<Uuid>> {
+) -> Result<Draw> {
     let key = pool.key();
     let mut tx = db.begin().await?;
+    if users::was_deleted(&mut tx, user_id).await? {
+        return Ok(Draw::UserLeft);
+    }
     let now = tx.now().await?;
     let sql = "DELETE FROM draws WHERE drawn_at < $1";
     tx.execute(sql, params![now - KEPT]).await?;
@@ -41,7 +56,7 @@ pub async fn draw(
         .await?;
     let mut drawn = Drawn::from_bytes(&drawn);
     let Some(id) = drawn.draw(ids, random) else {
-        return Ok(None);
+        return Ok(Draw::Nothing);
     };
     tx.execute(
         "UPDATE draws SET drawn = $3 WHERE user_id = $1 AND pool = $2",
@@ -49,15 +64,5 @@ pub async fn draw(
     )
     .await?;
     tx.commit().await?;
-    Ok(Some(id))
-}
-
-/// Forgets what a user got.
-///
-/// # Errors
-/// As the database says.
-pub async fn forget_draws(tx: &mut Tx, user_id: Uuid) -> Result<()> {
-    let sql = "DELETE FROM draws WHERE user_id = $1";
-    tx.execute(sql, params![user_id]).await?;
-    Ok(())
+    Ok(Draw::Question(id))
 }
