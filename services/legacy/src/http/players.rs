@@ -1,35 +1,18 @@
-//! What a player has reached: stats, badges, leaderboard.
+//! What a player has reached: stats and badges.
 
 use achievement::domain::BADGES;
 use axum::{Router, extract::State, routing::get};
-use chassis::{
-    http::{Json, Query},
-    identity::{Caller, OptionalCaller},
-};
-use contracts::{
-    QuizMode,
-    http::{Badge, Items, Leaderboard, Stats, UnlockedBadge},
-};
-use serde::Deserialize;
+use chassis::{http::Json, identity::Caller};
+use contracts::http::{Badge, Items, Stats, UnlockedBadge};
 
 use super::App;
-use crate::{
-    error::Error,
-    store::{boards, players},
-};
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Board {
-    quiz_mode: QuizMode,
-}
+use crate::{error::Error, store::players};
 
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/stats/me", get(stats))
         .route("/api/achievements", get(catalogue))
         .route("/api/achievements/me", get(unlocked))
-        .route("/api/leaderboard", get(leaderboard))
 }
 
 async fn stats(State(app): State<App>, caller: Caller) -> Result<Json<Stats>, Error> {
@@ -66,23 +49,5 @@ async fn unlocked(
     });
     Ok(Json(Items {
         items: items.collect(),
-    }))
-}
-
-async fn leaderboard(
-    State(app): State<App>,
-    OptionalCaller(caller): OptionalCaller,
-    Query(Board { quiz_mode }): Query<Board>,
-) -> Result<Json<Leaderboard>, Error> {
-    let top = boards::top(&app.db, quiz_mode).await?;
-    let me = match caller {
-        Some(caller) => boards::line_of(&app.db, quiz_mode, caller.user_id).await?,
-        None => None,
-    };
-    Ok(Json(Leaderboard {
-        quiz_mode,
-        period: contracts::Period::AllTime,
-        top,
-        me,
     }))
 }
