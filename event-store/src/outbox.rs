@@ -1,6 +1,8 @@
 //! A service's events that are not in the log yet, written in the transaction that changes the
 //! service's state. A stream is written by its owning service alone.
 
+use std::collections::HashMap;
+
 use chassis::trace::TraceContext;
 use contracts::{Event, Payload, Recorded};
 use database::{Error, Sql, Timestamp, Tx, params};
@@ -133,6 +135,11 @@ impl NewEvent {
         self
     }
 
+    /// The stream that it becomes part of.
+    fn stream_name(&self) -> &str {
+        self.stream.as_deref().unwrap_or(&self.event_type)
+    }
+
     /// The event type on the wire.
     pub fn event_type(&self) -> &str {
         &self.event_type
@@ -197,8 +204,7 @@ impl Outbox {
                 return Ok(event);
             }
         }
-        let payload = new.payload.map_err(encoding)?;
-        let stream = new.stream.unwrap_or_else(|| new.event_type.clone());
+        let stream = new.stream_name().to_owned();
         // PostgreSQL's clock comes along with the version; SQLite's is this machine's.
         let sql = Sql::by_dialect(
             "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
@@ -210,16 +216,87 @@ impl Outbox {
         );
         let (version, now): (i64, Option<Timestamp>) = tx.fetch_one(sql, params![&stream]).await?;
         let now = now.unwrap_or_else(Timestamp::system);
+        let event = self.event(new, version, now)?;
+        let json = serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?;
+        tx.execute(
+            "INSERT INTO outbox (id, stream, version, event, written_at)
+             VALUES ($1, $2, $3, $4, $5)",
+            params![event.id, &event.stream, version, json, now],
+        )
+        .await?;
+        tx.signal(SIGNAL);
+        Ok(event)
+    }
+
+    /// Writes new facts of streams that all differ, in their order, with two statements for all of
+    /// them; as [`Outbox::enqueue`] otherwise, but an id that is there already is an error.
+    ///
+    /// # Errors
+    /// As the database says; PostgreSQL refuses two events of one stream.
+    pub async fn enqueue_all(&self, tx: &mut Tx, news: Vec<NewEvent>) -> Result<(), Error> {
+        if news.is_empty() {
+            return Ok(());
+        }
+        let streams: Vec<String> = news
+            .iter()
+            .map(|new| new.stream_name().to_owned())
+            .collect();
+        let versions: Vec<(String, i64)> = tx
+            .fetch_all(
+                Sql::by_dialect(
+                    "INSERT INTO stream_versions (stream, version)
+                     SELECT stream, 1 FROM unnest($1::TEXT[]) AS given (stream) ORDER BY stream
+                     ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
+                     RETURNING stream, version",
+                    "INSERT INTO stream_versions (stream, version)
+                     SELECT value, 1 FROM json_each($1) WHERE TRUE
+                     ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
+                     RETURNING stream, version",
+                ),
+                params![streams],
+            )
+            .await?;
+        let versions: HashMap<String, i64> = versions.into_iter().collect();
+        let now = tx.now().await?;
+        let mut events = Vec::with_capacity(news.len());
+        for new in news {
+            let version = versions.get(new.stream_name()).copied();
+            let version = version.ok_or(Error::NotFound)?;
+            let event = self.event(new, version, now)?;
+            events.push(serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?);
+        }
+        tx.execute(
+            Sql::by_dialect(
+                "INSERT INTO outbox (id, stream, version, event, written_at)
+                 SELECT (event ->> 'id')::UUID, event ->> 'stream', (event ->> 'version')::BIGINT,
+                        event, $2
+                 FROM jsonb_array_elements($1) WITH ORDINALITY AS given (event, number)
+                 ORDER BY number",
+                "INSERT INTO outbox (id, stream, version, event, written_at)
+                 SELECT unhex(replace(value ->> 'id', '-', '')), value ->> 'stream',
+                        value ->> 'version', value, $2
+                 FROM json_each($1) ORDER BY key",
+            ),
+            params![Value::Array(events), now],
+        )
+        .await?;
+        tx.signal(SIGNAL);
+        Ok(())
+    }
+
+    /// The event as its stream's `version`-th.
+    fn event(&self, new: NewEvent, version: i64, now: Timestamp) -> Result<Event, Error> {
+        let stream = new.stream_name().to_owned();
         let trace = TraceContext::current();
         let id = new.id.unwrap_or_else(Uuid::now_v7);
-        let event = Event {
+        Ok(Event {
             id,
             event_type: new.event_type,
             stream,
             aggregate_id: new.aggregate_id,
             version,
             schema_version: new.schema_version,
-            payload,
+            payload: new.payload.map_err(encoding)?,
             timestamp: now.into(),
             correlation_id: new
                 .correlation_id
@@ -232,16 +309,7 @@ impl Outbox {
             traceparent: new
                 .traceparent
                 .or_else(|| trace.map(|trace| trace.to_string())),
-        };
-        let json = serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?;
-        tx.execute(
-            "INSERT INTO outbox (id, stream, version, event, written_at)
-             VALUES ($1, $2, $3, $4, $5)",
-            params![id, &event.stream, version, json, now],
-        )
-        .await?;
-        tx.signal(SIGNAL);
-        Ok(event)
+        })
     }
 }
 

@@ -21,6 +21,7 @@ testkit::both_databases!(
     sent_rows_stay_until_the_backup_has_them_or_a_week_has_passed,
     a_restored_log_gets_what_it_lacks_again,
     an_event_with_a_derived_id_is_written_once,
+    many_events_at_once_keep_their_order_and_their_streams_versions,
     a_version_that_is_ahead_waits_for_its_predecessor,
 );
 
@@ -353,5 +354,26 @@ async fn a_version_that_is_ahead_waits_for_its_predecessor(backend: Backend) {
     log.append(vec![Append::exact(json.0)]).await.unwrap();
     all_sent(&database).await;
     assert_eq!(log.head().await.unwrap().position, 3);
+    relay.stop().await;
+}
+
+async fn many_events_at_once_keep_their_order_and_their_streams_versions(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = service(&backend).await;
+    let relay = start(&database, &log);
+    enqueue(&database, "c").await;
+    let mut tx = database.begin().await.expect("a transaction");
+    let drafts = ["d", "c", "a", "b"].map(draft).to_vec();
+    OUTBOX.enqueue_all(&mut tx, drafts).await.expect("enqueued");
+    OUTBOX
+        .enqueue_all(&mut tx, Vec::new())
+        .await
+        .expect("nothing is no fault");
+    tx.commit().await.expect("committed");
+    enqueue(&database, "a").await;
+    all_sent(&database).await;
+    let expected = [("c", 1), ("d", 1), ("c", 2), ("a", 1), ("b", 1), ("a", 2)];
+    let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
+    assert_eq!(streams(&log).await, expected);
     relay.stop().await;
 }

@@ -177,26 +177,23 @@ impl Curation {
         let known = questions::known(&mut tx, batch).await?;
         let decided = import.decide(batch, &known);
         let now = tx.now().await?;
-        for act in &decided.acts {
-            let question = act.question();
-            match act {
-                Act::Create(_) if !known.by_id.contains_key(&question.id) => {
-                    if !questions::insert(&mut tx, question, now).await? {
-                        // Somebody else added it since it was looked for.
-                        tx.rollback().await?;
-                        let lost = sqlx::Error::Protocol("a question was added meanwhile".into());
-                        return Err(database::Error::Contention(lost));
-                    }
-                }
-                Act::Create(_) | Act::Update(_) => {
-                    questions::replace(&mut tx, question, now).await?;
-                }
-            }
-            match act {
-                Act::Create(_) => self.emit(&mut tx, question.id, &question.created()).await?,
-                Act::Update(_) => self.emit(&mut tx, question.id, &question.updated()).await?,
-            }
+        let is_new = |act: &&Act| !known.by_id.contains_key(&act.question().id);
+        let acts = &decided.acts;
+        let new: Vec<_> = acts.iter().filter(is_new).map(Act::question).collect();
+        if questions::insert_all(&mut tx, &new, now).await? < new.len() as u64 {
+            // Somebody else added one of them since it was looked for.
+            tx.rollback().await?;
+            let lost = sqlx::Error::Protocol("a question was added meanwhile".into());
+            return Err(database::Error::Contention(lost));
         }
+        for act in acts.iter().filter(|act| !is_new(act)) {
+            questions::replace(&mut tx, act.question(), now).await?;
+        }
+        let told = acts.iter().map(|act| match act {
+            Act::Create(question) => event(question.id, &question.created()),
+            Act::Update(question) => event(question.id, &question.updated()),
+        });
+        self.outbox.enqueue_all(&mut tx, told.collect()).await?;
         if decided.acts.is_empty() {
             tx.rollback().await?;
         } else {

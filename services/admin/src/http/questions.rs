@@ -38,6 +38,23 @@ struct RawVersion {
     version: Option<i64>,
 }
 
+/// The version that an edit was made on; read by [`expected_version`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "it describes a header; faults of it are told in our own words"
+)]
+struct IfMatch {
+    /// The version that the edit was made on, in quotes; also as `version` in the request itself.
+    #[param(
+        rename = "If-Match",
+        nullable = false,
+        pattern = "^(?:\\*|\"[1-9][0-9]{0,14}\")$"
+    )]
+    if_match: Option<String>,
+}
+
 /// Questions with their answers, page by page, in the order of their ids.
 #[utoipa::path(get, path = "/api/admin/questions", operation_id = "curation_list", tag = "curation",
     params(RawListing), security(("bearer" = [])),
@@ -97,9 +114,7 @@ async fn create(
 
 /// Replaces a question by another content.
 #[utoipa::path(put, path = "/api/admin/questions/{id}", operation_id = "curation_replace", tag = "curation",
-    params(("id" = uuid::Uuid, Path, description = "The question."),
-        ("If-Match" = Option<String>, Header, description = "The version that the edit was made on, in quotes; as `version` in the body.",
-            pattern = "^(?:\\*|\"[1-9][0-9]{0,14}\")$")),
+    params(("id" = uuid::Uuid, Path, description = "The question."), IfMatch),
     request_body = WriteQuestion, security(("bearer" = [])),
     responses(
         (status = 200, body = CuratedQuestion, description = "It is changed, and players see it.",
@@ -128,9 +143,7 @@ async fn replace(
 
 /// Deletes a question.
 #[utoipa::path(delete, path = "/api/admin/questions/{id}", operation_id = "curation_delete", tag = "curation",
-    params(("id" = uuid::Uuid, Path, description = "The question."), RawVersion,
-        ("If-Match" = Option<String>, Header, description = "The version that the deletion was decided on, in quotes; as `version` in the query.",
-            pattern = "^(?:\\*|\"[1-9][0-9]{0,14}\")$")),
+    params(("id" = uuid::Uuid, Path, description = "The question."), RawVersion, IfMatch),
     security(("bearer" = [])),
     responses(
         (status = 202, description = "It is deleted; players may still see it for a moment."),

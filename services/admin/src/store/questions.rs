@@ -210,6 +210,40 @@ pub async fn insert(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<
     Ok(inserted == 1)
 }
 
+/// Adds many questions that were written here with one statement, those whose ids are free; how
+/// many.
+///
+/// # Errors
+/// As the database says.
+pub async fn insert_all(tx: &mut Tx, all: &[&Question], now: Timestamp) -> Result<u64> {
+    if all.is_empty() {
+        return Ok(0);
+    }
+    tx.execute(
+        Sql::by_dialect(
+            "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
+                                    tags, version, created_at, updated_at, changed_here_at,
+                                    applied_version)
+             SELECT (q ->> 'id')::UUID, q ->> 'text', q ->> 'category', q ->> 'difficulty',
+                    q -> 'choices', q ->> 'correctChoiceId', q -> 'tags',
+                    (q ->> 'version')::BIGINT, $2, $2, $2, 0
+             FROM jsonb_array_elements($1) AS given (q)
+             ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
+                                    tags, version, created_at, updated_at, changed_here_at,
+                                    applied_version)
+             SELECT unhex(replace(value ->> 'id', '-', '')), value ->> 'text',
+                    value ->> 'category', value ->> 'difficulty', value -> 'choices',
+                    value ->> 'correctChoiceId', value -> 'tags', value ->> 'version',
+                    $2, $2, $2, 0
+             FROM json_each($1) WHERE TRUE
+             ON CONFLICT (id) DO NOTHING",
+        ),
+        params![json!(all), now],
+    )
+    .await
+}
+
 /// Replaces a row by the question as it was written here; a deleted one is back with it.
 ///
 /// # Errors
