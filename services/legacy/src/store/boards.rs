@@ -72,8 +72,8 @@ impl From<Line> for LeaderboardEntry {
 }
 
 /// A statement over `ranked`: all lines of a board with their places. `$1` is the mode; a board of a
-/// day or a week is what was answered from `$2` until before `$3`. That of all time is kept, and
-/// takes any two such times.
+/// day or a week is what was answered from `$2` until before `$3` and not set back since. That of
+/// all time is kept, and takes any two such times.
 macro_rules! over_ranked {
     ($board:expr, $rest:literal) => {
         match $board.period {
