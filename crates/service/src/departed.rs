@@ -9,9 +9,10 @@ use database::{Database, Migrations, Result, Timestamp, Tx, params};
 use time::Duration;
 use uuid::Uuid;
 
-/// How long a departure is remembered: well above the life of an access token (15 minutes) and of
-/// a saga, and above a night in which a consumer stood still.
-const REMEMBERED: Duration = Duration::days(7);
+/// How long a departure is remembered: well above the life of an access token (15 minutes), above a
+/// night in which a consumer stood still, and above the time in which an operator has looked at a
+/// parked event, which is handled only then.
+const REMEMBERED: Duration = Duration::days(30);
 
 /// The table that notes them.
 pub fn migrations() -> Migrations {
