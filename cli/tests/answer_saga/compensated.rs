@@ -74,7 +74,7 @@ async fn assert_nothing_is_kept(world: &World, player: &Player, answers: usize) 
         .await;
     assert_eq!(
         board.body,
-        json!({ "quizMode": "classic", "top": [], "me": null })
+        json!({ "quizMode": "classic", "period": "all", "top": [], "me": null })
     );
     let events = world.events().await;
     let count = |name: &str| {
@@ -93,11 +93,12 @@ async fn an_answer_that_a_participant_refuses_counts_nowhere(kind: Kind) {
 
     let ada = world.player("Ada");
     let boards = world.database(Part::Leaderboard).await;
-    let full = "INSERT INTO entries (user_id, quiz_mode, base, points, score, reached_at)
-                VALUES ($1, 'classic', $2, 0, $2, $3)";
+    // Board 0 is that of all time in the mode `classic`.
+    let full = "INSERT INTO standings (user_id, board, base, score, reached_at, rank_key)
+                VALUES ($1, 0, $2, $2, $3, $4)";
     let now = boards.now().await.expect("a time");
     boards
-        .execute(full, params![ada.id, i64::MAX, now])
+        .execute(full, params![ada.id, i64::MAX, now, vec![0_u8; 32]])
         .await
         .expect("a full line");
     assert_compensated(&world.answer(&ada, 0, "a").await);
@@ -122,7 +123,7 @@ async fn an_answer_that_a_participant_refuses_counts_nowhere(kind: Kind) {
     assert_eq!(count("leaderboard.update_failed"), 1);
     assert_eq!(count("achievement.check_failed"), 1);
     boards
-        .execute("DELETE FROM entries", params![])
+        .execute("DELETE FROM standings", params![])
         .await
         .expect("mended");
     badges

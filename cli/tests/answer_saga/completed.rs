@@ -75,7 +75,7 @@ async fn answers_count_once_everywhere_with_exact_numbers(kind: Kind) {
     ];
     assert_eq!(
         board.body,
-        json!({ "quizMode": "classic", "top": lines, "me": lines[1] })
+        json!({ "quizMode": "classic", "period": "all", "top": lines, "me": lines[1] })
     );
     let mine = world
         .get(Part::Achievement, &ada, "/api/achievements/me")

@@ -50,9 +50,9 @@ pub enum Origin {
 /// As the database says.
 pub async fn held(tx: &mut Tx, user_id: Uuid, boards: &[Board]) -> Result<Held> {
     type Row = (
-        String,
-        String,
-        i64,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
         Option<i64>,
         Option<i64>,
         Option<Timestamp>,
@@ -61,16 +61,16 @@ pub async fn held(tx: &mut Tx, user_id: Uuid, boards: &[Board]) -> Result<Held> 
     let rows: Vec<Row> = tx
         .fetch_all(
             "SELECT p.display_name, p.source, p.resets, s.board, s.score, s.reached_at
-             FROM players p
-             LEFT JOIN standings s ON s.user_id = p.user_id AND s.board IN ($2, $3, $4)
-             WHERE p.user_id = $1",
+             FROM (SELECT $1 AS user_id) asked
+             LEFT JOIN players p ON p.user_id = asked.user_id
+             LEFT JOIN standings s ON s.user_id = asked.user_id AND s.board IN ($2, $3, $4)",
             params![user_id, board(0), board(1), board(2)],
         )
         .await?;
     let mut held = Held::default();
     for (display_name, source, resets, board, score, reached_at) in rows {
-        held.name = Some((display_name, source));
-        held.resets = resets;
+        held.name = display_name.zip(source);
+        held.resets = resets.unwrap_or(0);
         if let (Some(board), Some(score), Some(at)) = (board, score, reached_at) {
             let reached_at = at.into();
             let entry = Entry {
