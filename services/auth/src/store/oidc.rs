@@ -167,6 +167,20 @@ pub async fn issue(tx: &mut Tx, code_hash: Vec<u8>, code: Code, now: Timestamp) 
     Ok(())
 }
 
+/// For whom a code was made.
+///
+/// # Errors
+/// As the database says.
+pub async fn holder(tx: &mut Tx, code_hash: Vec<u8>) -> Result<Option<Uuid>> {
+    let row: Option<(Uuid,)> = tx
+        .fetch_optional(
+            "SELECT user_id FROM oidc_codes WHERE code_hash = $1",
+            params![code_hash],
+        )
+        .await?;
+    Ok(row.map(|(user_id,)| user_id))
+}
+
 /// Takes a code: of two who ask, one gets it.
 ///
 /// # Errors
