@@ -152,7 +152,8 @@ pub async fn store_player(
     Ok(())
 }
 
-/// Gives the player a badge.
+/// Gives the player a badge; one that they have stays, when they earn it again after their stats were
+/// set back.
 ///
 /// # Errors
 /// As the database says.
@@ -165,7 +166,7 @@ pub async fn unlock(
 ) -> Result<()> {
     tx.execute(
         "INSERT INTO achievements (user_id, badge_id, answer_id, unlocked_at)
-         VALUES ($1, $2, $3, $4)",
+         VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, badge_id) DO NOTHING",
         params![user_id, badge_id, answer_id, now],
     )
     .await?;
