@@ -1,22 +1,28 @@
 //! What people do with their accounts; each act is one transaction.
 //!
 //! The rules are the auth service's own (`auth::domain`), and so are the key that signs tokens and
-//! the hashes of passwords: whoever logs in here is logged in there.
+//! the hashes of passwords: whoever logs in here is logged in there. Its limits on guessing and its
+//! courier work on this database, which has their tables.
+
+mod administration;
+mod leaving;
+mod profile;
+mod recovery;
+mod sessions;
+mod upgrade;
 
 use auth::{
     domain::{
-        ACCESS_TOKEN_LIFETIME, DisplayName, Email, Password, RefreshToken, Refusal, TokenState,
+        ACCESS_TOKEN_LIFETIME, DisplayName, Email, Password, PasswordHash, RefreshToken, Refusal,
         User,
     },
     error::Error,
     hashing::Hasher,
-    keys::SigningKey,
+    keys::Keys,
+    limits::{self, Limits},
 };
 use chassis::identity::Caller;
-use contracts::http::{
-    Login, PasswordChange, Profile, ProfilePatch, RefreshToken as PresentedToken, Register,
-    Session, User as UserBody,
-};
+use contracts::http::{Profile, Register, Session, User as UserBody};
 use database::{Database, Timestamp, Tx};
 use uuid::Uuid;
 
@@ -29,16 +35,18 @@ use crate::store::{
 #[derive(Clone)]
 pub struct Accounts {
     db: Database,
-    key: SigningKey,
+    keys: Keys,
     hasher: Hasher,
+    limits: Limits,
 }
 
 impl Accounts {
-    /// Accounts in `db`, whose tokens `key` signs.
-    pub fn new(db: Database, key: SigningKey) -> Self {
+    /// Accounts in `db`, whose tokens `keys` sign.
+    pub fn new(db: Database, keys: Keys, limits: limits::Settings) -> Self {
         Self {
+            limits: Limits::new(db.clone(), limits),
             db,
-            key,
+            keys,
             hasher: Hasher::default(),
         }
     }
@@ -67,152 +75,6 @@ impl Accounts {
         self.session(&user, &refresh, now)
     }
 
-    /// `POST /api/auth/login`. An unknown address and a wrong password take the same time and get
-    /// the same answer.
-    ///
-    /// # Errors
-    /// [`Refusal::InvalidCredentials`].
-    pub async fn login(&self, body: &Login) -> Result<Session, Error> {
-        let account = users::by_email(&self.db, &Email::key_of(&body.email)).await?;
-        let hash = account
-            .as_ref()
-            .and_then(|account| account.password_hash.clone());
-        let fits = self
-            .hasher
-            .fits(Password::attempted(&body.password), hash)
-            .await?;
-        let Some(Account { user, .. }) = account.filter(|_| fits) else {
-            return Err(Refusal::InvalidCredentials.into());
-        };
-        let mut tx = self.db.begin().await?;
-        let now = tx.now().await?;
-        let refresh = begin_login(&mut tx, &user, now).await?;
-        tx.commit().await?;
-        self.session(&user, &refresh, now)
-    }
-
-    /// `POST /api/auth/guest`
-    ///
-    /// # Errors
-    /// Only faults.
-    pub async fn guest(&self) -> Result<Session, Error> {
-        let user = User::guest(Uuid::now_v7());
-        let mut tx = self.db.begin().await?;
-        let now = tx.now().await?;
-        users::insert(&mut tx, &user, None, None, now).await?;
-        let refresh = begin_login(&mut tx, &user, now).await?;
-        tx.commit().await?;
-        self.session(&user, &refresh, now)
-    }
-
-    /// `POST /api/auth/refresh`: exchanges a token for a new one. A token that was exchanged
-    /// before ends its whole login: one of the two who hold it has stolen it.
-    ///
-    /// # Errors
-    /// [`Refusal::InvalidRefreshToken`].
-    pub async fn refresh(&self, body: PresentedToken) -> Result<Session, Error> {
-        let presented = RefreshToken::presented(body.refresh_token);
-        let mut tx = self.db.begin().await?;
-        let now = tx.now().await?;
-        let held = tokens::lock(&mut tx, &presented).await?;
-        let held = held.ok_or(Refusal::InvalidRefreshToken)?;
-        match held.token.state(now.into()) {
-            TokenState::Good => {}
-            TokenState::Expired => return Err(Refusal::InvalidRefreshToken.into()),
-            TokenState::Reused => {
-                tokens::end_family(&mut tx, held.family).await?;
-                tx.commit().await?;
-                tracing::warn!(user_id = %held.user_id, "a refresh token was used twice");
-                return Err(Refusal::InvalidRefreshToken.into());
-            }
-        }
-        let account = users::by_id_in(&mut tx, held.user_id).await?;
-        let Account { user, .. } = account.ok_or(Refusal::InvalidRefreshToken)?;
-        tokens::mark_used(&mut tx, &presented, now).await?;
-        let fresh = RefreshToken::from_random(&rand::random());
-        tokens::insert(&mut tx, &fresh, user.id, held.family, now).await?;
-        tx.commit().await?;
-        self.session(&user, &fresh, now)
-    }
-
-    /// `POST /api/auth/logout`: ends the login that the token belongs to. An unknown token has
-    /// nothing to end, which is what was wanted.
-    ///
-    /// # Errors
-    /// Only faults.
-    pub async fn logout(&self, body: PresentedToken) -> Result<(), Error> {
-        let presented = RefreshToken::presented(body.refresh_token);
-        let mut tx = self.db.begin().await?;
-        if let Some(held) = tokens::lock(&mut tx, &presented).await? {
-            tokens::end_family(&mut tx, held.family).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// `GET /api/auth/profile`. Whoever has a good token and is not known here yet is shown what
-    /// the token says.
-    ///
-    /// # Errors
-    /// Only faults.
-    pub async fn profile(&self, caller: Caller) -> Result<Profile, Error> {
-        let account = users::by_id(&self.db, caller.user_id).await?;
-        Ok(account.map_or_else(
-            || profile(user_of(caller), None),
-            |a| profile(a.user, a.email),
-        ))
-    }
-
-    /// `PATCH /api/auth/profile`
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`].
-    pub async fn rename(&self, caller: Caller, body: &ProfilePatch) -> Result<Profile, Error> {
-        let name = DisplayName::parse(&body.display_name)?;
-        let caller = user_of(caller);
-        let mut tx = self.db.begin().await?;
-        let begun = tx.now().await?;
-        users::take_in(&mut tx, &caller, begun).await?;
-        // Read behind the lock, so that `updated_at` rises with every change.
-        users::lock(&mut tx, caller.id).await?;
-        let now = tx.now().await?;
-        users::rename(&mut tx, caller.id, &name, now).await?;
-        let account = users::by_id_in(&mut tx, caller.id).await?;
-        let account = account.ok_or(database::Error::NotFound)?;
-        tx.commit().await?;
-        Ok(profile(account.user, account.email))
-    }
-
-    /// `POST /api/auth/password`: ends all logins of the user, wherever they are.
-    ///
-    /// # Errors
-    /// [`Refusal::Invalid`], [`Refusal::NoPassword`], [`Refusal::InvalidCredentials`].
-    pub async fn change_password(
-        &self,
-        caller: &Caller,
-        body: &PasswordChange,
-    ) -> Result<(), Error> {
-        let new = Password::parse("newPassword", &body.new_password)?;
-        let account = users::by_id(&self.db, caller.user_id).await?;
-        let known = account.and_then(|account| account.password_hash);
-        let known = known.ok_or(Refusal::NoPassword)?;
-        let current = Password::attempted(&body.current_password);
-        if !self.hasher.fits(current, Some(known.clone())).await? {
-            return Err(Refusal::InvalidCredentials.into());
-        }
-        let hash = self.hasher.hash(new).await?;
-        let mut tx = self.db.begin().await?;
-        users::lock(&mut tx, caller.user_id).await?;
-        let now = tx.now().await?;
-        if !users::set_password(&mut tx, caller.user_id, &known, &hash, now).await? {
-            // Changed meanwhile: what was given as the current password no longer is.
-            return Err(Refusal::InvalidCredentials.into());
-        }
-        tokens::end_all(&mut tx, caller.user_id).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Makes the administrator that the configuration names, unless the address or its id is
     /// known; whether it did.
     ///
@@ -223,7 +85,10 @@ impl Accounts {
         let password = Password::parse("password", &body.password)?;
         let user = User::administrator(&email, &DisplayName::parse(&body.display_name)?);
         let known = users::by_email(&self.db, email.key()).await?.is_some();
-        if known || users::by_id(&self.db, user.id).await?.is_some() {
+        if known
+            || users::by_id(&self.db, user.id).await?.is_some()
+            || users::is_deleted(&self.db, user.id).await?
+        {
             return Ok(false);
         }
         let hash = self.hasher.hash(password).await?;
@@ -241,7 +106,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Session, Error> {
         Ok(Session {
-            access_token: self.key.sign(&user.claims(now.into(), Uuid::now_v7()))?,
+            access_token: self.keys.sign(&user.claims(now.into(), Uuid::now_v7()))?,
             refresh_token: refresh.as_str().to_owned(),
             token_type: "Bearer".to_owned(),
             expires_in: ACCESS_TOKEN_LIFETIME.whole_seconds(),
@@ -260,20 +125,36 @@ async fn begin_login(tx: &mut Tx, user: &User, now: Timestamp) -> Result<Refresh
     Ok(token)
 }
 
+/// The caller's account, locked. Whoever is known by a token alone is taken in first, but nobody
+/// who was deleted.
+async fn own(tx: &mut Tx, caller: &Caller, now: Timestamp) -> Result<Account, Error> {
+    let account = users::enter(tx, &user_of(caller), now).await?;
+    Ok(account.ok_or(Refusal::AccountDeleted)?)
+}
+
+/// What a user's guesses at the own password are counted by, where no address is given.
+fn counted(user: Uuid) -> String {
+    format!("user:{user}")
+}
+
+fn is_unchanged(account: Option<&Account>, known: &PasswordHash) -> bool {
+    account.and_then(|account| account.password_hash.as_ref()) == Some(known)
+}
+
 /// The user that a valid token names.
-pub(crate) fn user_of(caller: Caller) -> User {
+pub(crate) fn user_of(caller: &Caller) -> User {
     User {
         id: caller.user_id,
-        display_name: caller.display_name,
-        roles: caller.roles,
+        display_name: caller.display_name.clone(),
+        roles: caller.roles.clone(),
     }
 }
 
-fn profile(user: User, email: Option<String>) -> Profile {
+fn profile_of(account: Account) -> Profile {
     Profile {
-        id: user.id,
-        email,
-        display_name: user.display_name,
-        roles: user.roles,
+        id: account.user.id,
+        email: account.email,
+        display_name: account.user.display_name,
+        roles: account.user.roles,
     }
 }

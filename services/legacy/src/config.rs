@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::config::Administrator;
+use auth::{
+    config::Administrator,
+    limits::{self, Network},
+    mail,
+};
 use chassis::config::{self, Faults};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,12 @@ pub struct Config {
     pub administrator: Option<Administrator>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
+    /// The mail server; without one, mails wait in the database.
+    pub mail: Option<mail::Settings>,
+    /// How often somebody may be wrong.
+    pub limits: limits::Settings,
+    /// Peers whose `X-Forwarded-For` names the client: the gateways. Addresses and networks.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for Config {
@@ -33,6 +43,9 @@ impl Default for Config {
             signing_key: ".banyan/keys/signing.pem".into(),
             administrator: None,
             ops_token: None,
+            mail: None,
+            limits: limits::Settings::default(),
+            trusted_proxies: Network::loopback(),
         }
     }
 }

@@ -4,13 +4,17 @@
 mod accounts;
 mod admin;
 mod answers;
+mod boards;
+mod documents;
+mod maintenance;
 mod players;
 mod questions;
+mod users;
 
+use auth::{keys::Keys, limits::Proxies};
 use axum::{Router, extract::FromRef};
-use chassis::identity::Verifier;
+use chassis::{Shutdown, identity::Verifier};
 use database::Database;
-use jsonwebtoken::jwk::JwkSet;
 
 use crate::accounts::Accounts;
 
@@ -19,7 +23,14 @@ struct App {
     db: Database,
     accounts: Accounts,
     verifier: Verifier,
-    jwks: JwkSet,
+    keys: Keys,
+    proxies: Proxies,
+}
+
+impl FromRef<App> for Proxies {
+    fn from_ref(app: &App) -> Self {
+        app.proxies.clone()
+    }
 }
 
 impl FromRef<App> for Verifier {
@@ -28,20 +39,33 @@ impl FromRef<App> for Verifier {
     }
 }
 
-/// All public paths. `jwks` are the keys whose tokens are good, the one that `accounts` signs with
-/// among them.
-pub fn router(db: Database, accounts: Accounts, jwks: JwkSet) -> Router {
+/// All public paths. `keys` are those whose tokens are good, the ones that `accounts` signs with;
+/// `proxies` may say on whose behalf they ask.
+pub fn router(
+    db: Database,
+    accounts: Accounts,
+    keys: Keys,
+    proxies: Proxies,
+    shutdown: Shutdown,
+) -> Router {
+    let found = keys.clone();
     let app = App {
         db,
         accounts,
-        verifier: Verifier::fixed(jwks.clone()),
-        jwks,
+        verifier: Verifier::local(move |id| found.public(id)),
+        keys,
+        proxies,
     };
+    let boards = boards::router(&app.db, &app.verifier, shutdown);
     Router::new()
         .merge(accounts::router())
+        .merge(users::router())
         .merge(questions::router())
         .merge(answers::router())
         .merge(players::router())
         .merge(admin::router())
+        .merge(maintenance::router())
         .with_state(app)
+        .merge(boards)
+        .merge(documents::router())
 }

@@ -14,7 +14,11 @@ pub mod seed;
 pub mod store;
 
 use anyhow::Context;
-use auth::keys::SigningKey;
+use auth::{
+    keys::Keys,
+    limits::Proxies,
+    mail::{Courier, Post},
+};
 use chassis::{Health, Metrics, Shutdown, http as serving, net};
 use database::{Database, Options};
 
@@ -30,13 +34,15 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     if let Some(fault) = chassis::ops::fault(config.listen, config.ops_token.as_deref()) {
         return Err(chassis::config::Faults(vec![fault]).into());
     }
+    let post = config.mail.as_ref().map(Post::new).transpose()?;
     let listener = net::bind(config.listen, "listen").await?;
     let db = Database::connect(&config.database, Options::default())
         .await
         .context("legacy: cannot open its database (setting `database`)")?;
     db.migrate(store::migrations()).await?;
-    let key = SigningKey::load_or_create(&config.signing_key).context("setting `signing_key`")?;
-    let accounts = Accounts::new(db.clone(), key.clone());
+    let keys = Keys::open(&config.signing_key).context("setting `signing_key`")?;
+    tokio::spawn(keys.clone().follow(shutdown.clone()));
+    let accounts = Accounts::new(db.clone(), keys.clone(), config.limits.clone());
     populate(&db, &accounts, &config).await?;
 
     let health = Health::new(shutdown.clone());
@@ -52,8 +58,11 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         metrics: Metrics::new(),
     };
     let verbs = chassis::ops::router(config.ops_token, ops::verbs(db.clone()));
+    let courier = Courier::new(db.clone(), post);
+    tokio::spawn(courier.run(shutdown.clone()));
+    let proxies = Proxies::new(&config.trusted_proxies);
     let router = serving::stack(
-        http::router(db, accounts, key.jwks()).merge(verbs),
+        http::router(db, accounts, keys, proxies, shutdown.clone()).merge(verbs),
         &service,
     );
     tracing::info!(service = "legacy", address = %listener.local_addr()?, "serving");

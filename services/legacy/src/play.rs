@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use achievement::domain::Answered;
-use auth::domain::User;
+use auth::domain::{Refusal, User};
 use contracts::{
     QuizMode,
     events::BadgeRef,
@@ -50,8 +50,10 @@ pub async fn submit(
 ) -> Result<Answer, Error> {
     let mut tx = db.begin().await?;
     let begun = tx.now().await?;
-    users::take_in(&mut tx, caller, begun).await?;
-    users::lock(&mut tx, caller.id).await?;
+    let player = users::enter(&mut tx, caller, begun).await?;
+    player
+        .ok_or(Refusal::AccountDeleted)
+        .map_err(auth::error::Error::from)?;
     // Whoever held the lock before may have been slow: this answer is given now.
     let now = tx.now().await?;
     if let Some(key) = key

@@ -44,7 +44,6 @@ requests! {
     /// `POST /api/auth/refresh` and `POST /api/auth/logout`
     RefreshToken {
         /// As handed out by the last login or refresh.
-        #[schema(max_length = 512)]
         refresh_token: String,
     }
     /// `PATCH /api/auth/profile`

@@ -41,9 +41,10 @@ async fn submit(
     headers: HeaderMap,
     Json(body): Json<SubmitAnswer>,
 ) -> Result<Json<Answer>, Error> {
+    quiz::domain::usable_choice(&body.choice_id).map_err(QuizError::from)?;
     let key = key(&headers, &body)?;
     Ok(Json(
-        play::submit(&app.db, &user_of(caller), &body, key.as_ref()).await?,
+        play::submit(&app.db, &user_of(&caller), &body, key.as_ref()).await?,
     ))
 }
 
@@ -58,10 +59,15 @@ async fn show(
 
 /// The Idempotency-Key, with what identifies the body: its meaning, not its spelling.
 fn key(headers: &HeaderMap, body: &SubmitAnswer) -> Result<Option<Key>, QuizError> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    let value = value.to_str().ok().map(str::trim);
+    if values.next().is_some() {
+        return Err(QuizError::UnusableKey);
+    }
+    let is_printable = |value: &&str| value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let value = value.to_str().ok().map(str::trim).filter(is_printable);
     let value = value.filter(|value| (1..=KEY_MAX).contains(&value.len()));
     let value = value.ok_or(QuizError::UnusableKey)?.to_owned();
     let mut digest = Sha256::new();

@@ -30,18 +30,7 @@ pub async fn insert(
     family: Uuid,
     now: Timestamp,
 ) -> Result<()> {
-    tx.execute(
-        Sql::by_dialect(
-            "DELETE FROM refresh_tokens WHERE token_hash IN (
-                 SELECT token_hash FROM refresh_tokens WHERE expires_at < $1
-                 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
-            "DELETE FROM refresh_tokens WHERE token_hash IN (
-                 SELECT token_hash FROM refresh_tokens WHERE expires_at < $1
-                 ORDER BY expires_at LIMIT $2)",
-        ),
-        params![now, SWEPT],
-    )
-    .await?;
+    sweep(tx, now, SWEPT).await?;
     let expires_at: Timestamp = RefreshToken::expiry(now.into()).into();
     tx.execute(
         "INSERT INTO refresh_tokens (token_hash, user_id, family, issued_at, expires_at)
@@ -50,6 +39,20 @@ pub async fn insert(
     )
     .await?;
     Ok(())
+}
+
+/// Whose a token is. The user is locked before the token, as everywhere.
+///
+/// # Errors
+/// As the database says.
+pub async fn owner(tx: &mut Tx, token: &RefreshToken) -> Result<Option<Uuid>> {
+    let row: Option<(Uuid,)> = tx
+        .fetch_optional(
+            "SELECT user_id FROM refresh_tokens WHERE token_hash = $1",
+            params![token.hash()],
+        )
+        .await?;
+    Ok(row.map(|(user_id,)| user_id))
 }
 
 /// Finds a token and keeps others from using it until the transaction ends.
@@ -116,3 +119,20 @@ pub async fn end_all(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     .await?;
     Ok(())
 }
+
+/// Removes expired tokens, a portion at a time; how many.
+///
+/// # Errors
+/// As the database says.
+pub async fn sweep(tx: &mut Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(SWEEP, params![now, limit]).await
+}
+
+const SWEEP: Sql = Sql::by_dialect(
+    "DELETE FROM refresh_tokens WHERE token_hash IN (
+         SELECT token_hash FROM refresh_tokens WHERE expires_at < $1
+         ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    "DELETE FROM refresh_tokens WHERE token_hash IN (
+         SELECT token_hash FROM refresh_tokens WHERE expires_at < $1
+         ORDER BY expires_at LIMIT $2)",
+);

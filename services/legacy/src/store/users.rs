@@ -72,20 +72,6 @@ pub async fn by_id(db: &Database, id: Uuid) -> Result<Option<Account>> {
     Ok(row.map(Account::from))
 }
 
-/// The same, inside a transaction that is about to change it.
-///
-/// # Errors
-/// As the database says.
-pub async fn by_id_in(tx: &mut Tx, id: Uuid) -> Result<Option<Account>> {
-    let row: Option<Row> = tx
-        .fetch_optional(
-            "SELECT id, email, password_hash, display_name, roles FROM users WHERE id = $1",
-            params![id],
-        )
-        .await?;
-    Ok(row.map(Account::from))
-}
-
 /// Whether the row was inserted, or the id or address existed before.
 ///
 /// # Errors
@@ -117,12 +103,17 @@ pub async fn insert(
     Ok(inserted == 1)
 }
 
-/// Notes a user whose token is good and who is not known yet: somebody who registered with the
-/// auth service.
+/// The user's account, locked until the transaction ends, so that a player's acts are counted one
+/// after the other. Whoever is known by a token alone (and registered with the auth service) is
+/// taken in first; nobody who was deleted here is, and there is none then.
 ///
 /// # Errors
 /// As the database says.
-pub async fn take_in(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
+pub async fn enter(tx: &mut Tx, user: &User, now: Timestamp) -> Result<Option<Account>> {
+    if let Some(account) = lock(tx, user.id).await? {
+        return Ok(Some(account));
+    }
+    // Waits for a deletion that is under way, so that the look after it sees the deletion.
     tx.execute(
         "INSERT INTO users (id, display_name, roles, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $4)
@@ -130,26 +121,30 @@ pub async fn take_in(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
         params![user.id, &user.display_name, json!(user.roles), now],
     )
     .await?;
-    Ok(())
+    if was_deleted(tx, user.id).await? {
+        return Ok(None);
+    }
+    lock(tx, user.id).await
 }
 
-/// Keeps other writes of this user waiting until the transaction ends: a player's answers are
-/// counted one after the other.
+/// The account with that id, locked until the transaction ends: everybody who is about to change
+/// anything of a user comes by here first.
 ///
 /// # Errors
 /// As the database says.
-pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<()> {
-    // A writing transaction on SQLite is alone anyway.
-    let _held: Option<(Uuid,)> = tx
+pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Account>> {
+    let row: Option<Row> = tx
         .fetch_optional(
+            // A writing transaction on SQLite is alone anyway.
             Sql::by_dialect(
-                "SELECT id FROM users WHERE id = $1 FOR UPDATE",
-                "SELECT id FROM users WHERE id = $1",
+                "SELECT id, email, password_hash, display_name, roles FROM users
+                 WHERE id = $1 FOR UPDATE",
+                "SELECT id, email, password_hash, display_name, roles FROM users WHERE id = $1",
             ),
             params![id],
         )
         .await?;
-    Ok(())
+    Ok(row.map(Account::from))
 }
 
 /// Changes the name that others see.
@@ -165,23 +160,82 @@ pub async fn rename(tx: &mut Tx, id: Uuid, name: &DisplayName, now: Timestamp) -
     Ok(())
 }
 
-/// Changes the password, unless it was changed since `known` was read; whether it was done.
+/// Changes the password, whatever it was before. The caller holds the lock.
 ///
 /// # Errors
 /// As the database says.
 pub async fn set_password(
     tx: &mut Tx,
     id: Uuid,
-    known: &PasswordHash,
     hash: &PasswordHash,
     now: Timestamp,
-) -> Result<bool> {
-    let changed = tx
-        .execute(
-            "UPDATE users SET password_hash = $3, updated_at = $4
-             WHERE id = $1 AND password_hash = $2",
-            params![id, known.as_str(), hash.as_str(), now],
-        )
-        .await?;
-    Ok(changed == 1)
+) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1",
+        params![id, hash.as_str(), now],
+    )
+    .await?;
+    Ok(())
 }
+
+/// Makes a guest a user with credentials.
+///
+/// # Errors
+/// A unique violation when somebody has the address; else as the database says.
+pub async fn upgrade(
+    tx: &mut Tx,
+    user: &User,
+    email: &Email,
+    hash: &PasswordHash,
+    now: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET email = $2, email_key = $3, password_hash = $4, display_name = $5,
+             roles = $6, updated_at = $7
+         WHERE id = $1",
+        params![
+            user.id,
+            email.as_str(),
+            email.key(),
+            hash.as_str(),
+            &user.display_name,
+            json!(user.roles),
+            now
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Changes the roles.
+///
+/// # Errors
+/// As the database says.
+pub async fn set_roles(tx: &mut Tx, user: &User, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE users SET roles = $2, updated_at = $3 WHERE id = $1",
+        params![user.id, json!(user.roles), now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Whether an account with that id was deleted here.
+///
+/// # Errors
+/// As the database says.
+pub async fn was_deleted(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    let row: Option<(i64,)> = tx.fetch_optional(DELETED, params![id]).await?;
+    Ok(row.is_some())
+}
+
+/// The same, outside a transaction.
+///
+/// # Errors
+/// As the database says.
+pub async fn is_deleted(db: &Database, id: Uuid) -> Result<bool> {
+    let row: Option<(i64,)> = db.fetch_optional(DELETED, params![id]).await?;
+    Ok(row.is_some())
+}
+
+const DELETED: &str = "SELECT CAST(1 AS BIGINT) FROM deleted_accounts WHERE user_id = $1";
