@@ -19,7 +19,7 @@ on_both_databases!(
 );
 
 /// Commits of a service around one answer and one departure that are tried.
-const COMMITS: u64 = 8;
+const COMMITS: u64 = 6;
 
 async fn leaves(world: &World, player: &Player) {
     let user_id = player.id;
