@@ -52,7 +52,7 @@ async fn a_renamed_player_is_shown_so_and_a_deleted_one_is_forgotten_everywhere(
     let line = json!({ "position": 1, "userId": ada.id, "displayName": "Countess", "score": 22 });
     assert_eq!(
         board.body,
-        json!({ "quizMode": "classic", "top": [line], "me": null })
+        json!({ "quizMode": "classic", "period": "all", "top": [line], "me": null })
     );
     let stats = world.get(Part::Quiz, &grace, "/api/stats/me").await.body;
     assert_eq!(stats["answered"], 0);
