@@ -90,7 +90,10 @@ async fn expired_tokens(db: &Database) -> Result<Value> {
         for (sum, removed) in sums.iter_mut().zip(removed) {
             *sum += removed;
         }
-        if removed.iter().all(|removed| *removed < PORTION.unsigned_abs()) {
+        if removed
+            .iter()
+            .all(|removed| *removed < PORTION.unsigned_abs())
+        {
             break;
         }
     }
