@@ -1,3 +1,5 @@
+//! Streams, on a paused clock.
+
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use super::*;
