@@ -46,7 +46,8 @@ pub struct Config {
     /// What differs from the built-in jobs, by the job's name.
     pub jobs: BTreeMap<String, JobSettings>,
     /// Where the time comes from; not part of the file, for tests.
-    #[serde(skip, default = "database_clock")]
+    #[serde(default = "database_clock")]
+    #[serde(skip)]
     pub clock: Arc<dyn Clock>,
     /// How its own database is opened; likewise.
     #[serde(skip)]
