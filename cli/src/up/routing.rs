@@ -147,10 +147,11 @@ jwks_url = "http://127.0.0.1:{auth}/.well-known/jwks.json"
         auth = 9001 + offset,
     )
     .ok();
+    // Above the 30 s after which a service itself answers 503, so that its answer arrives.
     for (name, port) in UPSTREAMS {
         write!(
             out,
-            "\n[upstreams.{name}]\nendpoints = [\"http://127.0.0.1:{}\"]\ntimeout = \"15s\"\n",
+            "\n[upstreams.{name}]\nendpoints = [\"http://127.0.0.1:{}\"]\ntimeout = \"35s\"\n",
             port + offset
         )
         .ok();

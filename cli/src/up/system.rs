@@ -17,6 +17,9 @@ use crate::{client::Client, endpoints::Endpoints, parts::gateway_config, verbs::
 /// What a taken port is told with.
 const OTHER_PORTS: &str = "try another --port-offset";
 
+/// How often the admin service looks for what curators wrote on the monolith.
+const FOLLOW: &str = "1s";
+
 /// Everything that `up` starts, prepared.
 pub(super) struct System {
     folder: Folder,
@@ -183,8 +186,10 @@ impl System {
         strangling!(quiz, 9003);
         strangling!(achievement, 9004);
         strangling!(leaderboard, 9005);
-        strangling!(admin, 9006);
-        service!(maintenance, 9007, jwks_url: jwks_url.clone());
+        let follow = FOLLOW.to_owned().try_into().map_err(anyhow::Error::msg)?;
+        strangling!(admin, 9006, legacy_follow: Some(follow));
+        service!(maintenance, 9007, jwks_url: jwks_url.clone(),
+            archive_dir: self.folder.file("archive"));
         Ok(())
     }
 

@@ -141,6 +141,9 @@ impl System {
                      password = {ADMINISTRATORS_PASSWORD:?}"
                 ));
             }
+            if part == "admin" {
+                add("legacy_follow = \"1s\"".to_owned());
+            }
             if part == "maintenance" {
                 let archive = self.folder.path().join("archive");
                 add(format!("archive_dir = {archive:?}"));
