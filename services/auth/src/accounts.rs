@@ -139,7 +139,12 @@ impl Accounts {
 
     /// The caller's account, locked. Whoever is known by a token alone is taken in first, but
     /// nobody who was deleted.
-    pub(crate) async fn own(&self, tx: &mut Tx, caller: &Caller, now: Timestamp) -> Result<Account, Error> {
+    pub(crate) async fn own(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Result<Account, Error> {
         if let Some(account) = users::lock(tx, caller.user_id).await? {
             return Ok(account);
         }

@@ -49,11 +49,7 @@ impl Legacy {
         Self::launch(backend, testkit::temp_dir(), change).await
     }
 
-    async fn launch(
-        backend: Backend,
-        folder: TempDir,
-        change: impl FnOnce(&mut Config),
-    ) -> Self {
+    async fn launch(backend: Backend, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             listen: free_address(),
             database: backend.url.clone(),
@@ -196,7 +192,10 @@ impl Server {
 
     /// A read with its tag, for whoever has the answers with the tags `known`.
     pub(crate) async fn revalidate(&self, path: &str, known: &str) -> (u16, Option<String>) {
-        let request = self.client.get(self.url(path)).header("if-none-match", known);
+        let request = self
+            .client
+            .get(self.url(path))
+            .header("if-none-match", known);
         let response = request.send().await.expect("an answer");
         let tag = response.headers().get("etag");
         let tag = tag.map(|tag| tag.to_str().expect("a text").to_owned());
@@ -223,7 +222,10 @@ impl Server {
 
     /// Sends a file.
     pub(crate) async fn upload(&self, path: &str, token: &str, kind: &str, file: &str) -> Reply {
-        let request = self.client.post(self.url(path)).header("content-type", kind);
+        let request = self
+            .client
+            .post(self.url(path))
+            .header("content-type", kind);
         send(request.body(file.to_owned()), Some(token)).await
     }
 

@@ -12,7 +12,7 @@ mod curating;
 mod importing;
 mod maintaining;
 mod playing;
-mod reading;
-mod sides;
 #[path = "../../../auth/tests/api/post_office.rs"]
 mod post_office;
+mod reading;
+mod sides;
