@@ -18,7 +18,12 @@ use crate::{
 
 /// Where a deleted user's id may stand: the note that keeps the user from coming back, and the
 /// events on their way to the log, which carries ids for ever.
-const REMEMBERED_IN: [&str; 3] = ["departed_users", "outbox", "streams"];
+const REMEMBERED_IN: [&str; 4] = [
+    "departed_users",
+    "outbox",
+    "stream_versions",
+    "parked_events",
+];
 
 /// Everything on the new side.
 async fn moved() -> Up {

@@ -24,116 +24,52 @@ async fn assert_nothing_is_recorded(app: &App) {
     assert_eq!(text, "", "nothing half done");
 }
 
+/// A value of one field (nothing: the field is missing), and what it is refused with.
+fn bad_fields() -> Vec<(&'static str, Option<Value>, (u16, &'static str))> {
+    const INVALID: (u16, &str) = (422, "invalid_field");
+    let choices = [
+        json!("b".repeat(41)),
+        json!("b".repeat(10_000)),
+        json!(""),
+        json!("b\u{0}"),
+        json!("\u{1b}[2J"),
+        json!(7),
+        json!(null),
+        json!(["b"]),
+    ];
+    let modes = [
+        json!("turbo"),
+        json!("Classic"),
+        json!(18_446_744_073_709_551_615_u64),
+    ];
+    let mut all = vec![
+        ("choiceId", Some(json!("x")), (422, "unknown_choice")),
+        ("choiceId", None, INVALID),
+        ("questionId", Some(json!("42")), INVALID),
+        ("questionId", Some(json!(1e300)), INVALID),
+        (
+            "questionId",
+            Some(json!(Uuid::nil())),
+            (404, "question_not_found"),
+        ),
+        ("questionId", None, INVALID),
+        ("quizMode", None, INVALID),
+        ("isCorrect", Some(json!(true)), INVALID),
+    ];
+    all.extend(choices.map(|choice| ("choiceId", Some(choice), INVALID)));
+    all.extend(modes.map(|mode| ("quizMode", Some(mode), INVALID)));
+    all
+}
+
 async fn a_bad_answer_is_refused_and_names_its_field(backend: Backend) {
     let app = App::start(backend).await;
-    let with = |field: &str, value: Value| {
+    for (field, value, (status, code)) in bad_fields() {
         let mut body = right();
-        body[field] = value;
-        body.to_string()
-    };
-    let without = |field: &str| {
-        let mut body = right();
-        body.as_object_mut().expect("an object").remove(field);
-        body.to_string()
-    };
-    let refused = [
-        (
-            with("choiceId", json!("x")),
-            422,
-            "unknown_choice",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!("b".repeat(41))),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!("b".repeat(10_000))),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!("")),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!("b\u{0}")),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!("\u{1b}[2J")),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (with("choiceId", json!(7)), 422, "invalid_field", "choiceId"),
-        (
-            with("choiceId", json!(null)),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (
-            with("choiceId", json!(["b"])),
-            422,
-            "invalid_field",
-            "choiceId",
-        ),
-        (without("choiceId"), 422, "invalid_field", "choiceId"),
-        (
-            with("questionId", json!("42")),
-            422,
-            "invalid_field",
-            "questionId",
-        ),
-        (
-            with("questionId", json!(1e300)),
-            422,
-            "invalid_field",
-            "questionId",
-        ),
-        (without("questionId"), 422, "invalid_field", "questionId"),
-        (
-            with("questionId", json!(Uuid::nil())),
-            404,
-            "question_not_found",
-            "questionId",
-        ),
-        (
-            with("quizMode", json!("turbo")),
-            422,
-            "invalid_field",
-            "quizMode",
-        ),
-        (
-            with("quizMode", json!("Classic")),
-            422,
-            "invalid_field",
-            "quizMode",
-        ),
-        (
-            with("quizMode", json!(18_446_744_073_709_551_615_u64)),
-            422,
-            "invalid_field",
-            "quizMode",
-        ),
-        (without("quizMode"), 422, "invalid_field", "quizMode"),
-        (
-            with("isCorrect", json!(true)),
-            422,
-            "invalid_field",
-            "isCorrect",
-        ),
-    ];
-    for (body, status, code, field) in refused {
-        let answer = app.post(ADA, &body, &[]).await;
+        match value {
+            Some(value) => body[field] = value,
+            None => drop(body.as_object_mut().expect("an object").remove(field)),
+        }
+        let answer = app.post(ADA, &body.to_string(), &[]).await;
         let told = (answer.0, &answer.1["code"], &answer.1["field"]);
         assert_eq!(told, (status, &json!(code), &json!(field)), "{}", answer.1);
     }
