@@ -188,7 +188,7 @@ impl System {
         strangling!(leaderboard, 9005);
         let follow = FOLLOW.to_owned().try_into().map_err(anyhow::Error::msg)?;
         strangling!(admin, 9006, legacy_follow: Some(follow));
-        service!(maintenance, 9007, jwks_url: jwks_url.clone(),
+        service!(maintenance, 9007, jwks_url: jwks_url,
             archive_dir: self.folder.file("archive"));
         Ok(())
     }
