@@ -25,18 +25,22 @@ impl Migrations {
 }
 
 impl Database {
-    /// Applies what is missing of `migrations`; safe to run from several replicas at once.
+    /// Applies what is missing of `migrations`; safe to run from several replicas at once. A database
+    /// that a later version of the program has brought further is left as it is: migrations only
+    /// expand, so the version before works on it, which is what rolling a service back needs.
     ///
     /// # Errors
-    /// [`crate::Error::Migration`] when a script fails or the database is ahead of this program.
+    /// [`crate::Error::Migration`] when a script fails, or is not the one that was applied.
     pub async fn migrate(&self, mut migrations: Migrations) -> Result<()> {
         let book = format!("migrations_{}", migrations.name);
         match &self.inner.pools {
             Pools::Postgres(pool) => {
+                migrations.postgres.set_ignore_missing(true);
                 migrations.postgres.dangerous_set_table_name(book);
                 migrations.postgres.run(pool).await?;
             }
             Pools::Sqlite { writer, .. } => {
+                migrations.sqlite.set_ignore_missing(true);
                 migrations.sqlite.dangerous_set_table_name(book);
                 migrations.sqlite.run(writer).await?;
             }
