@@ -54,6 +54,7 @@ async fn a_service_without_its_database_says_so_and_heals_by_itself() {
     let proxy = FaultProxy::start(server).await.expect("a proxy");
     let (direct, proxied) = (server.to_string(), proxy.address().to_string());
     let system = System::start_on(databases, |url| url.replace(&direct, &proxied)).await;
+    system.verb(&["sync", "backfill"]).await;
     // One whose token opens the administrators' paths, too.
     let player = system.administrator().await;
     for (service, path) in READS {

@@ -16,10 +16,11 @@ use crate::{
     player::{Player, expect},
 };
 
-/// Where a deleted user's id may stand: the note that keeps the user from coming back, and the
+/// Where a deleted user's id may stand: the notes that keep the user from coming back, and the
 /// events on their way to the log, which carries ids for ever.
-const REMEMBERED_IN: [&str; 4] = [
+const REMEMBERED_IN: [&str; 5] = [
     "departed_users",
+    "deleted_accounts",
     "outbox",
     "stream_versions",
     "parked_events",
