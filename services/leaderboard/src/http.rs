@@ -75,11 +75,14 @@ async fn show(
     Query(query): Query<BoardQuery>,
 ) -> Result<Json<Leaderboard>, Error> {
     let board = query.board(now())?;
-    let top = boards::top(&api.db, board).await?;
-    let me = match caller {
-        Some(caller) => boards::line(&api.db, board, caller.user_id).await?,
-        None => None,
+    let own_line = async {
+        match caller {
+            Some(caller) => boards::line(&api.db, board, caller.user_id).await,
+            None => Ok(None),
+        }
     };
+    // Side by side: the player waits for the longer of the two.
+    let (top, me) = tokio::try_join!(boards::top(&api.db, board), own_line)?;
     Ok(Json(Leaderboard {
         quiz_mode: board.quiz_mode,
         period: board.period,
