@@ -6,9 +6,12 @@
 //! player has not answered here. Nobody who left comes back.
 
 use async_trait::async_trait;
-use database::{Database, Result, Timestamp, params};
+use database::{Database, Result, Timestamp, Tx, params};
 use serde::Serialize;
-use service::import::{BATCH, Count, Import};
+use service::{
+    departed,
+    import::{BATCH, Count, Import},
+};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -54,11 +57,15 @@ async fn players(db: &Database, legacy: &Database) -> Result<Count> {
             return Ok(count);
         };
         after = *last;
+        let users: Vec<Uuid> = rows.iter().map(|(user_id, ..)| *user_id).collect();
         let mut tx = db.begin().await?;
+        let left = departed::among(&mut tx, users.clone()).await?;
         for (user_id, state, at) in rows {
-            count.add(store::import_player(&mut tx, user_id, &state, at).await?);
+            let is_news = !left.contains(&user_id)
+                && store::import_player(&mut tx, user_id, &state, at).await?;
+            count.add(is_news);
         }
-        store::expel(&mut tx).await?;
+        forget_who_left(&mut tx, users).await?;
         tx.commit().await?;
     }
 }
@@ -78,11 +85,24 @@ async fn badges(db: &Database, legacy: &Database) -> Result<Count> {
             return Ok(count);
         };
         after = (*user_id, badge_id.clone());
+        let users: Vec<Uuid> = rows.iter().map(|(user_id, ..)| *user_id).collect();
         let mut tx = db.begin().await?;
+        let left = departed::among(&mut tx, users.clone()).await?;
         for (user_id, badge_id, at) in rows {
-            count.add(store::import_badge(&mut tx, user_id, &badge_id, at).await?);
+            let is_news = !left.contains(&user_id)
+                && store::import_badge(&mut tx, user_id, &badge_id, at).await?;
+            count.add(is_news);
         }
-        store::expel(&mut tx).await?;
+        forget_who_left(&mut tx, users).await?;
         tx.commit().await?;
     }
+}
+
+/// Forgets whoever of `users` left since the batch began. Whoever leaves later waits for a player's row
+/// that it wrote; a badge without one is left to `retention`.
+async fn forget_who_left(tx: &mut Tx, users: Vec<Uuid>) -> Result<()> {
+    for user_id in departed::among(tx, users).await? {
+        store::forget(tx, user_id).await?;
+    }
+    Ok(())
 }

@@ -11,11 +11,11 @@ use service::duties::{Ask, Duty, Portion};
 
 use crate::{answers::STEP, store};
 
-/// Rows removed in one transaction, so that no answer waits behind a long one.
+/// Rows of a kind removed in one transaction, so that no answer waits behind a long one.
 const PORTION: i64 = 500;
 
 /// Removes what is known of answers whose sagas ended long ago, and what an import brought of
-/// players who left.
+/// players while they left.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     keep: Duration,
@@ -37,11 +37,11 @@ impl Duty for Retention {
     }
 
     async fn perform(&self, tx: &mut Tx, _ask: &Ask) -> Result<Portion, HandlerError> {
-        store::expel(tx).await?;
+        let expelled = store::expel(tx, PORTION).await?;
         let before = tx.now().await? - self.keep;
         let removed = Ledger.prune(tx, STEP, before, PORTION).await?;
         Ok(Portion {
-            more: removed >= PORTION.unsigned_abs(),
+            more: removed.max(expelled) >= PORTION.unsigned_abs(),
             detail: json!({ "ledgerRows": removed }),
         })
     }

@@ -241,22 +241,29 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
         .map(|_| ())
 }
 
-/// Forgets all players who left: what an import brought of them.
+/// Forgets badges and players of users who left, `limit` of each at most: what an import wrote while
+/// they left; how many rows of the kind of which there were more.
 ///
 /// # Errors
 /// As the database says.
-pub async fn expel(tx: &mut Tx) -> Result<()> {
-    tx.execute(
-        "DELETE FROM badges WHERE user_id IN (SELECT user_id FROM departed_users)",
-        params![],
-    )
-    .await?;
-    tx.execute(
-        "DELETE FROM players WHERE user_id IN (SELECT user_id FROM departed_users)",
-        params![],
-    )
-    .await
-    .map(|_| ())
+pub async fn expel(tx: &mut Tx, limit: i64) -> Result<u64> {
+    let badges = tx
+        .execute(
+            "DELETE FROM badges WHERE (user_id, badge_id) IN (
+                 SELECT b.user_id, b.badge_id FROM badges b
+                 JOIN departed_users d ON d.user_id = b.user_id LIMIT $1)",
+            params![limit],
+        )
+        .await?;
+    let players = tx
+        .execute(
+            "DELETE FROM players WHERE user_id IN (
+                 SELECT p.user_id FROM players p
+                 JOIN departed_users d ON d.user_id = p.user_id LIMIT $1)",
+            params![limit],
+        )
+        .await?;
+    Ok(badges.max(players))
 }
 
 /// Takes over what the monolith knows of a player as of `at`; whether it was news. A player who

@@ -17,6 +17,7 @@ use uuid::Uuid;
 testkit::both_databases!(
     an_import_takes_badges_and_players_and_a_repeat_takes_nothing,
     a_player_who_answered_here_keeps_what_is_known_here,
+    nobody_who_left_comes_back_however_long_ago,
 );
 
 const ADA: Uuid = Uuid::from_u128(7);
@@ -155,4 +156,29 @@ async fn a_player_who_answered_here_keeps_what_is_known_here(home: Backend) {
     assert_eq!(import(&both).await.0, Count { read: 1, taken: 0 });
     let page = store::page(&both.own, Uuid::nil(), 10).await.expect("read");
     assert_eq!((page[0].answered, page[0].answers), (1, 1));
+}
+
+async fn nobody_who_left_comes_back_however_long_ago(home: Backend) {
+    let both = both(home).await;
+    import(&both).await;
+    let mut tx = both.own.begin().await.expect("a transaction");
+    departed::note(&mut tx, ADA).await.expect("noted");
+    store::forget(&mut tx, ADA).await.expect("forgotten");
+    tx.commit().await.expect("committed");
+    let long_ago = "UPDATE departed_users SET departed_at = $1";
+    both.own
+        .execute(long_ago, params![at(0)])
+        .await
+        .expect("aged");
+    let mut tx = both.own.begin().await.expect("a transaction");
+    departed::note(&mut tx, Uuid::from_u128(9))
+        .await
+        .expect("noted");
+    tx.commit().await.expect("committed");
+    let none = Count { read: 1, taken: 0 };
+    assert_eq!(import(&both).await, (none, none));
+    let page = store::page(&both.own, Uuid::nil(), 10).await.expect("read");
+    assert!(page.is_empty(), "{page:?}");
+    let unlocked = store::unlocked(&both.own, ADA).await.expect("read");
+    assert!(unlocked.is_empty(), "{unlocked:?}");
 }

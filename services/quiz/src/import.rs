@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use contracts::QuizMode;
 use database::{Database, Result, Timestamp, params};
 use serde::Serialize;
-use service::import::{BATCH, Count, Import};
+use service::{
+    departed,
+    import::{BATCH, Count, Import},
+};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -129,16 +132,25 @@ async fn stats(db: &Database, legacy: &Database) -> Result<Count> {
             return Ok(count);
         };
         after = last.user_id;
+        let users: Vec<Uuid> = rows.iter().map(|row| row.user_id).collect();
         let mut tx = db.begin().await?;
+        let left = departed::among(&mut tx, users.clone()).await?;
         for player in rows.chunk_by(|left, right| left.user_id == right.user_id) {
             let Some(first) = player.first() else {
                 continue;
             };
+            if left.contains(&first.user_id) {
+                count.add(false);
+                continue;
+            }
             let base = base(first, player)?;
             let at = first.updated_at;
             count.add(store::stats::import(&mut tx, first.user_id, &base, at).await?);
         }
-        store::stats::expel(&mut tx).await?;
+        // Whoever leaves just now waits for these rows from here on, or is seen here.
+        for user_id in departed::among(&mut tx, users).await? {
+            store::stats::forget(&mut tx, user_id).await?;
+        }
         tx.commit().await?;
     }
 }

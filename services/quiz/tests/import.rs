@@ -201,7 +201,15 @@ async fn an_import_does_not_bring_back_who_left_nor_what_was_set_back(home: Back
     departed::note(&mut tx, ADA).await.expect("noted");
     stats::forget(&mut tx, ADA).await.expect("forgotten");
     tx.commit().await.expect("committed");
-    import(&both).await;
+    // Years later, when somebody else leaves, it is known as well as on the first day.
+    let long_ago = "UPDATE departed_users SET departed_at = $1";
+    write(&both.own, long_ago, params![at(0)]).await;
+    let mut tx = both.own.begin().await.expect("a transaction");
+    departed::note(&mut tx, Uuid::from_u128(8))
+        .await
+        .expect("noted");
+    tx.commit().await.expect("committed");
+    assert_eq!(import(&both).await.1, none);
     assert_eq!(
         stats::find(&both.own, ADA).await.expect("read"),
         Counted::default()

@@ -1,7 +1,5 @@
 //! The answers, each with its place in the life of its saga.
 
-use std::collections::BTreeSet;
-
 use contracts::{
     QuizMode,
     http::{AnswerStatus, BadgeRef, Standing},
@@ -254,16 +252,18 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
         .map(|_| ())
 }
 
-/// Forgets the answers of all players who left; whose they were.
+/// Forgets at most `limit` answers of players who left; whose each was.
 ///
 /// # Errors
 /// As the database says.
-pub async fn expel(tx: &mut Tx) -> Result<BTreeSet<Uuid>> {
+pub async fn expel(tx: &mut Tx, limit: i64) -> Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = tx
         .fetch_all(
-            "DELETE FROM answers WHERE user_id IN (SELECT user_id FROM departed_users)
+            "DELETE FROM answers WHERE id IN (
+                 SELECT a.id FROM answers a
+                 JOIN departed_users d ON d.user_id = a.user_id LIMIT $1)
              RETURNING user_id",
-            params![],
+            params![limit],
         )
         .await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())

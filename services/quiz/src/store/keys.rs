@@ -91,17 +91,18 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     .map(|_| ())
 }
 
-/// Forgets the keys of all users who left.
+/// Forgets at most `limit` keys of users who left; how many.
 ///
 /// # Errors
 /// As the database says.
-pub async fn expel(tx: &mut Tx) -> Result<()> {
+pub async fn expel(tx: &mut Tx, limit: i64) -> Result<u64> {
     tx.execute(
-        "DELETE FROM idempotency_keys WHERE subject IN (SELECT user_id FROM departed_users)",
-        params![],
+        "DELETE FROM idempotency_keys WHERE (subject, path, key) IN (
+             SELECT k.subject, k.path, k.key FROM idempotency_keys k
+             JOIN departed_users d ON d.user_id = k.subject LIMIT $1)",
+        params![limit],
     )
     .await
-    .map(|_| ())
 }
 
 /// Deletes at most `limit` keys that have expired; how many there were.

@@ -135,17 +135,17 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
         .map(|_| ())
 }
 
-/// Forgets all players who left: what an import brought of them.
+/// Forgets at most `limit` players who left: what a replica wrote that did not know yet; how many.
 ///
 /// # Errors
 /// As the database says.
-pub async fn expel(tx: &mut Tx) -> Result<()> {
+pub async fn expel(tx: &mut Tx, limit: i64) -> Result<u64> {
     tx.execute(
-        "DELETE FROM stats WHERE user_id IN (SELECT user_id FROM departed_users)",
-        params![],
+        "DELETE FROM stats WHERE user_id IN (
+             SELECT s.user_id FROM stats s JOIN departed_users d ON d.user_id = s.user_id LIMIT $1)",
+        params![limit],
     )
     .await
-    .map(|_| ())
 }
 
 /// A page of players in the order of their ids, for the audit.
