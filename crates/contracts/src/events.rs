@@ -228,9 +228,11 @@ payloads! {
         /// The right one; for services only, never for players.
         correct_choice_id: String,
         /// Words to find it by, in alphabetical order.
+        #[serde(default)]
         tags: Vec<String>,
         /// The question's version: from 1, or what the monolith had counted, rising with every
-        /// edit. Not the stream's version.
+        /// edit. Not the stream's version, which counts where this is missing (0).
+        #[serde(default)]
         version: i64,
     }
     /// A question was edited; carries all of it.
@@ -248,16 +250,20 @@ payloads! {
         /// The right one; for services only, never for players.
         correct_choice_id: String,
         /// Words to find it by, in alphabetical order.
+        #[serde(default)]
         tags: Vec<String>,
         /// The question's version: from 1, or what the monolith had counted, rising with every
-        /// edit. Not the stream's version.
+        /// edit. Not the stream's version, which counts where this is missing (0).
+        #[serde(default)]
         version: i64,
     }
     /// A question was removed.
     QuestionDeleted = "question.deleted" {
         /// The question.
         question_id: Uuid,
-        /// The question's version, one above that of its last edit.
+        /// The question's version, one above that of its last edit. Where it is missing (0), the
+        /// stream's version counts.
+        #[serde(default)]
         version: i64,
     }
     /// The question service shows a question as of this version: players see the edit.

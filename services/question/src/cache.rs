@@ -14,6 +14,7 @@
 //! Edits are rare and reads are not: a finer bookkeeping would save nothing that can be measured.
 
 mod follow;
+mod weight;
 
 use std::{
     hash::Hash,
@@ -30,10 +31,12 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use quick_cache::Weighter;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use follow::{LOOK_EVERY, follow};
+pub use weight::Weight;
 
 use crate::domain::{Filter, Pool, Question};
 
@@ -41,14 +44,26 @@ use crate::domain::{Filter, Pool, Question};
 /// ask its database while others can.
 pub const FRESH_FOR: Duration = Duration::from_secs(10);
 
-/// Questions, 1 KiB each: more than a bank has.
-const QUESTIONS: usize = 20_000;
+/// Bytes of questions, mostly 1 KiB each: more than a bank has.
+const QUESTIONS: u64 = 32 * MIB;
 
-/// Pages of lists, at most 100 KiB each and mostly 20: those that many clients ask for.
-const PAGES: usize = 500;
+/// Bytes of pages of lists, mostly 20 KiB each, but up to 0.6 MiB: those that many clients ask for.
+const PAGES: u64 = 32 * MIB;
 
-/// Ids of pools, 160 KiB each for 10,000 questions.
-const POOLS: usize = 100;
+/// Bytes of the ids of pools, 160 KiB each for 10,000 questions.
+const POOLS: u64 = 16 * MIB;
+
+/// Bytes of an answer that there is one of.
+const COUNTS: u64 = MIB;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What an entry takes beside its value: the key, a search in it, and its place.
+const ENTRY: usize = 1024;
+
+/// An entry as a guess for the number of entries: the cache divides its room by it, so that an entry
+/// far above it still fits into a part.
+const TYPICAL: u64 = 64 * 1024;
 
 /// A page of a list and the cursor of the next one.
 pub type Page = (Vec<Question>, Option<String>);
@@ -78,8 +93,8 @@ impl Default for Cache {
             questions: Shelf::new("question", QUESTIONS, &revision, &counters),
             pages: Shelf::new("page", PAGES, &revision, &counters),
             pools: Shelf::new("pool", POOLS, &revision, &counters),
-            categories: Shelf::new("categories", 1, &revision, &counters),
-            tags: Shelf::new("tags", 1, &revision, &counters),
+            categories: Shelf::new("categories", COUNTS, &revision, &counters),
+            tags: Shelf::new("tags", COUNTS, &revision, &counters),
             invalidations: Counter::default(),
             revision,
             counters,
@@ -138,9 +153,9 @@ struct Counters {
     misses: Family<Kind, Counter>,
 }
 
-/// Things of one kind, by key, bounded in number. The least useful ones make room (S3-FIFO).
+/// Things of one kind, by key, bounded in bytes. The least useful ones make room (S3-FIFO).
 pub struct Shelf<K, V> {
-    entries: Arc<quick_cache::sync::Cache<K, Entry<V>>>,
+    entries: Arc<quick_cache::sync::Cache<K, Entry<V>, ByBytes>>,
     revision: Revision,
     hits: Counter,
     misses: Counter,
@@ -162,6 +177,7 @@ struct Entry<V> {
     /// Known before the value was read.
     revision: i64,
     read_at: Instant,
+    bytes: u64,
 }
 
 impl<V> Clone for Entry<V> {
@@ -173,11 +189,22 @@ impl<V> Clone for Entry<V> {
     }
 }
 
-impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
-    fn new(kind: &'static str, items: usize, revision: &Revision, counters: &Counters) -> Self {
+#[derive(Clone, Copy, Debug)]
+struct ByBytes;
+
+impl<K, V> Weighter<K, Entry<V>> for ByBytes {
+    fn weight(&self, _key: &K, entry: &Entry<V>) -> u64 {
+        entry.bytes
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
+    fn new(kind: &'static str, bytes: u64, revision: &Revision, counters: &Counters) -> Self {
         let kind = Kind { kind };
+        let typical = usize::try_from(bytes / TYPICAL).unwrap_or(1);
+        let entries = quick_cache::sync::Cache::with_weighter(typical, bytes, ByBytes);
         Self {
-            entries: Arc::new(quick_cache::sync::Cache::new(items)),
+            entries: Arc::new(entries),
             revision: revision.clone(),
             hits: counters.hits.get_or_create_owned(&kind),
             misses: counters.misses.get_or_create_owned(&kind),
@@ -209,6 +236,7 @@ impl<K: Eq + Hash + Clone, V> Shelf<K, V> {
             return Ok(None);
         };
         let entry = Entry {
+            bytes: u64::try_from(ENTRY + value.bytes()).unwrap_or(u64::MAX),
             value: Arc::clone(&value),
             revision,
             read_at,
@@ -227,6 +255,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::domain::RawFilter;
 
     async fn tags(cache: &Cache, in_database: i64) -> i64 {
         let row = TagCount {
@@ -309,6 +338,25 @@ mod tests {
             assert_eq!(none, None);
         }
         assert_eq!(asked.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn large_pages_make_room_for_one_another() {
+        let cache = Cache::default();
+        cache.saw(1);
+        let text = "x".repeat(100 * 1024);
+        for number in 0..1_000 {
+            let filter = Filter {
+                limit: number,
+                ..Filter::parse(&RawFilter::default()).expect("it is valid")
+            };
+            let load = async { Ok::<_, Infallible>(Some((Vec::new(), Some(text.clone())))) };
+            let Ok(page) = cache.pages.read(&filter, load).await;
+            page.expect("a page");
+        }
+        let (kept, pages) = (cache.pages.entries.weight(), cache.pages.entries.len());
+        assert!(kept <= PAGES, "{kept}");
+        assert!(pages > 100, "{pages}");
     }
 
     #[tokio::test]

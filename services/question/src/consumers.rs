@@ -82,20 +82,20 @@ impl Handler for Bank {
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
         let event = &recorded.event;
         let (at, position) = (event.timestamp.into(), recorded.position);
-        let question = match event.event_type.as_str() {
+        let mut question = match event.event_type.as_str() {
             QuestionCreated::TYPE => created(payload(recorded)?),
             QuestionUpdated::TYPE => updated(payload(recorded)?),
             _ => {
-                let QuestionDeleted {
-                    question_id,
-                    version,
-                } = payload(recorded)?;
-                let shown = projection::delete(tx, question_id, version, at, position).await?;
-                return self.confirm(tx, recorded, question_id, shown).await;
+                let gone: QuestionDeleted = payload(recorded)?;
+                let (id, version) = (gone.question_id, told(gone.version, recorded));
+                projection::delete(tx, id, version, at, position).await?;
+                return self.confirm(tx, recorded, id, version).await;
             }
         };
-        let shown = projection::write(tx, &question, at, position).await?;
-        self.confirm(tx, recorded, question.id, shown).await
+        question.version = told(question.version, recorded);
+        projection::write(tx, &question, at, position).await?;
+        self.confirm(tx, recorded, question.id, question.version)
+            .await
     }
 
     async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
@@ -137,6 +137,15 @@ impl Handler for Users {
 /// A payload of another shape stays of another shape: no repeat helps.
 fn payload<P: Payload>(recorded: &Recorded) -> Result<P, HandlerError> {
     recorded.event.payload().map_err(HandlerError::poison)
+}
+
+/// The question's version: the event's own, or that of its stream where it tells none.
+fn told(version: i64, recorded: &Recorded) -> i64 {
+    if version > 0 {
+        version
+    } else {
+        recorded.event.version
+    }
 }
 
 fn created(event: QuestionCreated) -> Question {

@@ -1,7 +1,8 @@
 //! Takes over the monolith's questions, straight from its database.
 //!
 //! Invariants: a row that an event wrote is never overwritten; an import that was interrupted goes
-//! on where it stopped, because its place is committed with the rows.
+//! on where it stopped, because its place is committed with the rows, and then looks once more from
+//! the beginning, because what lies before its place may have changed since it was there.
 
 use async_trait::async_trait;
 use database::{Database, Result};
@@ -9,7 +10,7 @@ use serde::Serialize;
 use service::import::{BATCH, Import};
 use uuid::Uuid;
 
-use crate::store::imports::{self, Taken};
+use crate::store::imports::{self, Tags, Taken};
 
 /// Imports questions from the monolith.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,8 @@ pub struct Counts {
     pub inserted: u64,
     /// Questions that were here and older.
     pub updated: u64,
-    /// Questions that stayed as they are.
+    /// Questions that stayed as they are; counted again by an import that went on and then looked
+    /// once more.
     pub skipped: u64,
 }
 
@@ -33,24 +35,39 @@ impl Import for FromLegacy {
     async fn run(&self, own: &Database, legacy: &Database) -> Result<Counts> {
         let mut counts = Counts::default();
         let tags = imports::tags_in(legacy).await?;
-        let mut after = imports::progress(own).await?.unwrap_or(Uuid::nil());
-        loop {
-            let rows = imports::read_legacy(legacy, tags, after, BATCH).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.id;
-            let mut tx = own.begin().await?;
-            imports::begin(&mut tx).await?;
-            for row in &rows {
-                match imports::take_over(&mut tx, row).await? {
-                    Taken::Inserted => counts.inserted += 1,
-                    Taken::Updated => counts.updated += 1,
-                    Taken::Skipped => counts.skipped += 1,
-                }
-            }
-            imports::note_progress(&mut tx, after).await?;
-            tx.commit().await?;
+        if let Some(after) = imports::progress(own).await? {
+            go_on(own, legacy, tags, after, &mut counts).await?;
         }
+        go_on(own, legacy, tags, Uuid::nil(), &mut counts).await?;
         imports::finish(own).await?;
         Ok(counts)
+    }
+}
+
+/// Takes over everything behind a row, batch by batch.
+async fn go_on(
+    own: &Database,
+    legacy: &Database,
+    tags: Tags,
+    mut after: Uuid,
+    counts: &mut Counts,
+) -> Result<()> {
+    loop {
+        let rows = imports::read_legacy(legacy, tags, after, BATCH).await?;
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        after = last.id;
+        let mut tx = own.begin().await?;
+        imports::begin(&mut tx).await?;
+        for row in &rows {
+            match imports::take_over(&mut tx, row).await? {
+                Taken::Inserted => counts.inserted += 1,
+                Taken::Updated => counts.updated += 1,
+                Taken::Skipped => counts.skipped += 1,
+            }
+        }
+        imports::note_progress(&mut tx, after).await?;
+        tx.commit().await?;
     }
 }

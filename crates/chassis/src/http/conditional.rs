@@ -4,11 +4,12 @@
 //! bytes of the body, so that it is the same on every replica, and on both sides of a move where
 //! their bodies are. It saves the body's way, not the work of making it.
 //!
-//! An answer that says `no-store`, is not 200, or comes without a bounded body passes as it is. The
+//! An answer that says `no-store`, is not 200, or whose body is too large or of no known size passes
+//! as it is, without a tag. The
 //! answers depend on nothing but the address, so there is no `Vary`; one that a handler sets stays.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, HttpBody, to_bytes},
     extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
@@ -22,7 +23,9 @@ use crate::Problem;
 /// Kept by whoever likes, and asked for again each time: an edit is seen at once.
 pub const CACHE_CONTROL: &str = "public, max-age=0, must-revalidate";
 
-/// Above every answer that these layers surround: a page of 100 questions has 0.2 MiB.
+/// Bytes of a body that is held in memory for its tag: above every answer that these layers
+/// surround. A page of 100 questions has some 50 KiB, and 0.6 MiB where all texts are as long as they
+/// may be.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// Bytes of the digest: two different bodies share them by chance only.
@@ -39,7 +42,11 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
         .cloned()
         .collect();
     let response = next.run(request).await;
-    if !reads || response.status() != StatusCode::OK || is_private(response.headers()) {
+    if !reads
+        || response.status() != StatusCode::OK
+        || is_private(response.headers())
+        || !is_bounded(response.body())
+    {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -64,6 +71,11 @@ pub async fn revalidate(request: Request, next: Next) -> Response {
         parts.headers.remove(described);
     }
     Response::from_parts(parts, Body::empty())
+}
+
+fn is_bounded(body: &Body) -> bool {
+    let most = body.size_hint().upper();
+    most.is_some_and(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= MAX_BODY))
 }
 
 fn is_private(headers: &HeaderMap) -> bool {
@@ -124,6 +136,7 @@ mod tests {
                 get(async || ([(header::CACHE_CONTROL, "no-store")], "")),
             )
             .route("/none", get(async || StatusCode::NOT_FOUND))
+            .route("/large", get(async || vec![b'x'; MAX_BODY + 1]))
             .route_layer(middleware::from_fn(revalidate));
         let mut request = http::Request::builder().method(method).uri(path);
         for value in known {
@@ -200,6 +213,16 @@ mod tests {
         assert_eq!(head.headers()[header::CONTENT_LENGTH], "8");
         assert!(body(head).await.is_empty());
         assert_eq!(answer("HEAD", "/", &["*"]).await.status(), 304);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_for_a_tag_passes_without_one() {
+        for known in [&[][..], &["*"]] {
+            let response = answer("GET", "/large", known).await;
+            assert_eq!((response.status().as_u16(), tag(&response)), (200, None));
+            let body = to_bytes(response.into_body(), usize::MAX).await;
+            assert_eq!(body.expect("a body").len(), MAX_BODY + 1);
+        }
     }
 
     #[tokio::test]

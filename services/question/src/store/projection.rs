@@ -1,8 +1,9 @@
 //! What `question.*` events write.
 //!
-//! Invariants: a row that an event wrote is never written by an import again; nothing is overwritten
-//! by an older version of it; what players find and what they read changes in one transaction, which
-//! raises the revision first.
+//! Invariants: a row that an event wrote is never written by an import again, and an event writes an
+//! imported row whatever its version, because the monolith counts for itself; what an event wrote is
+//! not overwritten by an older version of it; what players find and what they read changes in one
+//! transaction, which raises the revision first.
 
 use database::{Result, Timestamp, Tx, params};
 use serde_json::json;
@@ -11,12 +12,11 @@ use uuid::Uuid;
 use super::{index, revision};
 use crate::domain::Question;
 
-/// Writes a question as an event says it is, unless a newer version is there; the version that is
-/// there afterwards.
+/// Writes a question as an event says it is, unless another event wrote a newer version of it.
 ///
 /// # Errors
 /// As the database says.
-pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i64) -> Result<i64> {
+pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i64) -> Result<()> {
     revision::raise(tx).await?;
     let written = tx
         .execute(
@@ -29,7 +29,7 @@ pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i6
                  correct_choice_id = excluded.correct_choice_id, tags = excluded.tags,
                  version = excluded.version, updated_at = excluded.updated_at, deleted_at = NULL,
                  event_position = excluded.event_position
-             WHERE questions.version <= excluded.version",
+             WHERE questions.event_position IS NULL OR questions.version <= excluded.version",
             params![
                 question.id,
                 &question.text,
@@ -44,15 +44,14 @@ pub async fn write(tx: &mut Tx, question: &Question, at: Timestamp, position: i6
             ],
         )
         .await?;
-    if written == 0 {
-        return version(tx, question.id).await;
+    if written == 1 {
+        index::put(tx, question, at).await?;
     }
-    index::put(tx, question, at).await?;
-    Ok(question.version)
+    Ok(())
 }
 
-/// Hides a question, unless a newer version is there; the version that is there afterwards. Its row
-/// stays, so that a later import does not bring it back.
+/// Hides a question, unless another event wrote a newer version of it. Its row stays, so that a
+/// later import does not bring it back.
 ///
 /// # Errors
 /// As the database says.
@@ -62,7 +61,7 @@ pub async fn delete(
     version: i64,
     at: Timestamp,
     position: i64,
-) -> Result<i64> {
+) -> Result<()> {
     revision::raise(tx).await?;
     let written = tx
         .execute(
@@ -72,15 +71,14 @@ pub async fn delete(
              ON CONFLICT (id) DO UPDATE SET
                  version = excluded.version, updated_at = excluded.updated_at,
                  deleted_at = excluded.deleted_at, event_position = excluded.event_position
-             WHERE questions.version <= excluded.version",
+             WHERE questions.event_position IS NULL OR questions.version <= excluded.version",
             params![id, json!([]), version, at, position],
         )
         .await?;
-    if written == 0 {
-        return self::version(tx, id).await;
+    if written == 1 {
+        index::remove(tx, id).await?;
     }
-    index::remove(tx, id).await?;
-    Ok(version)
+    Ok(())
 }
 
 /// Forgets what events wrote, before they are read again from the start. Imported rows that no
@@ -102,10 +100,4 @@ pub async fn reset(tx: &mut Tx) -> Result<()> {
     )
     .await?;
     Ok(())
-}
-
-async fn version(tx: &mut Tx, id: Uuid) -> Result<i64> {
-    let sql = "SELECT version FROM questions WHERE id = $1";
-    let (version,): (i64,) = tx.fetch_one(sql, params![id]).await?;
-    Ok(version)
 }

@@ -4,7 +4,7 @@ use database::{Database, Options, Sql, Timestamp, params};
 use question::{
     domain::{Filter, RawFilter},
     import::{Counts, FromLegacy},
-    store::{self, questions},
+    store::{self, imports, questions},
 };
 use serde_json::json;
 use service::import::Import;
@@ -16,6 +16,7 @@ use crate::id;
 testkit::both_databases!(
     a_monolith_that_was_not_upgraded_yet_is_imported_without_tags,
     tags_and_words_come_along_and_follow_later_edits,
+    an_import_that_goes_on_looks_once_more_at_what_lies_before_its_place,
 );
 
 /// The monolith's table, as far as an import reads it.
@@ -106,4 +107,23 @@ async fn tags_and_words_come_along_and_follow_later_edits(backend: Backend) {
         .expect("a removal");
     assert_eq!(import(&own, &legacy).await, updated);
     assert_eq!(found(&own, Some("traits"), None).await, [] as [Uuid; 0]);
+}
+
+async fn an_import_that_goes_on_looks_once_more_at_what_lies_before_its_place(backend: Backend) {
+    let (_monolith, legacy, own) = both(&backend).await;
+    import(&own, &legacy).await;
+    let mut tx = own.begin().await.expect("a transaction");
+    let noted = imports::note_progress(&mut tx, id(9)).await;
+    noted.expect("a place behind the question");
+    tx.commit().await.expect("a commit");
+    legacy
+        .execute(
+            "UPDATE questions SET text = 'What is a trait?', updated_at = $1",
+            params![Timestamp::from_micros(2_000_000)],
+        )
+        .await
+        .expect("an edit");
+    assert_eq!(import(&own, &legacy).await.updated, 1);
+    assert_eq!(found(&own, None, Some("trait")).await, [id(1)]);
+    assert_eq!(imports::progress(&own).await.expect("a read"), None);
 }

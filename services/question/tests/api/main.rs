@@ -3,6 +3,7 @@
 mod app;
 mod conditional;
 mod confirming;
+mod counting;
 mod drawing;
 mod importing;
 mod replicas;
