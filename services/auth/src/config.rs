@@ -8,9 +8,10 @@ use std::{
 
 use chassis::config::{self, Faults};
 use contracts::http::Register;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
+    duties::GUEST_LIFETIME_MIN,
     keys,
     limits::{self, Network},
     mail, oidc,
@@ -51,7 +52,8 @@ pub struct Config {
     pub limits: limits::Settings,
     /// Peers whose `X-Forwarded-For` names the client: the gateways. Addresses and networks.
     pub trusted_proxies: Vec<Network>,
-    /// A guest who was not here for this long is deleted when maintenance runs.
+    /// A guest who was not here for this long is deleted when maintenance runs; an hour at least.
+    #[serde(deserialize_with = "guest_lifetime")]
     pub guest_lifetime_seconds: u64,
 }
 
@@ -112,6 +114,30 @@ impl Administrator {
     }
 }
 
+fn guest_lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    if seconds < GUEST_LIFETIME_MIN.as_secs() {
+        let fault = format!("must be at least {}", GUEST_LIFETIME_MIN.as_secs());
+        return Err(D::Error::custom(fault));
+    }
+    Ok(seconds)
+}
+
 fn administrators_name() -> String {
     "Administrator".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn a_lifetime_of_guests_below_an_hour_is_a_fault() {
+        let mut config = serde_json::to_value(Config::default()).unwrap();
+        config["guest_lifetime_seconds"] = 3_599.into();
+        let fault = serde_json::from_value::<Config>(config.clone()).map(|_| ());
+        assert!(fault.unwrap_err().to_string().contains("at least 3600"));
+        config["guest_lifetime_seconds"] = 3_600.into();
+        assert!(serde_json::from_value::<Config>(config).is_ok());
+    }
 }

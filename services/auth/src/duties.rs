@@ -1,12 +1,13 @@
 //! What this service does when maintenance runs: takes away what is expired, and guests who do not
 //! come back.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use database::{Timestamp, Tx};
 use event_store::{HandlerError, Outbox};
-use serde_json::json;
+use serde_json::{Value, json};
 use service::duties::{Ask, Duty, Portion};
-use std::time::Duration;
 
 use crate::{
     accounts::{self, SERVICE},
@@ -18,6 +19,10 @@ const EXPIRED_PORTION: u32 = 500;
 
 /// Guests of one portion: each is an event, too.
 const GUESTS_PORTION: u32 = 100;
+
+/// The shortest life of a guest: whoever plays is seen with each refresh, every 15 minutes, so
+/// nobody who is here just now is ever deleted, whatever a setting or an operator's slip says.
+pub const GUEST_LIFETIME_MIN: Duration = Duration::from_hours(1);
 
 /// `expired-tokens`: refresh and reset tokens, counted attempts, old mails, sign-ins with providers
 /// that nobody finished.
@@ -65,12 +70,7 @@ impl Duty for GuestCleanup {
     }
 
     async fn perform(&self, tx: &mut Tx, ask: &Ask) -> Result<Portion, HandlerError> {
-        let lifetime = match ask.parameters.get("olderThanSeconds") {
-            None | Some(serde_json::Value::Null) => self.lifetime,
-            Some(given) => Duration::from_secs(given.as_u64().ok_or_else(|| {
-                HandlerError::poison("olderThanSeconds must be a number of seconds")
-            })?),
-        };
+        let lifetime = lifetime(&ask.parameters)?.unwrap_or(self.lifetime);
         let now: Timestamp = tx.now().await?;
         let idle = directory::idle_guests(tx, now - lifetime, GUESTS_PORTION.into()).await?;
         let outbox = Outbox::new(SERVICE);
@@ -81,5 +81,23 @@ impl Duty for GuestCleanup {
             more: idle.len() >= GUESTS_PORTION as usize,
             detail: json!({ "guests": idle.len() }),
         })
+    }
+}
+
+/// What the run says about it.
+fn lifetime(parameters: &Value) -> Result<Option<Duration>, HandlerError> {
+    match parameters.get("olderThanSeconds") {
+        None | Some(Value::Null) => Ok(None),
+        Some(given) => given
+            .as_u64()
+            .map(Duration::from_secs)
+            .filter(|lifetime| *lifetime >= GUEST_LIFETIME_MIN)
+            .map(Some)
+            .ok_or_else(|| {
+                let least = GUEST_LIFETIME_MIN.as_secs();
+                HandlerError::poison(format!(
+                    "olderThanSeconds must be a number of seconds, {least} at least"
+                ))
+            }),
     }
 }

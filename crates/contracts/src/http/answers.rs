@@ -1,7 +1,10 @@
 //! Answers, and what a player has reached with them.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder, Type},
+};
 use uuid::Uuid;
 
 use super::BadgeRef;
@@ -49,6 +52,7 @@ bodies! {
         #[schema(minimum = 0)]
         score: i64,
         /// `completed`.
+        #[schema(schema_with = completed)]
         status: AnswerStatus,
         /// The badges it unlocked.
         achievements: Vec<BadgeRef>,
@@ -60,6 +64,7 @@ bodies! {
         /// The answer's id.
         id: Uuid,
         /// `pending` or `compensated`.
+        #[schema(schema_with = pending_or_compensated)]
         status: AnswerStatus,
     }
     /// Counts of one quiz mode.
@@ -138,4 +143,21 @@ pub enum AnswerStatus {
     Completed,
     /// It was taken back and counts nowhere.
     Compensated,
+}
+
+/// The status of an answer that counts: what tells [`Answer`] from [`PendingAnswer`].
+fn completed() -> Object {
+    status(&["completed"])
+}
+
+/// The status of one that does not, or not yet.
+fn pending_or_compensated() -> Object {
+    status(&["pending", "compensated"])
+}
+
+fn status(values: &[&str]) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(values.iter().copied()))
+        .build()
 }

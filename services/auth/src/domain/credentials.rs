@@ -124,6 +124,21 @@ impl Password {
         Self(text.chars().take(PASSWORD_MAX + 1).collect())
     }
 
+    /// Checks a field that nobody may need to look at, of an account without a password, so that
+    /// what is accepted does not depend on the account.
+    ///
+    /// # Errors
+    /// When it is longer than any password.
+    pub fn check_length(field: &'static str, text: &str) -> Result<(), InvalidField> {
+        if text.chars().count() > PASSWORD_MAX {
+            return Err(InvalidField {
+                field,
+                reason: "has more than 128 characters",
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -110,7 +110,8 @@ pub async fn lock_with_administrators(tx: &mut Tx, id: Uuid) -> Result<Vec<Uuid>
 }
 
 /// Ids of guests who were not seen since `before`, the longest first, locked until the transaction
-/// ends. Whoever is busy with one of them has a guest who is here.
+/// ends. Whoever is busy with one of them has a guest who is here. The time alone does not make a
+/// guest: a row with an address or another role is never among them.
 ///
 /// # Errors
 /// As the database says.
@@ -118,9 +119,14 @@ pub async fn idle_guests(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<V
     let rows: Vec<(Uuid,)> = tx
         .fetch_all(
             Sql::by_dialect(
-                "SELECT id FROM users WHERE guest_seen_at < $1
-                 ORDER BY guest_seen_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-                "SELECT id FROM users WHERE guest_seen_at < $1 ORDER BY guest_seen_at LIMIT $2",
+                r#"SELECT id FROM users
+                   WHERE guest_seen_at < $1 AND email_key IS NULL AND password_hash IS NULL
+                     AND roles = '["guest"]'::jsonb
+                   ORDER BY guest_seen_at LIMIT $2 FOR UPDATE SKIP LOCKED"#,
+                r#"SELECT id FROM users
+                   WHERE guest_seen_at < $1 AND email_key IS NULL AND password_hash IS NULL
+                     AND json(roles) = '["guest"]'
+                   ORDER BY guest_seen_at LIMIT $2"#,
             ),
             params![before, limit],
         )

@@ -5,6 +5,8 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::domain::role;
+
 /// What the rows come from, in `import_progress`.
 const SOURCE: &str = "legacy.users";
 
@@ -48,7 +50,8 @@ pub async fn read_legacy(legacy: &Database, after: Uuid, limit: i64) -> Result<V
 }
 
 /// Takes one row over. A row that was born or changed here stays as it is, except that a user who
-/// was only known by a token gets the credentials. Whoever was deleted here stays away.
+/// was only known by a token gets the credentials. Whoever was deleted here stays away. A guest who
+/// became a user there is none here any more, so the clean-up of guests forgets when it was seen.
 ///
 /// # Errors
 /// As the database says.
@@ -78,11 +81,16 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyUser) -> Result<Taken> {
     if inserted == 1 {
         return Ok(Taken::Inserted);
     }
+    let mut values = values();
+    values.push(row.roles.0.iter().any(|held| held == role::GUEST).into());
     let updated = tx
         .execute(
             "UPDATE users SET
                  email = $2, email_key = $3, password_hash = $4, legacy_updated_at = $8,
-                 roles = CASE WHEN changed_here_at IS NULL THEN $6 ELSE roles END,
+                 roles = CASE WHEN changed_here_at IS NULL
+                                OR CAST(roles AS TEXT) LIKE '%\"guest\"%'
+                         THEN $6 ELSE roles END,
+                 guest_seen_at = CASE WHEN $9 THEN guest_seen_at END,
                  display_name =
                      CASE WHEN changed_here_at IS NULL THEN $5 ELSE display_name END,
                  created_at = CASE WHEN created_at < $7 THEN created_at ELSE $7 END,
@@ -91,7 +99,7 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyUser) -> Result<Taken> {
                AND (changed_here_at IS NULL OR email_key IS NULL)
                AND NOT EXISTS (SELECT 1 FROM users other
                                WHERE other.email_key = $3 AND other.id <> $1)",
-            values(),
+            values,
         )
         .await?;
     Ok(if updated == 1 {

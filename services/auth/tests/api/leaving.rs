@@ -97,6 +97,11 @@ async fn whoever_has_a_password_must_know_it(backend: Backend) {
 
 async fn guests_leave_without_a_password(backend: Backend) {
     let app = App::start(backend).await;
+    let token = app.guest().await.text("/accessToken");
+    let too_long = Some(json!({ "password": "é".repeat(129) }));
+    let refused = app.delete(PROFILE, Some(&token), too_long).await;
+    assert_eq!(refused.problem(), (422, "invalid_field", "password"));
+    assert_eq!(app.get(PROFILE, Some(&token)).await.status, 200);
     for body in [None, Some(json!({}))] {
         let token = app.guest().await.text("/accessToken");
         assert_eq!(app.delete(PROFILE, Some(&token), body).await.status, 204);

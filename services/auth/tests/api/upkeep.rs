@@ -161,6 +161,7 @@ async fn nonsense_parameters_fail_the_run(backend: Backend) {
     let guest = app.guest().await;
     for parameters in [
         json!({ "olderThanSeconds": -1 }),
+        json!({ "olderThanSeconds": 3_599 }),
         json!({ "olderThanSeconds": "all" }),
     ] {
         let done = ask(&app, "guest-cleanup", parameters).await;

@@ -18,7 +18,7 @@ impl Accounts {
     /// not enough to destroy everything.
     ///
     /// # Errors
-    /// [`Refusal::InvalidCredentials`], [`Refusal::LastAdministrator`],
+    /// [`Refusal::Invalid`], [`Refusal::InvalidCredentials`], [`Refusal::LastAdministrator`],
     /// [`Refusal::TooManyAttempts`], [`Refusal::AccountDeleted`].
     pub async fn leave(
         &self,
@@ -26,6 +26,9 @@ impl Accounts {
         client: Client,
         body: &AccountDeletion,
     ) -> Result<(), Error> {
+        if let Some(given) = &body.password {
+            Password::check_length("password", given)?;
+        }
         let account = users::by_id(&self.db, caller.user_id).await?;
         let proven = match account.and_then(|account| account.password_hash) {
             None => None,
