@@ -24,7 +24,7 @@ END;
 
 -- The words of each question, cut by the program: separated by single spaces, without case and
 -- accents, letters and digits only. A row whose `as_of` is not the question's `updated_at`, or whose
--- `format` is not the program's, is written again.
+-- `format` is below the program's, is written again.
 CREATE TABLE question_search (
     number      INTEGER NOT NULL,
     question_id BLOB    NOT NULL,

@@ -5,7 +5,7 @@ CREATE INDEX questions_by_tag ON questions USING gin (tags jsonb_path_ops) WHERE
 
 -- The words of each question, cut by the program: separated by single spaces, without case and
 -- accents, letters and digits only. A row whose `as_of` is not the question's `updated_at`, or whose
--- `format` is not the program's, is written again.
+-- `format` is below the program's, is written again.
 CREATE TABLE question_search (
     question_id UUID        NOT NULL,
     head        TEXT        NOT NULL,       -- text, tags, category

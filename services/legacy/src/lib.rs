@@ -44,6 +44,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(keys.clone().follow(shutdown.clone()));
     let accounts = Accounts::new(db.clone(), keys.clone(), config.limits.clone());
     populate(&db, &accounts, &config).await?;
+    tokio::spawn(store::questions::keep_indexed(db.clone(), shutdown.clone()));
 
     let health = Health::new(shutdown.clone());
     let probed = db.clone();

@@ -15,6 +15,7 @@ use super::named;
 
 pub use counts::{categories, tags};
 pub use draws::{Draw, draw};
+pub use index::follow as keep_indexed;
 
 #[derive(sqlx::FromRow)]
 struct Row {

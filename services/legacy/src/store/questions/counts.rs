@@ -16,7 +16,7 @@ const CATEGORIES_MAX: i64 = 1_000;
 /// Tags in an answer at most: more than anybody chooses from.
 const TAGS_MAX: i64 = 500;
 
-/// The categories that have questions, in alphabetical order.
+/// The categories that have questions, in alphabetical order; the first [`CATEGORIES_MAX`] whole.
 ///
 /// # Errors
 /// As the database says.
@@ -24,12 +24,18 @@ pub async fn categories(db: &Database) -> Result<Vec<CategoryCount>> {
     let rows: Vec<(String, String, i64)> = db
         .fetch_all(
             Sql::by_dialect(
-                "SELECT category, difficulty, COUNT(*) FROM questions WHERE deleted_at IS NULL
-                 GROUP BY category, difficulty ORDER BY category COLLATE \"C\" LIMIT $1",
-                "SELECT category, difficulty, COUNT(*) FROM questions WHERE deleted_at IS NULL
-                 GROUP BY category, difficulty ORDER BY category LIMIT $1",
+                "SELECT category, difficulty, COUNT(*) FROM questions
+                 WHERE deleted_at IS NULL AND category IN (
+                     SELECT category FROM questions WHERE deleted_at IS NULL
+                     GROUP BY category ORDER BY category COLLATE \"C\" LIMIT $1)
+                 GROUP BY category, difficulty",
+                "SELECT category, difficulty, COUNT(*) FROM questions
+                 WHERE deleted_at IS NULL AND category IN (
+                     SELECT category FROM questions WHERE deleted_at IS NULL
+                     GROUP BY category ORDER BY category LIMIT $1)
+                 GROUP BY category, difficulty",
             ),
-            params![CATEGORIES_MAX * 3],
+            params![CATEGORIES_MAX],
         )
         .await?;
     let mut counts: BTreeMap<String, DifficultyCounts> = BTreeMap::new();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use database::{Database, Result, params};
+use database::{Database, Result, Sql, params};
 use question::domain::{Drawn, Pool};
 use uuid::Uuid;
 
@@ -14,6 +14,19 @@ use crate::store::users;
 /// What a user got is forgotten so long after the last draw from its pool: whoever comes back after
 /// a month may meet old questions again.
 const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Old rows that a draw removes at most. More than one, so that they do not pile up where the
+/// maintenance never runs.
+const RETIRED: i64 = 20;
+
+/// Rows that another draw is removing are left to it.
+const RETIRE: Sql = Sql::by_dialect(
+    "DELETE FROM draws WHERE (user_id, pool) IN (
+         SELECT user_id, pool FROM draws WHERE drawn_at < $1
+         ORDER BY drawn_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    "DELETE FROM draws WHERE (user_id, pool) IN (
+         SELECT user_id, pool FROM draws WHERE drawn_at < $1 ORDER BY drawn_at LIMIT $2)",
+);
 
 /// What a draw came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +56,7 @@ pub async fn draw(
         return Ok(Draw::UserLeft);
     }
     let now = tx.now().await?;
-    let sql = "DELETE FROM draws WHERE drawn_at < $1";
-    tx.execute(sql, params![now - KEPT]).await?;
+    tx.execute(RETIRE, params![now - KEPT, RETIRED]).await?;
     // Makes the row, or waits for whoever has it.
     let (drawn,): (Vec<u8>,) = tx
         .fetch_one(
