@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
 
-pub(crate) use self::health::Health;
+pub(crate) use self::health::{Health, Running};
 
 /// Asks older than this are nobody's any more: a run ends by its timeout long before. A service
 /// that reads the log from its beginning does not clean up what was due last year.

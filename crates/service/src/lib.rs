@@ -204,12 +204,11 @@ impl Frame {
         api: impl Into<OpenApiRouter>,
         verbs: Router,
     ) -> anyhow::Result<()> {
-        self.duty(duties::Health::new(
-            self.log.clone(),
-            self.consumers.all_progress(),
-        ));
+        let running = duties::Running::default();
+        self.duty(duties::Health::new(self.log.clone(), Arc::clone(&running)));
         let duties = std::mem::take(&mut self.duties);
         self.consume(Duties::new(self.name, duties));
+        running.get_or_init(|| self.consumers.all_progress());
         let about = openapi::About {
             name: self.name,
             description: self.about,

@@ -1,6 +1,6 @@
 //! Duties of a whole service: what is told of them, and what stays of a failure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -26,6 +26,7 @@ testkit::both_databases!(
     a_statement_that_the_database_refuses_is_a_failure_like_any_other,
     a_panic_is_told,
     every_service_tells_its_health,
+    each_service_answers_an_ask_with_an_event_of_its_own,
     an_ask_of_last_year_is_nobodys,
 );
 
@@ -72,18 +73,28 @@ struct Running {
     database: Database,
     shutdown: Shutdown,
     service: tokio::task::JoinHandle<anyhow::Result<()>>,
-    _folder: testkit::TempDir,
+    folder: Arc<testkit::TempDir>,
     _backend: Backend,
 }
 
 impl Running {
     async fn start(backend: Backend) -> Self {
-        let folder = testkit::temp_dir();
+        let folder = Arc::new(testkit::temp_dir());
         let url = format!("sqlite:{}", folder.path().join("log.db").display());
         let log = Log::open(&url, LogOptions::default()).await.expect("a log");
+        Self::beside("sample", backend, folder, log).await
+    }
+
+    /// A service of this name over a log that others share.
+    async fn beside(
+        name: &'static str,
+        backend: Backend,
+        folder: Arc<testkit::TempDir>,
+        log: Log,
+    ) -> Self {
         let shutdown = Shutdown::new();
         let plan = Plan {
-            name: "sample",
+            name,
             about: "A sample.",
             listen: ([127, 0, 0, 1], 0).into(),
             database: &backend.url,
@@ -109,27 +120,32 @@ impl Running {
             database,
             shutdown,
             service,
-            _folder: folder,
+            folder,
             _backend: backend,
         }
     }
 
     async fn ask(&self, job: &str, round: i64, parameters: Value, at: OffsetDateTime) {
-        let payload = MaintenanceAsked {
+        let asked = MaintenanceAsked {
             run_id: Uuid::nil(),
             job: job.to_owned(),
             round,
             parameters,
         };
+        let payload = serde_json::to_value(asked).expect("JSON");
+        self.append(round, payload, at).await;
+    }
+
+    async fn append(&self, version: i64, payload: Value, at: OffsetDateTime) {
         let id = Uuid::now_v7();
         let event = Event {
             id,
             event_type: MaintenanceAsked::TYPE.to_owned(),
             stream: "maintenance-run".to_owned(),
             aggregate_id: String::new(),
-            version: round,
+            version,
             schema_version: 1,
-            payload: serde_json::to_value(payload).expect("JSON"),
+            payload,
             timestamp: at,
             correlation_id: id,
             causation_id: None,
@@ -214,15 +230,49 @@ async fn a_panic_is_told(backend: Backend) {
 
 async fn every_service_tells_its_health(backend: Backend) {
     let running = Running::start(backend).await;
-    running
-        .ask("health", 1, json!({}), OffsetDateTime::now_utc())
-        .await;
+    // An ask that cannot be read is set aside; the next one tells of it.
+    let now = OffsetDateTime::now_utc();
+    running.append(1, json!({ "job": 7 }), now).await;
+    running.ask("health", 2, json!({}), now).await;
     let told = running.told().await;
     assert_eq!((told.error, told.more), (None, false));
     assert_eq!(told.detail["outbox"]["unsent"], 0);
     assert_eq!(told.detail["outbox"]["refusedStreams"], 0);
-    assert!(told.detail["consumers"].is_array(), "{}", told.detail);
+    let consumers = told.detail["consumers"].as_array().expect("a list");
+    let duties = consumers
+        .iter()
+        .find(|one| one["name"] == "maintenance-duties");
+    let duties = duties.expect("the consumer that tells it");
+    assert_eq!(
+        (&duties["parked"], &duties["state"]),
+        (&json!(1), &json!("running"))
+    );
     running.stop().await;
+}
+
+async fn each_service_answers_an_ask_with_an_event_of_its_own(backend: Backend) {
+    let one = Running::start(backend).await;
+    let (folder, log) = (Arc::clone(&one.folder), one.log.clone());
+    let other = Running::beside("another", Backend::sqlite(), folder, log).await;
+    one.ask("health", 1, json!({}), OffsetDateTime::now_utc())
+        .await;
+    let query = ReadQuery::after(0).types([MaintenanceDone::TYPE]);
+    let answers = eventually(PATIENCE, || async {
+        let answers = one.log.read(&query).await.expect("events");
+        (answers.len() == 2).then_some(answers)
+    })
+    .await;
+    let ids: BTreeSet<Uuid> = answers.iter().map(|answer| answer.event.id).collect();
+    let services = answers
+        .iter()
+        .map(|answer| answer.event.service_id.as_str());
+    assert_eq!(ids.len(), 2);
+    assert_eq!(
+        services.collect::<BTreeSet<_>>(),
+        ["another", "sample"].into()
+    );
+    one.stop().await;
+    other.stop().await;
 }
 
 async fn an_ask_of_last_year_is_nobodys(backend: Backend) {

@@ -1,7 +1,7 @@
 //! The log's archive: closed ranges of events in compressed files, and the sets that restore from
 //! them.
 //!
-//! Layout of the folder: one folder for each epoch of the log; in it `manifest.json`, the segments
+//! Layout of the folder: its id `archive.id`, and one folder for each epoch of the log; in it `manifest.json`, the segments
 //! `events-<first>-<last>.jsonl.gz` (one [`Recorded`] as JSON in each line) and
 //! `snapshot-<position>.json`.
 //!
@@ -10,19 +10,24 @@
 //! position 1. A crash at any point leaves a file that the next run writes again or removes.
 
 mod disk;
+mod identity;
 mod set;
 mod write;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use contracts::Recorded;
 use event_store::Log;
 use serde::Serialize;
 use thiserror::Error;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 pub use set::{Snapshot, read};
 
@@ -33,6 +38,13 @@ const MANIFEST: &str = "manifest.json";
 
 /// The name of the file whose lock says that somebody writes here.
 const LOCK: &str = "archive.lock";
+
+/// Between two tries to take the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long somebody else may write: as long as the longest run may take. A run whose time is over
+/// no longer waits.
+const LOCK_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Where the archive is, and how it is written. Clones share it.
 #[derive(Clone, Debug)]
@@ -79,6 +91,18 @@ pub enum ArchiveError {
     /// The log does not have what it should have.
     #[error("the log has no event at position {0}, below its head")]
     Hole(i64),
+    /// The folder is another one than that which was archived to until now.
+    #[error(
+        "{path} has {found}, but the archive is {known}: all replicas need the same `archive_dir`"
+    )]
+    Foreign {
+        /// The file with the id.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What the database knows.
+        known: Uuid,
+    },
     /// Another process writes the archive.
     #[error("another process is writing the archive in {0}")]
     Busy(PathBuf),
@@ -148,8 +172,8 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`]; what was written until then stays, and counts for the next run.
     pub async fn extend(&self, log: &Log) -> Result<Written, ArchiveError> {
-        let _alone = self.lock(log).await?;
-        self.extend_alone(log).await
+        let alone = self.lock(log).await?;
+        self.extend_alone(&alone, log).await
     }
 
     /// Writes what is new, reads every segment again, and declares all of it a restorable set.
@@ -157,39 +181,52 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`]; then there is no new snapshot.
     pub async fn snapshot(&self, log: &Log) -> Result<Snapshot, ArchiveError> {
-        let _alone = self.lock(log).await?;
-        self.extend_alone(log).await?;
+        let alone = self.lock(log).await?;
+        self.extend_alone(&alone, log).await?;
         let folder = self.folder(log);
         let (keep, watch) = (self.keep_snapshots, self.watch.clone());
-        blocking(move || set::declare(&folder, keep, &watch)).await
+        alone
+            .blocking(move || set::declare(&folder, keep, &watch))
+            .await
     }
 
-    async fn extend_alone(&self, log: &Log) -> Result<Written, ArchiveError> {
+    /// The id of the folder. It is given one while none is `known`.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Foreign`] when another is known.
+    pub async fn identify(&self, known: Option<Uuid>) -> Result<Uuid, ArchiveError> {
+        let root = self.root.clone();
+        blocking(move || identity::identify(&root, known)).await
+    }
+
+    async fn extend_alone(&self, alone: &Alone, log: &Log) -> Result<Written, ArchiveError> {
         let head = log.head().await?;
         let folder = self.folder(log);
-        let mut manifest = blocking({
-            let (folder, epoch) = (folder.clone(), head.epoch);
-            move || write::tidy(&folder, epoch)
-        })
-        .await?;
+        let mut manifest = {
+            let (folder, epoch, watch) = (folder.clone(), head.epoch, self.watch.clone());
+            let tidy = move || write::tidy(&folder, epoch, &watch);
+            alone.blocking(tidy).await?
+        };
         let mut written = Written::default();
         for index in 0..manifest.segments.len() {
             let known = manifest.segments[index].clone();
             if write::is_there(&folder, &known) {
                 continue;
             }
-            let again = self.segment(log, &folder, known.first, known.last).await?;
+            let again = self
+                .segment(alone, log, &folder, known.first, known.last)
+                .await?;
             add(&mut written, &again);
             manifest.segments[index] = again;
-            manifest = self.keep(&folder, manifest).await?;
+            manifest = self.keep(alone, &folder, manifest).await?;
         }
         while manifest.last() < head.position {
             let first = manifest.last() + 1;
             let last = head.position.min(first + self.segment_events - 1);
-            let segment = self.segment(log, &folder, first, last).await?;
+            let segment = self.segment(alone, log, &folder, first, last).await?;
             add(&mut written, &segment);
             manifest.segments.push(segment);
-            manifest = self.keep(&folder, manifest).await?;
+            manifest = self.keep(alone, &folder, manifest).await?;
         }
         written.archived_to = manifest.last();
         log.backed_up(head.epoch, manifest.last()).await?;
@@ -199,6 +236,7 @@ impl Archive {
 
     async fn segment(
         &self,
+        alone: &Alone,
         log: &Log,
         folder: &Path,
         first: i64,
@@ -206,27 +244,69 @@ impl Archive {
     ) -> Result<crate::domain::Segment, ArchiveError> {
         let events = range(log, first, last).await?;
         let (folder, watch) = (folder.to_owned(), self.watch.clone());
-        blocking(move || write::segment(&folder, first, last, &events, &watch)).await
+        alone
+            .blocking(move || write::segment(&folder, first, last, &events, &watch))
+            .await
     }
 
-    async fn keep(&self, folder: &Path, manifest: Manifest) -> Result<Manifest, ArchiveError> {
+    async fn keep(
+        &self,
+        alone: &Alone,
+        folder: &Path,
+        manifest: Manifest,
+    ) -> Result<Manifest, ArchiveError> {
         let (folder, watch) = (folder.to_owned(), self.watch.clone());
-        blocking(move || {
+        let write = move || {
             write::manifest(&folder, &manifest, &watch)?;
             Ok(manifest)
-        })
-        .await
+        };
+        alone.blocking(write).await
     }
 
-    /// Keeps other processes out as long as the file lives. Two that write at once would do no
-    /// harm, since the same range has the same bytes, but neither could tell what it wrote.
-    async fn lock(&self, log: &Log) -> Result<std::fs::File, ArchiveError> {
-        let folder = self.folder(log);
-        blocking(move || disk::lock(&folder)).await
+    /// Keeps everybody else out, other processes too; waits for who is in. Two that write at once
+    /// could put an older manifest in the place of a newer one, whose segments would then be taken
+    /// for strangers and removed.
+    async fn lock(&self, log: &Log) -> Result<Alone, ArchiveError> {
+        let (root, folder) = (self.root.clone(), self.folder(log));
+        blocking({
+            let folder = folder.clone();
+            move || disk::make(&root, &folder)
+        })
+        .await?;
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            let taken = folder.clone();
+            if let Some(file) = blocking(move || disk::lock(&taken)).await? {
+                return Ok(Alone(Arc::new(file)));
+            }
+            if Instant::now() > until {
+                return Err(ArchiveError::Busy(folder));
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
     }
 
     fn folder(&self, log: &Log) -> PathBuf {
         self.root.join(log.epoch().to_string())
+    }
+}
+
+/// The lock. Work on a thread goes on when nobody waits for it any more, so it has the lock itself:
+/// nobody else is let in before it has ended.
+struct Alone(Arc<File>);
+
+impl Alone {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let file = Arc::clone(&self.0);
+        blocking(move || {
+            let done = work();
+            drop(file);
+            done
+        })
+        .await
     }
 }
 

@@ -17,7 +17,7 @@ pub use counting::{COUNTS, Counts};
 
 use crate::{
     config::Job,
-    domain::Orders,
+    domain::{self, Orders},
     runs::{Runs, WhenBusy, Wish},
 };
 
@@ -67,6 +67,7 @@ impl Wishes {
         };
         // Nobody waits for an answer: a faulty wish is set aside, where operators see it.
         let orders = job.orders(told).map_err(HandlerError::poison)?;
+        domain::check_day(&orders, tx.now().await?).map_err(HandlerError::poison)?;
         let actor = wanted.actor.chars().take(TEXT_MAX).collect();
         self.wish(tx, recorded, job, orders, Some(actor), Runs::rule(job))
             .await

@@ -18,6 +18,6 @@ pub use job::{
     DAILY_REPORT, Definition, EXPIRED_TOKENS, GUEST_CLEANUP, HEALTH, JOBS, LOG_ARCHIVE,
     LOG_SNAPSHOT, Missed, Overlap, RETENTION, STATS_RESET, Work, definition,
 };
-pub use parameters::{Day, Fault, Orders, check_text, day_at, day_of, midnight, orders};
+pub use parameters::{Day, Fault, Orders, check_day, check_text, day_at, day_of, midnight, orders};
 pub use schedule::{Due, Schedule, ScheduleFault};
 pub use segment::{Manifest, Segment, gap};

@@ -116,6 +116,7 @@ async fn start(
     let job = api.runs.jobs().get(&name).ok_or(Error::UnknownJob)?;
     let told = told(request).await?;
     let orders = job.orders(told).map_err(Error::Orders)?;
+    domain::check_day(&orders, api.runs.now().await?).map_err(Error::Orders)?;
     let key = key(&headers)?.map(|key| format!("{}:{key}", caller.user_id));
     let patience = Patience::of(&headers);
     let wish = Wish {
@@ -135,6 +136,7 @@ async fn start(
         Entry::Busy(id) => return Err(Error::AlreadyRunning(id).into()),
         Entry::Skipped | Entry::Known => return Err(Error::UnknownRun.into()),
     };
+    // With a key, another run than the wish's is the key's.
     if run.id != wish.id && wish.request_key.is_some() && !is_same(&run, &wish.orders) {
         return Err(Error::KeyReused.into());
     }
@@ -206,7 +208,7 @@ async fn report(
     Ok(Json(report.ok_or(Error::UnknownReport)?))
 }
 
-/// The body, which may be left out.
+/// The body, which may be left out or null.
 ///
 /// # Errors
 /// As [`Json`].
@@ -214,8 +216,8 @@ async fn told(request: Request) -> Result<StartMaintenance, Problem> {
     if request.body().is_end_stream() {
         return Ok(StartMaintenance::default());
     }
-    let Json(told) = Json::from_request(request, &()).await?;
-    Ok(told)
+    let Json(told) = Json::<Option<StartMaintenance>>::from_request(request, &()).await?;
+    Ok(told.unwrap_or_default())
 }
 
 /// The Idempotency-Key, if there is one.

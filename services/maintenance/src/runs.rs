@@ -77,7 +77,7 @@ pub enum WhenBusy {
     Refuse,
     /// It is noted as skipped.
     Skip,
-    /// It waits, unless one that was told the same waits already.
+    /// It waits, unless one waits already.
     Queue,
 }
 
@@ -90,7 +90,7 @@ pub enum Entry {
     Skipped,
     /// Nothing: this run is in the way.
     Busy(Uuid),
-    /// Nothing: the due time or the event had its run before.
+    /// Nothing: the due time or the event had its run before, or the event's is the one that waits.
     Known,
 }
 
@@ -194,13 +194,17 @@ impl Runs {
                     };
                 }
                 Some(queued) => {
-                    let is_same = queued.parameters.0 == wish.orders.parameters;
-                    if wish.trigger == RunTrigger::Request {
-                        return Ok(if is_same {
-                            Entry::Run(Box::new(queued))
-                        } else {
-                            Entry::Busy(queued.id)
-                        });
+                    let covers = queued.parameters.0 == wish.orders.parameters;
+                    match wish.trigger {
+                        // A key is one run's; what joins another's would be asked for anew by
+                        // the next request with the key.
+                        RunTrigger::Request if covers && wish.request_key.is_none() => {
+                            return Ok(Entry::Run(Box::new(queued)));
+                        }
+                        RunTrigger::Request => return Ok(Entry::Busy(queued.id)),
+                        // Events may come by the thousand: nothing is lost, nothing is noted.
+                        RunTrigger::Event if covers => return Ok(Entry::Known),
+                        _ => {}
                     }
                     json!({ "running": running.id, "queued": queued.id })
                 }

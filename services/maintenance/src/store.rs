@@ -3,6 +3,7 @@
 //! Invariant: whoever changes a job's runs holds the job's row first ([`jobs::hold`]), so a job has
 //! at most one run that runs and one that waits; two unique indexes say the same.
 
+pub mod archive;
 pub mod counts;
 pub mod holds;
 pub mod jobs;

@@ -20,7 +20,7 @@ use crate::{
     domain::{self, DAILY_REPORT, Day, LOG_ARCHIVE, LOG_SNAPSHOT, Work},
     runs::Runs,
     store::{
-        counts,
+        archive as archives, counts,
         holds::{self, Hold},
         jobs,
         runs::{self, End, Run},
@@ -180,10 +180,24 @@ impl Worker {
     }
 
     async fn archive_log(&self) -> Result<Value, Failure> {
+        self.identify().await?;
         Ok(json!(self.archive.extend(&self.log).await?))
     }
 
+    /// Makes sure that the folder is the one that all replicas archive to.
+    async fn identify(&self) -> Result<(), Failure> {
+        let known = archives::known(self.runs.db()).await?;
+        let found = self.archive.identify(known).await?;
+        if known.is_none() {
+            // Another replica may have been first, with another folder.
+            let known = archives::adopt(self.runs.db(), found).await?;
+            self.archive.identify(known).await?;
+        }
+        Ok(())
+    }
+
     async fn snapshot(&self) -> Result<Value, Failure> {
+        self.identify().await?;
         let snapshot = self.archive.snapshot(&self.log).await?;
         Ok(json!({
             "position": snapshot.head,
@@ -194,11 +208,14 @@ impl Worker {
 
     /// Reports on the day that the run is told, or on every day since the last report.
     async fn report(&self, run: &Run) -> Result<Value, Failure> {
+        let today = domain::day_at(self.runs.now().await?);
         let told = run.parameters.0["day"].as_str();
         let days = match told {
             Some(text) => {
                 let day = domain::day_of(text);
-                vec![day.ok_or_else(|| Failure::Orders(format!("{text:?} is no day")))?]
+                let day = day.filter(|day| *day <= today);
+                let fault = || Failure::Orders(format!("{text:?} is no day that has begun"));
+                vec![day.ok_or_else(fault)?]
             }
             None => {
                 self.unreported(run.scheduled_for.unwrap_or(run.created_at))
@@ -229,7 +246,7 @@ impl Worker {
                 .map_err(|error| Failure::Orders(error.to_string()))
         };
         let yesterday = back(1)?;
-        let last = counts::last_reported(self.runs.db()).await?;
+        let last = counts::last_reported(self.runs.db(), yesterday).await?;
         let first = match last.as_deref().and_then(domain::day_of) {
             Some(last) if last < yesterday => last.tomorrow().unwrap_or(yesterday).max(back(DAYS)?),
             _ => yesterday,

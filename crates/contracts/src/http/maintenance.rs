@@ -44,7 +44,7 @@ bodies! {
         name: String,
         /// What it does.
         description: String,
-        /// A cron expression of five or six fields; null for a job that runs only when asked for.
+        /// A cron expression of five fields; null for a job that runs only when asked for.
         schedule: Option<String>,
         /// The IANA time zone that the schedule is read in.
         time_zone: String,

@@ -1,6 +1,8 @@
 //! The duty that every service has: how far its consumers are, what is parked, and how its outbox
 //! stands. It only reads; what is a finding is the maintenance service's to judge.
 
+use std::sync::{Arc, OnceLock};
+
 use async_trait::async_trait;
 use database::{Timestamp, Tx, params};
 use event_store::{
@@ -14,12 +16,16 @@ use super::{Ask, Duty, Portion};
 /// A service's own health, as far as its tables tell.
 pub(crate) struct Health {
     log: Log,
-    consumers: Vec<Progress>,
+    consumers: Running,
 }
+
+/// The consumers of the service, once all of them are added: the one that this duty is part of is
+/// the last.
+pub(crate) type Running = Arc<OnceLock<Vec<Progress>>>;
 
 impl Health {
     /// Reports on these consumers.
-    pub(crate) fn new(log: Log, consumers: Vec<Progress>) -> Self {
+    pub(crate) fn new(log: Log, consumers: Running) -> Self {
         Self { log, consumers }
     }
 
@@ -36,22 +42,31 @@ impl Health {
                 params![],
             )
             .await?;
-        let reports = self.consumers.iter().map(|progress| {
-            let name = progress.name();
+        let running = self.consumers.get().map(Vec::as_slice).unwrap_or_default();
+        let mut names: Vec<&str> = running.iter().map(Progress::name).collect();
+        names.extend(stored.iter().map(|(consumer, _, _)| consumer.as_str()));
+        names.extend(parked.iter().map(|(consumer, _)| consumer.as_str()));
+        names.sort_unstable();
+        names.dedup();
+        let reports = names.into_iter().map(|name| {
             let row = stored.iter().find(|(consumer, _, _)| consumer == name);
             let (stored, is_paused) = row.map_or((0, false), |row| (row.1, row.2));
-            // The row lags behind over foreign events; another replica may be ahead of this one.
-            let position = stored.max(progress.position());
             let parked = parked.iter().find(|(consumer, _)| consumer == name);
-            let state = match progress.state() {
-                State::Refused(reason) => reason,
+            let progress = running.iter().find(|progress| progress.name() == name);
+            // The row lags behind over foreign events; another replica may be ahead of this one.
+            let position = stored.max(progress.map_or(0, Progress::position));
+            let state = match progress.map(Progress::state) {
+                Some(State::Refused(reason)) => reason,
+                // A consumer of an older version; it will not go on, but what it parked is there.
+                None => "retired".to_owned(),
                 _ if is_paused => "paused".to_owned(),
                 _ => "running".to_owned(),
             };
+            let behind = progress.map_or(0, |_| (head - position).max(0));
             json!({
                 "name": name,
                 "position": position,
-                "behind": (head - position).max(0),
+                "behind": behind,
                 "parked": parked.map_or(0, |(_, count)| *count),
                 "state": state,
             })

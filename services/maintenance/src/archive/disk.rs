@@ -36,9 +36,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ArchiveError> {
     fs::read(path).map_err(|source| failed(path, source))
 }
 
-/// Makes the folder and takes its lock; it is free again when the file is closed, also by death.
-pub(super) fn lock(folder: &Path) -> Result<File, ArchiveError> {
+/// Makes the archive's folder with `folder` in it, and waits until both names are on the disk.
+pub(super) fn make(root: &Path, folder: &Path) -> Result<(), ArchiveError> {
     fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+    // Also when both were there: who made them may have died before the names were on the disk.
+    let parent = root
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    for named_in in [root, parent.unwrap_or(Path::new("."))] {
+        File::open(named_in)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| failed(named_in, source))?;
+    }
+    Ok(())
+}
+
+/// Takes a folder's lock, unless somebody has it; it is free again when the file is closed, also by
+/// death.
+pub(super) fn lock(folder: &Path) -> Result<Option<File>, ArchiveError> {
     let path = folder.join(LOCK);
     let file = File::options()
         .create(true)
@@ -47,8 +62,8 @@ pub(super) fn lock(folder: &Path) -> Result<File, ArchiveError> {
         .open(&path)
         .map_err(|source| failed(&path, source))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ArchiveError::Busy(folder.to_owned())),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(failed(&path, source)),
     }
 }

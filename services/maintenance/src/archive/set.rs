@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
+    fs,
+    io::{self, BufRead, BufReader},
     path::Path,
 };
 
@@ -13,6 +14,9 @@ use uuid::Uuid;
 
 use super::{ArchiveError, MANIFEST, Step, Watch, disk, failed};
 use crate::domain::{Manifest, Segment};
+
+/// What the names of snapshots begin with.
+const SNAPSHOT: &str = "snapshot-";
 
 /// A restorable set: everything up to one position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,13 +50,21 @@ pub fn read(
     Ok(())
 }
 
-/// The manifest of a folder, if it has one.
+/// The manifest of a folder, if it has one. A folder that has what only a manifest could name lost
+/// it: nothing may be concluded from that, least of all that the archive is empty.
 pub(super) fn manifest(folder: &Path) -> Result<Option<Manifest>, ArchiveError> {
     let path = folder.join(MANIFEST);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = disk::read(&path)?;
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let is_left = |name: &String| name.starts_with("events-") || name.starts_with(SNAPSHOT);
+            return match disk::names(folder)?.into_iter().find(is_left) {
+                Some(left) => Err(damaged(MANIFEST, &format!("it is missing, but not {left}"))),
+                None => Ok(None),
+            };
+        }
+        Err(error) => return Err(failed(&path, error)),
+    };
     match serde_json::from_slice(&bytes) {
         Ok(manifest) => Ok(Some(manifest)),
         Err(error) => Err(damaged(MANIFEST, &error)),
@@ -79,14 +91,14 @@ pub(super) fn declare(folder: &Path, keep: usize, watch: &Watch) -> Result<Snaps
         counts,
         segments: manifest.segments,
     };
-    let name = format!("snapshot-{:012}.json", snapshot.head);
+    let name = format!("{SNAPSHOT}{:012}.json", snapshot.head);
     let json = serde_json::to_vec_pretty(&snapshot)
         .map_err(|error| failed(&folder.join(&name), error.into()))?;
     let passing = disk::write(folder, &json)?;
     disk::name(&passing, folder, &name)?;
     watch.saw(Step::SnapshotNamed, folder)?;
     let mut names = disk::names(folder)?;
-    names.retain(|name| name.starts_with("snapshot-"));
+    names.retain(|name| name.starts_with(SNAPSHOT));
     names.sort_unstable();
     let old = names.len().saturating_sub(keep);
     for name in &names[..old] {

@@ -9,9 +9,17 @@ use uuid::Uuid;
 use super::{ArchiveError, MANIFEST, Step, Watch, disk, failed, set};
 use crate::domain::{Manifest, Segment};
 
-/// The manifest in `folder`, or an empty one; what no manifest names and has no name is removed.
-pub(super) fn tidy(folder: &Path, epoch: Uuid) -> Result<Manifest, ArchiveError> {
-    let manifest = set::manifest(folder)?.unwrap_or_else(|| Manifest::new(epoch));
+/// The manifest in `folder`; what it does not name and has no name is removed. A new folder gets an
+/// empty one before its first segment, so a folder that has segments always has a manifest.
+pub(super) fn tidy(folder: &Path, epoch: Uuid, watch: &Watch) -> Result<Manifest, ArchiveError> {
+    let manifest = match set::manifest(folder)? {
+        Some(manifest) => manifest,
+        None => {
+            let empty = Manifest::new(epoch);
+            self::manifest(folder, &empty, watch)?;
+            empty
+        }
+    };
     if manifest.epoch != epoch {
         return Err(damaged(MANIFEST, "it belongs to another log"));
     }

@@ -30,7 +30,7 @@ const SERVICES: [&str; 7] = [
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobSettings {
-    /// A cron expression of five fields, or six with seconds first.
+    /// A cron expression of five fields.
     pub schedule: Option<String>,
     /// The IANA time zone that the schedule is read in.
     pub time_zone: Option<String>,

@@ -58,7 +58,8 @@ pub fn findings(service: &str, report: Option<&Value>, limits: &Limits) -> Vec<F
             found.push(finding("parked", text));
         }
         let state = consumer["state"].as_str().unwrap_or("running");
-        if state != "running" {
+        // Of one that no longer is a part of the service, only what is parked is left to do.
+        if !matches!(state, "running" | "retired") {
             found.push(finding("stopped", format!("{name} does not run: {state}")));
         }
     }

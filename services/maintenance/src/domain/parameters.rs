@@ -15,6 +15,9 @@ const REASON_MAX: usize = 200;
 /// A hundred years: nobody is older here.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 
+/// An hour: who was here within it may be playing.
+const SECONDS_MIN: u64 = 60 * 60;
+
 /// The reason when nobody gave one.
 const REASON_DEFAULT: &str = "maintenance";
 
@@ -70,6 +73,18 @@ pub fn orders(job: &str, told: StartMaintenance) -> Result<Orders, Fault> {
     })
 }
 
+/// Refuses a report on a UTC day that has not begun.
+///
+/// # Errors
+/// [`Fault`], naming the field.
+pub fn check_day(orders: &Orders, now: Timestamp) -> Result<(), Fault> {
+    let day = orders.parameters["day"].as_str().and_then(day_of);
+    match day {
+        Some(day) if day > day_at(now) => Err(fault("parameters.day", "has not begun yet")),
+        _ => Ok(()),
+    }
+}
+
 fn stats_reset(told: &StartMaintenance) -> Result<Value, Fault> {
     let known = ["userId", "reason"];
     only(&told.parameters, &known)?;
@@ -100,9 +115,10 @@ fn daily_report(parameters: Map<String, Value>) -> Result<Value, Fault> {
 fn guest_cleanup(parameters: Map<String, Value>) -> Result<Value, Fault> {
     only(&parameters, &["olderThanSeconds"])?;
     if let Some(seconds) = parameters.get("olderThanSeconds") {
-        let seconds = seconds.as_u64().filter(|seconds| *seconds <= SECONDS_MAX);
+        let seconds = seconds.as_u64();
+        let seconds = seconds.filter(|seconds| (SECONDS_MIN..=SECONDS_MAX).contains(seconds));
         seconds.ok_or_else(|| {
-            let text = "must be a number of seconds, of a hundred years at most";
+            let text = "must be a number of seconds, from an hour (3600) to a hundred years";
             fault("parameters.olderThanSeconds", text)
         })?;
     }
@@ -240,18 +256,31 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_has_not_begun_has_no_report() {
+        let now = midnight(day_of("2026-03-29").unwrap());
+        for (day, is_fine) in [("2026-03-29", true), ("2026-03-30", false)] {
+            let checked = orders(DAILY_REPORT, told(&json!({ "day": day }), None)).unwrap();
+            assert_eq!(check_day(&checked, now).is_ok(), is_fine, "{day}");
+        }
+        let other = orders("health", told(&json!({}), None)).unwrap();
+        assert_eq!(check_day(&other, now), Ok(()));
+    }
+
+    #[test]
     fn a_job_is_told_nothing_that_it_does_not_know() {
         let days = json!({ "olderThanDays": 1 });
         let unknown = Some("parameters.olderThanDays".to_owned());
         assert_eq!(field("health", &days), unknown);
         assert_eq!(field(GUEST_CLEANUP, &days), unknown);
         assert_eq!(
-            field(GUEST_CLEANUP, &json!({ "olderThanSeconds": 0 })),
+            field(GUEST_CLEANUP, &json!({ "olderThanSeconds": 3600 })),
             None
         );
         for seconds in [
             json!(-1),
-            json!("1"),
+            json!(0),
+            json!(3599),
+            json!("3600"),
             json!(1.5),
             json!(u64::MAX),
             json!(null),

@@ -11,8 +11,9 @@ use database::Timestamp;
 use jiff::{Timestamp as Instant, civil, tz::TimeZone};
 use thiserror::Error;
 
-/// Due times that one look counts at most; of more, only the newest matters anyway.
-const COUNTED: usize = 10_000;
+/// Due times that one look counts at most: each minute of the week that is looked back, and more. A
+/// schedule has no seconds, so the newest is always among them.
+const COUNTED: usize = 8 * 24 * 60;
 
 /// Hours of a day: a schedule that names all of them means intervals.
 const EVERY_HOUR: usize = 24;
@@ -49,13 +50,14 @@ pub struct Due {
 }
 
 impl Schedule {
-    /// Reads an expression of five fields, or six with seconds first.
+    /// Reads an expression of five fields: nothing here is due more often than each minute.
     ///
     /// # Errors
     /// [`ScheduleFault`].
     pub fn parse(expression: &str, zone: &str) -> Result<Self, ScheduleFault> {
         let zone = Self::zone(zone)?;
         let cron = CronParser::builder()
+            .seconds(croner::parser::Seconds::Disallowed)
             .year(croner::parser::Year::Disallowed)
             .build()
             .parse(expression)
@@ -93,9 +95,9 @@ impl Schedule {
             let next = self.cron.find_next_occurrence(&zoned, false).ok()?;
             return Some(Timestamp::from_micros(next.timestamp().as_microsecond()));
         }
-        // A civil time behind the clock's may still lie ahead of it: where clocks were set back,
-        // and where the time that does not exist is due when the gap ends.
-        let mut civil = self.first_hour(zoned.datetime());
+        // No civil time before the clock's is due after `after`; where clocks were set back, one
+        // behind it may have been due the first time that it was.
+        let mut civil = zoned.datetime();
         loop {
             civil = self.cron.find_next_occurrence(&civil, false).ok()?;
             let instant = self.instant(civil)?;
@@ -121,23 +123,19 @@ impl Schedule {
         due
     }
 
-    /// A civil time from which a search surely meets everything that is due after `civil`: no
-    /// zone's clocks were ever moved by more than a day.
-    fn first_hour(&self, civil: civil::DateTime) -> civil::DateTime {
-        civil
-            .checked_sub(jiff::Span::new().hours(26))
-            .unwrap_or(civil)
-    }
-
     /// The instant of a civil time: the first of two, or the end of the gap that it falls into.
     fn instant(&self, civil: civil::DateTime) -> Option<Instant> {
         use jiff::tz::AmbiguousOffset;
         let ambiguous = self.zone.to_ambiguous_timestamp(civil);
         match ambiguous.offset() {
             AmbiguousOffset::Gap { before, .. } => {
-                // Read by the offset before the gap, it lies behind the gap's end.
+                // Read by the offset before the gap, it lies at the gap's end or behind it; what
+                // precedes is searched for strictly before.
                 let behind = before.to_timestamp(civil).ok()?;
-                let mut transitions = self.zone.preceding(behind);
+                let strictly = behind
+                    .checked_add(jiff::SignedDuration::from_nanos(1))
+                    .ok()?;
+                let mut transitions = self.zone.preceding(strictly);
                 let end = transitions.next().map(|transition| transition.timestamp());
                 end.or(Some(behind))
             }
@@ -186,6 +184,12 @@ mod tests {
                 "30 2 * * *",
                 spring,
                 ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
+            ),
+            // The first instant of the gap is in it.
+            (
+                "0 2 * * *",
+                spring,
+                ["2026-03-29T01:00:00Z", "2026-03-30T00:00:00Z"],
             ),
             // Two times in the gap are one.
             (
@@ -246,6 +250,40 @@ mod tests {
     }
 
     #[test]
+    fn a_midnight_that_does_not_exist_is_due_when_the_day_begins() {
+        for (zone, from, expected) in [
+            (
+                "America/Santiago",
+                "2026-09-05T12:00:00Z",
+                ["2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"],
+            ),
+            (
+                "Africa/Cairo",
+                "2026-04-23T12:00:00Z",
+                ["2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"],
+            ),
+        ] {
+            assert_eq!(times("0 0 * * *", zone, from, 2), expected, "{zone}");
+        }
+    }
+
+    #[test]
+    fn due_times_follow_one_another_from_wherever_one_looks() {
+        // Through the repeated hour and the lost one, in steps of ten minutes.
+        for from in ["2026-10-24T22:00:00Z", "2026-03-28T22:00:00Z"] {
+            let schedule = Schedule::parse("0,20,40 2,3 * * *", "Europe/Berlin").unwrap();
+            let all = times("0,20,40 2,3 * * *", "Europe/Berlin", from, 20);
+            let ten = std::time::Duration::from_secs(600);
+            let mut now = at(from);
+            for _ in 0..6 * 10 {
+                let expected = all.iter().find(|due| at(due) > now).unwrap();
+                assert_eq!(&schedule.next(now).unwrap().to_string(), expected);
+                now = now + ten;
+            }
+        }
+    }
+
+    #[test]
     fn a_day_that_a_zone_skipped_is_due_when_the_next_one_begins() {
         // Samoa had no 30 December 2011.
         assert_eq!(
@@ -255,11 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_leap_days_are_understood() {
-        assert_eq!(
-            times("*/20 * * * * *", "UTC", "2026-01-01T00:00:30Z", 2),
-            ["2026-01-01T00:00:40Z", "2026-01-01T00:01:00Z"]
-        );
+    fn leap_days_are_understood() {
         assert_eq!(
             times("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1),
             ["2028-02-29T00:00:00Z"]
@@ -279,14 +313,20 @@ mod tests {
         );
         let none = schedule.due(at("2026-01-01T03:00:00Z"), at("2026-01-01T03:59:59Z"));
         assert_eq!(none, None);
+        let each_minute: Schedule = "* * * * *".parse().unwrap();
+        let week = each_minute.due(at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+        let newest = week.map(|due| (due.newest, due.count));
+        assert_eq!(newest, Some((at("2026-01-08T00:00:00Z"), 7 * 24 * 60)));
     }
 
     #[test]
     fn what_is_no_schedule_is_told() {
-        assert!(matches!(
-            Schedule::parse("61 * * * *", "UTC"),
-            Err(ScheduleFault::Expression(..))
-        ));
+        for expression in ["61 * * * *", "*/20 * * * * *"] {
+            assert!(matches!(
+                Schedule::parse(expression, "UTC"),
+                Err(ScheduleFault::Expression(..))
+            ));
+        }
         assert!(matches!(
             Schedule::parse("* * * * *", "Mars/Olympus"),
             Err(ScheduleFault::Zone(_))

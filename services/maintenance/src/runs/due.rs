@@ -27,6 +27,13 @@ const LOOK_BACK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A due time that is noticed later than this was missed: several looks and a busy database fit in.
 const PUNCTUAL: Duration = Duration::from_secs(60);
 
+/// Due times are decided when they are over: what is decided further ahead was decided by a clock
+/// that was wrong.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Portions of one pruning at most: more than two prunings bring.
+const PORTIONS: u32 = 1_000;
+
 /// Runs that a job's history has at most; the oldest go first.
 const HISTORY: i64 = 5_000;
 
@@ -38,9 +45,12 @@ impl Runs {
     pub async fn look(&self) -> Result<()> {
         let now = self.now().await?;
         for (name, decided) in jobs::decided(self.db()).await? {
-            if let Some(job) = self.jobs().get(&name)
-                && due(job, decided, now).is_some()
-            {
+            let Some(job) = self.jobs().get(&name) else {
+                continue;
+            };
+            if decided > now + AHEAD {
+                self.set_back(job).await?;
+            } else if due(job, decided, now).is_some() {
                 self.decide(job).await?;
             }
         }
@@ -59,9 +69,27 @@ impl Runs {
     pub async fn forget(&self, kept: Duration) -> Result<()> {
         let old = self.now().await? - kept;
         for job in self.jobs().iter() {
-            runs::prune(self.db(), job.name(), old, HISTORY).await?;
+            for _ in 0..PORTIONS {
+                let removed = runs::prune(self.db(), job.name(), old, HISTORY).await?;
+                if removed < runs::PRUNED {
+                    break;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Forgets what a clock decided that was ahead: the job would not be due before that time. A due
+    /// time that had its run does not get another.
+    async fn set_back(&self, job: &Job) -> Result<()> {
+        let mut tx = self.db().begin().await?;
+        let decided = jobs::hold(&mut tx, job.name()).await?;
+        let now = self.inner.clock.now_within(&mut tx).await?;
+        if decided > now + AHEAD {
+            tracing::warn!(job = job.name(), %decided, "a clock was ahead; due again from now on");
+            jobs::decide(&mut tx, job.name(), now).await?;
+        }
+        tx.commit().await
     }
 
     /// Makes one run of what is due.

@@ -70,7 +70,9 @@ impl Runs {
         if services.iter().any(is_waiting) {
             return Ok(());
         }
-        let failed: Vec<String> = services.iter().filter_map(failure).collect();
+        let is_last = run.round >= ROUNDS;
+        let failed = services.iter().filter_map(|one| failure(one, is_last));
+        let failed: Vec<String> = failed.collect();
         let end = if matches!(job.definition.work, Work::Survey(_)) {
             self.surveyed(services)
         } else if !failed.is_empty() {
@@ -79,7 +81,7 @@ impl Runs {
                 detail: Self::account(services),
                 error: Some(failed.join("; ")),
             }
-        } else if services.iter().any(|one| one.more) && run.round < ROUNDS {
+        } else if services.iter().any(|one| one.more) {
             let round = run.round + 1;
             runs::set_round(tx, run.id, round).await?;
             return self.ask(tx, job, run.id, round, &run.parameters.0).await;
@@ -126,7 +128,13 @@ impl Runs {
     }
 }
 
-fn failure(one: &Participant) -> Option<String> {
-    let error = one.error.as_ref()?;
-    Some(format!("{}: {error}", one.service))
+fn failure(one: &Participant, is_last: bool) -> Option<String> {
+    let service = &one.service;
+    match &one.error {
+        Some(error) => Some(format!("{service}: {error}")),
+        None if one.more && is_last => {
+            Some(format!("{service} has more to do after {ROUNDS} rounds"))
+        }
+        None => None,
+    }
 }

@@ -113,13 +113,16 @@ pub async fn report(db: &Database, day: Day) -> Result<Option<DailyReport>> {
     Ok(row.map(|(body,)| body.0))
 }
 
-/// The newest day that has a report.
+/// The newest day up to `until` that has a report.
 ///
 /// # Errors
 /// As the database says.
-pub async fn last_reported(db: &Database) -> Result<Option<String>> {
+pub async fn last_reported(db: &Database, until: Day) -> Result<Option<String>> {
     let (day,): (Option<String>,) = db
-        .fetch_one("SELECT MAX(day) FROM reports", params![])
+        .fetch_one(
+            "SELECT MAX(day) FROM reports WHERE day <= $1",
+            params![until.to_string()],
+        )
         .await?;
     Ok(day)
 }

@@ -350,7 +350,11 @@ pub async fn newest(db: &Database, job: &str, status: Option<RunStatus>) -> Resu
     .await
 }
 
-/// Removes runs of a job that are older than `old` or more than `keep`; the newest stays.
+/// Runs that one [`prune`] removes at most: a short transaction.
+pub const PRUNED: u64 = 1_000;
+
+/// Removes runs of a job that are older than `old` or more than `keep`, [`PRUNED`] at most; the
+/// newest stays.
 ///
 /// # Errors
 /// As the database says.
@@ -364,8 +368,8 @@ pub async fn prune(db: &Database, job: &str, old: Timestamp, keep: i64) -> Resul
                AND (created_at < $2
                     OR created_at < (SELECT created_at FROM runs WHERE job = $1
                                      ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET $3))
-             ORDER BY created_at LIMIT 1000)",
-        params![job, old, keep],
+             ORDER BY created_at LIMIT $4)",
+        params![job, old, keep, i64::try_from(PRUNED).unwrap_or(i64::MAX)],
     )
     .await
 }

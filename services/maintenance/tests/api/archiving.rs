@@ -21,6 +21,9 @@ testkit::both_databases!(
     a_missing_segment_is_written_again,
     a_damaged_segment_is_found_and_nothing_is_declared,
     a_snapshot_restores_the_log_and_old_ones_go,
+    a_manifest_that_is_lost_or_cannot_be_read_costs_no_segment,
+    who_comes_second_waits_for_the_first,
+    another_folder_is_refused,
 );
 
 /// Events of a segment.
@@ -266,4 +269,76 @@ async fn a_snapshot_restores_the_log_and_old_ones_go(backend: Backend) {
             .collect()
     };
     assert_eq!(events(&found), events(&archived));
+}
+
+async fn a_manifest_that_is_lost_or_cannot_be_read_costs_no_segment(backend: Backend) {
+    let kept = Kept::with(backend, 10).await;
+    kept.snapshot().await.expect("written");
+    let manifest = kept.folder().join("manifest.json");
+    let moved = kept.root.path().join("elsewhere");
+    fs::rename(&manifest, &moved).expect("moved");
+    let left = kept.files();
+    for _ in 0..2 {
+        match kept.extend().await {
+            Err(ArchiveError::Damaged { file, .. }) => assert_eq!(file, "manifest.json"),
+            other => panic!("{other:?}"),
+        }
+        assert!(read(&kept.folder()).is_err(), "nor is it an empty archive");
+        assert_eq!(kept.files(), left);
+    }
+    // One that is there but cannot be read is not one that is missing.
+    fs::create_dir(&manifest).expect("a folder");
+    assert!(matches!(
+        kept.extend().await,
+        Err(ArchiveError::File { .. })
+    ));
+    fs::remove_dir(&manifest).expect("removed");
+    assert_eq!(kept.files(), left);
+    fs::rename(&moved, &manifest).expect("moved back");
+    assert_eq!(kept.extend().await.expect("it goes on").segments, 0);
+}
+
+async fn who_comes_second_waits_for_the_first(backend: Backend) {
+    let kept = Kept::with(backend, 6).await;
+    let (entered, is_in) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let told = Mutex::new(Some((entered, may_go_on)));
+    let held = kept.archive(Watch::new(move |_| {
+        if let Some((entered, may_go_on)) = told.lock().expect("nobody panicked").take() {
+            entered.send(()).ok();
+            may_go_on.recv().ok();
+        }
+        Ok(())
+    }));
+    let log = kept.log.clone();
+    let first = tokio::spawn(async move { held.extend(&log).await });
+    is_in.await.expect("it writes");
+    // Nobody waits for the first any more, but what it does goes on.
+    first.abort();
+    assert!(first.await.expect_err("aborted").is_cancelled());
+    let second = kept.extend();
+    tokio::pin!(second);
+    let early = tokio::time::timeout(std::time::Duration::from_secs(1), &mut second).await;
+    assert!(early.is_err(), "the first has not left: {early:?}");
+    go_on.send(()).expect("the first goes on");
+    assert_eq!(second.await.expect("written").archived_to, 6);
+    assert_eq!(kept.archived(), kept.events().await);
+}
+
+async fn another_folder_is_refused(backend: Backend) {
+    let kept = Kept::with(backend, 1).await;
+    let archive = kept.archive(Watch::default());
+    let id = archive.identify(None).await.expect("an id");
+    assert_eq!(archive.identify(None).await.expect("the same"), id);
+    assert_eq!(archive.identify(Some(id)).await.expect("the same"), id);
+    let elsewhere = testkit::temp_dir();
+    let other = Archive::new(elsewhere.path().to_owned(), SEGMENT, 2, Watch::default());
+    for _ in 0..2 {
+        match other.identify(Some(id)).await {
+            Err(ArchiveError::Foreign { known, .. }) => assert_eq!(known, id),
+            found => panic!("{found:?}"),
+        }
+        // First with no id, then with another.
+        assert_ne!(other.identify(None).await.expect("an id"), id);
+    }
 }

@@ -3,6 +3,7 @@
 mod app;
 mod archiving;
 mod asking;
+mod bounding;
 mod replica;
 mod replicas;
 mod reporting;
