@@ -1,7 +1,7 @@
 //! A service's events that are not in the log yet, written in the transaction that changes the
 //! service's state. A stream is written by its owning service alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chassis::trace::TraceContext;
 use contracts::{Event, Payload, Recorded};
@@ -232,7 +232,7 @@ impl Outbox {
     /// them; as [`Outbox::enqueue`] otherwise, but an id that is there already is an error.
     ///
     /// # Errors
-    /// As the database says; PostgreSQL refuses two events of one stream.
+    /// Two events of one stream, before anything is written; or as the database says.
     pub async fn enqueue_all(&self, tx: &mut Tx, news: Vec<NewEvent>) -> Result<(), Error> {
         if news.is_empty() {
             return Ok(());
@@ -241,6 +241,14 @@ impl Outbox {
             .iter()
             .map(|new| new.stream_name().to_owned())
             .collect();
+        // One statement raises each stream once: both would get the same version, which the log
+        // refuses for ever.
+        let mut seen = HashSet::new();
+        if let Some(twice) = streams.iter().find(|stream| !seen.insert(*stream)) {
+            return Err(encoding(format!(
+                "two events of the stream {twice} at once"
+            )));
+        }
         let versions: Vec<(String, i64)> = tx
             .fetch_all(
                 Sql::by_dialect(

@@ -370,6 +370,13 @@ async fn many_events_at_once_keep_their_order_and_their_streams_versions(backend
         .await
         .expect("nothing is no fault");
     tx.commit().await.expect("committed");
+    let mut tx = database.begin().await.expect("a transaction");
+    let twice = ["a", "e", "a"].map(draft).to_vec();
+    let refused = OUTBOX.enqueue_all(&mut tx, twice).await;
+    refused.expect_err("one stream cannot get two versions at once");
+    tx.commit()
+        .await
+        .expect("nothing is written, so nothing is in the way");
     enqueue(&database, "a").await;
     all_sent(&database).await;
     let expected = [("c", 1), ("d", 1), ("c", 2), ("a", 1), ("b", 1), ("a", 2)];

@@ -13,7 +13,7 @@ use crate::{
     domain::{Act, Candidate, Decided, Draft, Import, Question},
     error::Error,
     metrics::Metrics,
-    store::{confirmations, questions},
+    store::{confirmations, conflicts, questions},
 };
 
 /// How long a curator waits for players to see an edit: far above what a healthy system takes, and
@@ -77,7 +77,8 @@ impl Curation {
         let content = question.content_id();
         for _ in 0..ATTEMPTS {
             let mut tx = self.db.begin().await?;
-            // Two curators who add the same question meet at this row.
+            // Two curators who write the same question meet here.
+            questions::claim(&mut tx, vec![content]).await?;
             let is_taken = questions::lock(&mut tx, content).await?.is_some();
             question.id = Uuid::nil();
             if let Some(twin) = questions::twin(&mut tx, &question).await? {
@@ -108,6 +109,7 @@ impl Curation {
     ) -> Result<Written, Error> {
         let mut question = Question::new(id, 1, draft).map_err(Error::Draft)?;
         let mut tx = self.db.begin().await?;
+        questions::claim(&mut tx, vec![question.content_id()]).await?;
         let current = current(&mut tx, id, expected).await?;
         let asks_the_same = current.content_id() == question.content_id();
         if !asks_the_same && let Some(twin) = questions::twin(&mut tx, &question).await? {
@@ -116,6 +118,7 @@ impl Curation {
         question.version = current.version + 1;
         let now = tx.now().await?;
         questions::replace(&mut tx, &question, now).await?;
+        conflicts::compare(&mut tx, id, Some(&question)).await?;
         self.emit(&mut tx, id, &question.updated()).await?;
         tx.commit().await?;
         Ok(self.written(question).await)
@@ -132,6 +135,7 @@ impl Curation {
         question.version += 1;
         let now = tx.now().await?;
         questions::hide(&mut tx, id, question.version, now).await?;
+        conflicts::compare(&mut tx, id, None).await?;
         let deleted = QuestionDeleted {
             question_id: id,
             version: question.version,
@@ -187,7 +191,9 @@ impl Curation {
             return Err(database::Error::Contention(lost));
         }
         for act in acts.iter().filter(|act| !is_new(act)) {
-            questions::replace(&mut tx, act.question(), now).await?;
+            let question = act.question();
+            questions::replace(&mut tx, question, now).await?;
+            conflicts::compare(&mut tx, question.id, Some(question)).await?;
         }
         let told = acts.iter().map(|act| match act {
             Act::Create(question) => event(question.id, &question.created()),

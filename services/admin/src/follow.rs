@@ -1,10 +1,11 @@
 //! Following the monolith: its edits become edits here, with their events, so that writes may stay
 //! on the monolith while reads are on the new side.
 //!
-//! Several replicas may follow at once: each row is taken by compare-and-set on the time of the
-//! monolith's last write, so one of them takes it and the others do nothing.
+//! Several replicas may follow at once: each row is taken by compare-and-set on the time and the
+//! version of the monolith's last write, so one of them takes it and the others do nothing.
 //!
-//! Invariants: state, event and watermark are one transaction; a question that was edited here is
+//! Invariants: state and event are one transaction; whatever the monolith wrote up to the watermark
+//! is known, so it rises with them or later, and only over what can commit no more; a question that was edited here is
 //! never changed by the monolith's edit, which is a conflict and listed as one.
 
 use std::time::Duration;
@@ -24,13 +25,10 @@ use crate::{
     store::{
         conflicts,
         legacy::{self, LegacyQuestion},
+        progress::{self, OVERLAP},
         questions,
     },
 };
-
-/// A transaction of the monolith may commit this much later than the time it wrote: rows younger
-/// than this below the watermark are looked at again.
-const OVERLAP: Duration = Duration::from_secs(60);
 
 /// A monolith that is down is not asked more often than this.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -90,14 +88,14 @@ impl Follower {
 
     async fn poll(&self, url: &str, legacy: &mut Option<Database>) -> Result<()> {
         // The first import comes first; it says where following begins.
-        let Some(watermark) = legacy::watermark(&self.own).await? else {
+        let Some(watermark) = progress::watermark(&self.own).await? else {
             return Ok(());
         };
         let legacy = match legacy {
             Some(open) => open,
             None => legacy.insert(import::open(url).await?),
         };
-        self.pass(legacy, watermark - OVERLAP).await?;
+        self.pass(legacy, watermark).await?;
         Ok(())
     }
 
@@ -110,10 +108,14 @@ impl Follower {
     }
 
     async fn pass(&self, legacy: &Database, since: Timestamp) -> Result<Counts> {
+        let tags = legacy::tags_in(legacy).await?;
+        // What was written before is committed by now, or never will be. It is read before the
+        // rows, on the clock that they were written by; one that was set back begins further back.
+        let settled = legacy.now().await? - OVERLAP;
         let mut counts = Counts::default();
-        let mut place = (since, Uuid::nil());
+        let mut place = (since.min(settled), Uuid::max());
         loop {
-            let rows = legacy::read_changed(legacy, place, BATCH).await?;
+            let rows = legacy::read_changed(legacy, tags, place, BATCH).await?;
             let Some(last) = rows.last() else { break };
             place = (last.updated_at, last.stored.question.id);
             let news = self.news(rows).await?;
@@ -126,9 +128,12 @@ impl Follower {
             for row in &news.rows {
                 taken.push(self.take(&mut tx, row).await?);
             }
-            legacy::advance(&mut tx, place.0).await?;
             tx.commit().await?;
             self.count(&taken, &mut counts);
+        }
+        let known = place.0.min(settled);
+        if known > since {
+            progress::advance(&self.own, known).await?;
         }
         Ok(counts)
     }
@@ -156,7 +161,7 @@ impl Follower {
         let is_news = |row: &LegacyQuestion| {
             known
                 .get(&row.stored.question.id)
-                .is_none_or(|at| *at < row.updated_at)
+                .is_none_or(|seen| seen.is_outdated_by(row))
         };
         let rows: Vec<_> = rows.into_iter().filter(is_news).collect();
         let known = (all - rows.len()) as u64;
@@ -177,10 +182,7 @@ impl Follower {
         let Some(ours) = legacy::ours(tx, id).await? else {
             return Ok(Taken::Nothing);
         };
-        if ours
-            .legacy_updated_at
-            .is_some_and(|at| at >= row.updated_at)
-        {
+        if ours.seen.is_some_and(|seen| !seen.is_outdated_by(row)) {
             return Ok(Taken::Nothing);
         }
         let agree = here.is_deleted == theirs.is_deleted
@@ -188,6 +190,7 @@ impl Follower {
         match (ours.was_edited, agree) {
             (_, true) => {
                 legacy::seen(tx, row).await?;
+                legacy::agree(tx, id).await?;
                 conflicts::settle(tx, id).await?;
                 Ok(Taken::Nothing)
             }

@@ -3,8 +3,14 @@
 mod files;
 mod questions;
 
-use axum::extract::FromRef;
-use chassis::{Problem, identity::Verifier};
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
+use chassis::{
+    Problem,
+    identity::{Caller, Verifier},
+};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -21,6 +27,19 @@ pub struct App {
     pub curation: Curation,
     /// Knows good tokens.
     pub verifier: Verifier,
+}
+
+/// Somebody who may curate. Anybody else is refused before more of a request is read.
+struct Curator;
+
+impl FromRequestParts<App> for Curator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.require_role(ADMIN)?;
+        Ok(Self)
+    }
 }
 
 impl FromRef<App> for Verifier {

@@ -2,7 +2,7 @@
 //!
 //! The first import is silent: every service that keeps questions imports them itself, and the log
 //! would only repeat to it what it has. From then on the monolith's edits become events, where
-//! following is on (see [`crate::follow`]); without it a repeated import is silent, too, and the
+//! following is on (see [`crate::follow`]), also those that are made while the import runs; without it a repeated import is silent, too, and the
 //! other services repeat theirs.
 //!
 //! Invariants: a question that was edited here is never overwritten; an import that was interrupted
@@ -16,7 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     follow::Follower,
-    store::legacy::{self, LegacyQuestion},
+    store::{
+        legacy::{self, LegacyQuestion},
+        progress,
+    },
 };
 
 /// Imports questions from the monolith.
@@ -42,24 +45,31 @@ impl Import for FromLegacy {
     type Report = Counts;
 
     async fn run(&self, own: &Database, legacy: &Database) -> Result<Counts> {
-        if let (Some(follower), Some(_)) = (&self.follower, legacy::watermark(own).await?) {
+        if let (Some(follower), Some(_)) = (&self.follower, progress::watermark(own).await?) {
             return follower.catch_up(legacy).await;
         }
-        legacy::begin(own, legacy::last_write(legacy).await?).await?;
+        let tags = legacy::tags_in(legacy).await?;
+        let begun = progress::begin(own, legacy::last_write(legacy).await?).await?;
+        // Where following is on, what is written since is news, and told as such.
+        let until = self.follower.is_some().then_some(begun);
         let mut counts = Counts::default();
-        let mut after = legacy::progress(own).await?.unwrap_or(Uuid::nil());
+        let mut after = progress::imported(own).await?.unwrap_or(Uuid::nil());
         loop {
-            let rows = legacy::read(legacy, after, BATCH).await?;
+            let rows = legacy::read(legacy, tags, after, BATCH).await?;
             let Some(last) = rows.last() else { break };
             after = last.stored.question.id;
             let mut tx = own.begin().await?;
             for row in &rows {
+                if until.is_some_and(|until| row.updated_at > until) {
+                    counts.skipped += 1;
+                    continue;
+                }
                 take_over(&mut tx, row, &mut counts).await?;
             }
-            legacy::note_progress(&mut tx, after).await?;
+            progress::note_imported(&mut tx, after).await?;
             tx.commit().await?;
         }
-        legacy::finish(own).await?;
+        progress::finish(own, begun).await?;
         Ok(counts)
     }
 }

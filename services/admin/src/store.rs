@@ -4,6 +4,7 @@
 pub mod confirmations;
 pub mod conflicts;
 pub mod legacy;
+pub mod progress;
 pub mod questions;
 
 use std::str::FromStr;

@@ -1,8 +1,9 @@
 //! A bulk import: which of its rows are taken, what each of them does, and the report.
 //!
-//! Invariants: a row is judged by the rules of a single edit; a refused row costs itself alone; the
-//! same file again changes nothing, because a row without an id means the question with its text
-//! and category, or else the id that derives from those.
+//! Invariants: a row is judged by the rules of a single edit, on what the rows before it left; a
+//! refused row costs itself alone; no question is written twice by one file; the same file again
+//! changes nothing, because a row without an id means the question with its text and category, or
+//! else the id that derives from those.
 
 use std::collections::{HashMap, HashSet};
 
@@ -37,6 +38,8 @@ pub struct Import {
     seen_ids: HashSet<Uuid>,
     /// The derived ids of what the rows so far ask.
     seen_contents: HashSet<Uuid>,
+    /// The questions that the rows of committed batches turned out to be about.
+    resolved: HashSet<Uuid>,
 }
 
 /// A row that is valid by itself.
@@ -74,6 +77,8 @@ pub struct Decided {
     pub acts: Vec<Act>,
     unchanged: u64,
     refused: Vec<RefusedRow>,
+    /// The questions that its rows turned out to be about.
+    resolved: HashSet<Uuid>,
 }
 
 impl Candidate {
@@ -89,6 +94,17 @@ impl Candidate {
         (&self.question.category, &self.question.text)
     }
 
+    /// The id that its category and text derive.
+    #[must_use]
+    pub fn content_id(&self) -> Uuid {
+        self.question.content_id()
+    }
+
+    fn repeated(&self) -> RefusedRow {
+        let reason = "an earlier row of the file is about the same question";
+        self.refused("duplicate_row", None, reason)
+    }
+
     fn refused(&self, code: &str, field: Option<&str>, reason: &str) -> RefusedRow {
         RefusedRow {
             line: self.line,
@@ -97,6 +113,36 @@ impl Candidate {
             field: field.map(str::to_owned),
             reason: reason.to_owned(),
         }
+    }
+}
+
+impl Known {
+    /// The question that a row is about.
+    fn resolve(&self, candidate: &Candidate) -> Uuid {
+        match self.twin(&candidate.question) {
+            Some(twin) if !candidate.names_id => twin,
+            _ => candidate.id(),
+        }
+    }
+
+    /// The question that has this text and category, if any has.
+    fn twin(&self, question: &Question) -> Option<Uuid> {
+        self.by_content.get(&content(question)).copied()
+    }
+
+    /// What the rows behind a write find.
+    fn apply(&mut self, question: &Question) {
+        let stored = Stored {
+            question: question.clone(),
+            is_deleted: false,
+        };
+        if let Some(before) = self.by_id.insert(question.id, stored) {
+            let left = content(&before.question);
+            if self.by_content.get(&left) == Some(&question.id) {
+                self.by_content.remove(&left);
+            }
+        }
+        self.by_content.insert(content(question), question.id);
     }
 }
 
@@ -128,6 +174,7 @@ impl Import {
             },
             seen_ids: HashSet::new(),
             seen_contents: HashSet::new(),
+            resolved: HashSet::new(),
         })
     }
 
@@ -145,13 +192,22 @@ impl Import {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// What a batch does to what is there.
+    /// What a batch does to what is there, row by row.
     #[must_use]
     pub fn decide(&self, batch: &[Candidate], known: &Known) -> Decided {
         let mut decided = Decided::default();
+        let mut known = known.clone();
         for candidate in batch {
-            match self.act(candidate, known) {
-                Ok(Some(act)) => decided.acts.push(act),
+            let id = known.resolve(candidate);
+            if self.resolved.contains(&id) || !decided.resolved.insert(id) {
+                decided.refused.push(candidate.repeated());
+                continue;
+            }
+            match self.act(candidate, id, &known) {
+                Ok(Some(act)) => {
+                    known.apply(act.question());
+                    decided.acts.push(act);
+                }
                 Ok(None) => decided.unchanged += 1,
                 Err(refused) => decided.refused.push(refused),
             }
@@ -170,6 +226,7 @@ impl Import {
         }
         self.report.unchanged += decided.unchanged;
         self.report.refused.extend(decided.refused);
+        self.resolved.extend(decided.resolved);
     }
 
     /// What became of every row.
@@ -207,30 +264,28 @@ impl Import {
             question,
         };
         if self.seen_ids.contains(&candidate.id()) || self.seen_contents.contains(&content) {
-            let reason = "an earlier row of the file is about the same question";
-            return Err(candidate.refused("duplicate_row", None, reason));
+            return Err(candidate.repeated());
         }
         self.seen_ids.insert(candidate.id());
         self.seen_contents.insert(content);
         Ok(candidate)
     }
 
-    fn act(&self, candidate: &Candidate, known: &Known) -> Result<Option<Act>, RefusedRow> {
+    /// What a row does that turned out to be about the question `id`.
+    fn act(
+        &self,
+        candidate: &Candidate,
+        id: Uuid,
+        known: &Known,
+    ) -> Result<Option<Act>, RefusedRow> {
         let mut question = candidate.question.clone();
-        let (category, text) = candidate.content();
-        let twin = known
-            .by_content
-            .get(&(category.to_owned(), text.to_owned()))
-            .copied();
-        if let (false, Some(twin)) = (candidate.names_id, twin) {
-            question.id = twin;
-        }
+        question.id = id;
         let there = known.by_id.get(&question.id);
         let shown = there.filter(|there| !there.is_deleted);
         if shown.is_some_and(|there| there.question.says_the_same(&question)) {
             return Ok(None);
         }
-        if twin.is_some_and(|twin| twin != question.id) {
+        if known.twin(&question).is_some_and(|twin| twin != id) {
             let reason = "another question has the same text and category";
             return Err(candidate.refused("duplicate_question", Some("text"), reason));
         }
@@ -252,6 +307,10 @@ impl Import {
             }
         }
     }
+}
+
+fn content(question: &Question) -> (String, String) {
+    (question.category.clone(), question.text.clone())
 }
 
 fn told(faults: &[super::question::Fault]) -> String {

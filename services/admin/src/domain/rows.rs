@@ -144,6 +144,13 @@ impl Iterator for Rows {
             let rule = format!("is not 1 to {VERSION_MAX}");
             row.draft = Err(RowFault::field("version", rule));
         }
+        // Lists begin behind it, so a question with it would never be shown.
+        if row.id == Some(Uuid::nil()) && row.draft.is_ok() {
+            row.draft = Err(RowFault::field(
+                "id",
+                "is the nil UUID, which names nothing",
+            ));
+        }
         Some(row)
     }
 }
@@ -181,8 +188,14 @@ impl Lines {
     }
 
     fn at(&mut self, file: &[u8], place: usize) -> u64 {
-        let passed = file.get(self.place..place).unwrap_or_default();
-        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let place = place.min(file.len());
+        // A line ends with LF, CR LF, or CR alone.
+        let ends = |at: &usize| match file[*at] {
+            b'\n' => true,
+            b'\r' => file.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        self.line += (self.place..place).filter(ends).count() as u64;
         self.place = place;
         self.line
     }

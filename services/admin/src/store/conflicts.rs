@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::legacy::LegacyQuestion;
+use super::legacy::{self, LegacyQuestion};
+use crate::domain::Question;
 
 /// Conflicts that are listed at most: an operator works through them, oldest first.
 const LIMIT: i64 = 500;
@@ -61,6 +62,37 @@ pub async fn settle(tx: &mut Tx, question_id: Uuid) -> Result<bool> {
         )
         .await?;
     Ok(settled == 1)
+}
+
+/// Settles the conflict where the question as it was written here is what the monolith says; none:
+/// it was deleted here.
+///
+/// # Errors
+/// As the database says.
+pub async fn compare(tx: &mut Tx, question_id: Uuid, ours: Option<&Question>) -> Result<()> {
+    let row: Option<(Json<Value>,)> = tx
+        .fetch_optional(
+            "SELECT legacy_content FROM conflicts WHERE question_id = $1",
+            params![question_id],
+        )
+        .await?;
+    let Some((Json(theirs),)) = row else {
+        return Ok(());
+    };
+    let ours = ours.map_or(Value::Null, |ours| json!(ours.curated()));
+    if unversioned(theirs) == unversioned(ours) {
+        settle(tx, question_id).await?;
+        legacy::agree(tx, question_id).await?;
+    }
+    Ok(())
+}
+
+/// Each side counts versions for itself.
+fn unversioned(mut content: Value) -> Value {
+    if let Some(fields) = content.as_object_mut() {
+        fields.remove("version");
+    }
+    content
 }
 
 /// The conflicts, oldest first.

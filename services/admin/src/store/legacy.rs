@@ -1,4 +1,4 @@
-//! Rows of the monolith: what is read of them, how they are taken over, and how far that came.
+//! Rows of the monolith: what is read of them, and how they are taken over.
 //!
 //! Invariant: a row that was edited here is never overwritten.
 
@@ -12,12 +12,6 @@ use uuid::Uuid;
 use super::{named, questions::values};
 use crate::domain::{Question, Stored};
 
-/// What the rows come from, in `import_progress` and `follow_progress`.
-const SOURCE: &str = "legacy.questions";
-
-/// The watermark that following will begin with, noted when the first import begins.
-const BEGUN: &str = "legacy.questions.begun";
-
 /// A question as the monolith has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegacyQuestion {
@@ -29,13 +23,40 @@ pub struct LegacyQuestion {
     deleted_at: Option<Timestamp>,
 }
 
+/// Whether the monolith stores tags. One that was not upgraded yet does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// There is a column.
+    Stored,
+    /// There is none.
+    Unknown,
+}
+
+/// As of when a row of the monolith is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    updated_at: Timestamp,
+    /// None: it was taken over before versions were noted.
+    version: Option<i64>,
+}
+
 /// What is here of one of the monolith's questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ours {
-    /// As of when the monolith's row is known.
-    pub legacy_updated_at: Option<Timestamp>,
+    /// The monolith's row as it is known; none: it was never seen.
+    pub seen: Option<Seen>,
     /// Whether it was edited here.
     pub was_edited: bool,
+}
+
+impl Seen {
+    /// Whether the row is another one than what is known. The version counts, too: the monolith's
+    /// clock may be set back.
+    #[must_use]
+    pub fn is_outdated_by(&self, row: &LegacyQuestion) -> bool {
+        let version = row.stored.question.version;
+        self.updated_at < row.updated_at || self.version.is_some_and(|known| known < version)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -79,19 +100,55 @@ impl TryFrom<Row> for LegacyQuestion {
     }
 }
 
+/// Looks whether the monolith stores tags.
+///
+/// # Errors
+/// As the monolith's database says.
+pub async fn tags_in(legacy: &Database) -> Result<Tags> {
+    let (columns,): (i64,) = legacy
+        .fetch_one(
+            Sql::by_dialect(
+                "SELECT COUNT(*) FROM information_schema.columns
+                 WHERE table_schema = current_schema() AND table_name = 'questions'
+                   AND column_name = 'tags'",
+                "SELECT COUNT(*) FROM pragma_table_info('questions') WHERE name = 'tags'",
+            ),
+            params![],
+        )
+        .await?;
+    Ok(if columns > 0 {
+        Tags::Stored
+    } else {
+        Tags::Unknown
+    })
+}
+
 /// The next rows of the monolith's table, by id; deleted ones too.
 ///
 /// # Errors
 /// As the monolith's database says.
-pub async fn read(legacy: &Database, after: Uuid, limit: i64) -> Result<Vec<LegacyQuestion>> {
-    let rows: Vec<Row> = legacy
-        .fetch_all(
+pub async fn read(
+    legacy: &Database,
+    tags: Tags,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<LegacyQuestion>> {
+    let sql = match tags {
+        Tags::Stored => Sql::from(
             "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
                     created_at, updated_at, deleted_at
              FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
-            params![after, limit],
-        )
-        .await?;
+        ),
+        Tags::Unknown => Sql::by_dialect(
+            "SELECT id, text, category, difficulty, choices, correct_choice_id,
+                    CAST('[]' AS JSONB) AS tags, version, created_at, updated_at, deleted_at
+             FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, text, category, difficulty, choices, correct_choice_id, '[]' AS tags,
+                    version, created_at, updated_at, deleted_at
+             FROM questions WHERE id > $1 ORDER BY id LIMIT $2",
+        ),
+    };
+    let rows: Vec<Row> = legacy.fetch_all(sql, params![after, limit]).await?;
     rows.into_iter().map(LegacyQuestion::try_from).collect()
 }
 
@@ -101,18 +158,29 @@ pub async fn read(legacy: &Database, after: Uuid, limit: i64) -> Result<Vec<Lega
 /// As the monolith's database says.
 pub async fn read_changed(
     legacy: &Database,
+    tags: Tags,
     (at, id): (Timestamp, Uuid),
     limit: i64,
 ) -> Result<Vec<LegacyQuestion>> {
-    let rows: Vec<Row> = legacy
-        .fetch_all(
+    let sql = match tags {
+        Tags::Stored => Sql::from(
             "SELECT id, text, category, difficulty, choices, correct_choice_id, tags, version,
                     created_at, updated_at, deleted_at
              FROM questions WHERE (updated_at, id) > ($1, $2)
              ORDER BY updated_at, id LIMIT $3",
-            params![at, id, limit],
-        )
-        .await?;
+        ),
+        Tags::Unknown => Sql::by_dialect(
+            "SELECT id, text, category, difficulty, choices, correct_choice_id,
+                    CAST('[]' AS JSONB) AS tags, version, created_at, updated_at, deleted_at
+             FROM questions WHERE (updated_at, id) > ($1, $2)
+             ORDER BY updated_at, id LIMIT $3",
+            "SELECT id, text, category, difficulty, choices, correct_choice_id, '[]' AS tags,
+                    version, created_at, updated_at, deleted_at
+             FROM questions WHERE (updated_at, id) > ($1, $2)
+             ORDER BY updated_at, id LIMIT $3",
+        ),
+    };
+    let rows: Vec<Row> = legacy.fetch_all(sql, params![at, id, limit]).await?;
     rows.into_iter().map(LegacyQuestion::try_from).collect()
 }
 
@@ -132,14 +200,18 @@ pub async fn last_write(legacy: &Database) -> Result<Timestamp> {
 /// # Errors
 /// As the database says.
 pub async fn ours(tx: &mut Tx, id: Uuid) -> Result<Option<Ours>> {
-    let row: Option<(Option<Timestamp>, Option<Timestamp>)> = tx
+    let row: Option<(Option<Timestamp>, Option<i64>, Option<Timestamp>)> = tx
         .fetch_optional(
-            "SELECT legacy_updated_at, changed_here_at FROM questions WHERE id = $1",
+            "SELECT legacy_updated_at, legacy_version, changed_here_at
+             FROM questions WHERE id = $1",
             params![id],
         )
         .await?;
-    Ok(row.map(|(legacy_updated_at, changed_here_at)| Ours {
-        legacy_updated_at,
+    Ok(row.map(|(updated_at, version, changed_here_at)| Ours {
+        seen: updated_at.map(|updated_at| Seen {
+            updated_at,
+            version,
+        }),
         was_edited: changed_here_at.is_some(),
     }))
 }
@@ -148,20 +220,27 @@ pub async fn ours(tx: &mut Tx, id: Uuid) -> Result<Option<Ours>> {
 ///
 /// # Errors
 /// As the database says.
-pub async fn known(own: &Database, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Timestamp>> {
-    let rows: Vec<(Uuid, Timestamp)> = own
+pub async fn known(own: &Database, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Seen>> {
+    let rows: Vec<(Uuid, Timestamp, Option<i64>)> = own
         .fetch_all(
             Sql::by_dialect(
-                "SELECT id, legacy_updated_at FROM questions
+                "SELECT id, legacy_updated_at, legacy_version FROM questions
                  WHERE id = ANY($1) AND legacy_updated_at IS NOT NULL",
-                "SELECT id, legacy_updated_at FROM questions
+                "SELECT id, legacy_updated_at, legacy_version FROM questions
                  WHERE id IN (SELECT unhex(value) FROM json_each($1))
                    AND legacy_updated_at IS NOT NULL",
             ),
             params![ids],
         )
         .await?;
-    Ok(rows.into_iter().collect())
+    let seen = |(id, updated_at, version)| {
+        let seen = Seen {
+            updated_at,
+            version,
+        };
+        (id, seen)
+    };
+    Ok(rows.into_iter().map(seen).collect())
 }
 
 /// Adds a question of the monolith, unless its id is here; whether it did. `applied` is the version
@@ -175,9 +254,9 @@ pub async fn insert(tx: &mut Tx, row: &LegacyQuestion, applied: i64) -> Result<b
     let inserted = tx
         .execute(
             "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
-                                    tags, version, updated_at, legacy_updated_at, created_at,
-                                    deleted_at, applied_version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12)
+                                    tags, version, legacy_version, updated_at,
+                                    legacy_updated_at, created_at, deleted_at, applied_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $9, $10, $11, $12)
              ON CONFLICT (id) DO NOTHING",
             parameters,
         )
@@ -196,13 +275,14 @@ pub async fn update(tx: &mut Tx, row: &LegacyQuestion, version: i64) -> Result<b
         ..row.stored.question.clone()
     };
     let mut parameters = values(&question, row.updated_at);
-    parameters.extend(params![row.deleted_at]);
+    parameters.extend(params![row.deleted_at, row.stored.question.version]);
     let updated = tx
         .execute(
             "UPDATE questions SET text = $2, category = $3, difficulty = $4, choices = $5,
                     correct_choice_id = $6, tags = $7, version = $8, updated_at = $9,
-                    legacy_updated_at = $9, deleted_at = $10
-             WHERE id = $1 AND changed_here_at IS NULL AND legacy_updated_at < $9",
+                    legacy_updated_at = $9, legacy_version = $11, deleted_at = $10
+             WHERE id = $1 AND changed_here_at IS NULL
+               AND (legacy_updated_at < $9 OR legacy_version < $11)",
             parameters,
         )
         .await?;
@@ -215,99 +295,26 @@ pub async fn update(tx: &mut Tx, row: &LegacyQuestion, version: i64) -> Result<b
 /// As the database says.
 pub async fn seen(tx: &mut Tx, row: &LegacyQuestion) -> Result<()> {
     tx.execute(
-        "UPDATE questions SET legacy_updated_at = $2 WHERE id = $1",
-        params![row.stored.question.id, row.updated_at],
+        "UPDATE questions SET legacy_updated_at = $2, legacy_version = $3 WHERE id = $1",
+        params![
+            row.stored.question.id,
+            row.updated_at,
+            row.stored.question.version
+        ],
     )
     .await?;
     Ok(())
 }
 
-/// After which row an interrupted import goes on; none: at the beginning.
+/// Both sides say the same: the monolith's next edit is none of a question that was edited here.
 ///
 /// # Errors
 /// As the database says.
-pub async fn progress(db: &Database) -> Result<Option<Uuid>> {
-    let row: Option<(Uuid,)> = db
-        .fetch_optional(
-            "SELECT after_id FROM import_progress WHERE source = $1",
-            params![SOURCE],
-        )
-        .await?;
-    Ok(row.map(|(after,)| after))
-}
-
-/// Notes how far the import came, with the rows themselves.
-///
-/// # Errors
-/// As the database says.
-pub async fn note_progress(tx: &mut Tx, after: Uuid) -> Result<()> {
+pub async fn agree(tx: &mut Tx, id: Uuid) -> Result<()> {
     tx.execute(
-        "INSERT INTO import_progress (source, after_id) VALUES ($1, $2)
-         ON CONFLICT (source) DO UPDATE SET after_id = excluded.after_id",
-        params![SOURCE, after],
-    )
-    .await?;
-    Ok(())
-}
-
-/// The first import begins: whatever the monolith writes from now on is for following. An import
-/// that was interrupted keeps its first beginning.
-///
-/// # Errors
-/// As the database says.
-pub async fn begin(db: &Database, at: Timestamp) -> Result<()> {
-    db.execute(
-        "INSERT INTO follow_progress (source, watermark) VALUES ($1, $2)
-         ON CONFLICT (source) DO NOTHING",
-        params![BEGUN, at],
-    )
-    .await?;
-    Ok(())
-}
-
-/// The import came to its end: the next one begins at the beginning, and following may begin.
-///
-/// # Errors
-/// As the database says.
-pub async fn finish(db: &Database) -> Result<()> {
-    let mut tx = db.begin().await?;
-    tx.execute(
-        "DELETE FROM import_progress WHERE source = $1",
-        params![SOURCE],
-    )
-    .await?;
-    tx.execute(
-        "INSERT INTO follow_progress (source, watermark)
-         SELECT $1, watermark FROM follow_progress WHERE source = $2
-         ON CONFLICT (source) DO NOTHING",
-        params![SOURCE, BEGUN],
-    )
-    .await?;
-    tx.commit().await
-}
-
-/// Up to when the monolith's changes are known; none before the first import has ended.
-///
-/// # Errors
-/// As the database says.
-pub async fn watermark(db: &Database) -> Result<Option<Timestamp>> {
-    let row: Option<(Timestamp,)> = db
-        .fetch_optional(
-            "SELECT watermark FROM follow_progress WHERE source = $1",
-            params![SOURCE],
-        )
-        .await?;
-    Ok(row.map(|(at,)| at))
-}
-
-/// Moves the watermark, never back.
-///
-/// # Errors
-/// As the database says.
-pub async fn advance(tx: &mut Tx, at: Timestamp) -> Result<()> {
-    tx.execute(
-        "UPDATE follow_progress SET watermark = $2 WHERE source = $1 AND watermark < $2",
-        params![SOURCE, at],
+        "UPDATE questions SET changed_here_at = NULL
+         WHERE id = $1 AND legacy_updated_at IS NOT NULL",
+        params![id],
     )
     .await?;
     Ok(())

@@ -1,9 +1,7 @@
 //! The `questions` table. Deleted ones are only hidden: their ids and versions go on.
 
-use std::collections::HashMap;
-
 use contracts::{Difficulty, events::Choice};
-use database::{Database, Result, Sql, Timestamp, Tx, Value, params};
+use database::{Database, Dialect, Result, Sql, Timestamp, Tx, Value, params};
 use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -140,6 +138,26 @@ pub async fn lock_all(tx: &mut Tx, ids: Vec<Uuid>) -> Result<Vec<Stored>> {
     rows.into_iter().map(Stored::try_from).collect()
 }
 
+/// Waits until nobody else gives a question one of these contents, and keeps others from it until
+/// the transaction ends; before any row is locked, so that nobody waits in a circle. `contents` are
+/// what [`Question::content_id`] says.
+///
+/// # Errors
+/// As the database says.
+pub async fn claim(tx: &mut Tx, mut contents: Vec<Uuid>) -> Result<()> {
+    // A writing transaction on SQLite is alone anyway.
+    if tx.dialect() == Dialect::Postgres {
+        contents.sort_unstable();
+        tx.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(id::TEXT, 0))
+             FROM unnest($1::UUID[]) AS given (id)",
+            params![contents],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// The id of a question that is not deleted and has this text and category, but not its id.
 ///
 /// # Errors
@@ -156,40 +174,44 @@ pub async fn twin(tx: &mut Tx, question: &Question) -> Result<Option<Uuid>> {
     Ok(row.map(|(id,)| id))
 }
 
-/// What is there of the questions that a batch of an import may be about, locked.
+/// What is there of the questions that a batch of an import may be about, locked, and its contents
+/// claimed.
 ///
 /// # Errors
 /// As the database says.
 pub async fn known(tx: &mut Tx, batch: &[Candidate]) -> Result<Known> {
+    claim(tx, batch.iter().map(Candidate::content_id).collect()).await?;
     let (categories, texts): (Vec<String>, Vec<String>) = batch
         .iter()
         .map(Candidate::content)
         .map(|(category, text)| (category.to_owned(), text.to_owned()))
         .unzip();
-    let rows: Vec<(Uuid, String, String)> = tx
+    let found: Vec<(Uuid,)> = tx
         .fetch_all(
             Sql::by_dialect(
-                "SELECT id, category, text FROM questions
-                 WHERE category = ANY($1) AND text = ANY($2) AND deleted_at IS NULL
-                 ORDER BY id DESC",
-                "SELECT id, category, text FROM questions
+                "SELECT id FROM questions
+                 WHERE category = ANY($1) AND text = ANY($2) AND deleted_at IS NULL",
+                "SELECT id FROM questions
                  WHERE category IN (SELECT DISTINCT value FROM json_each($1))
-                   AND text IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL
-                 ORDER BY id DESC",
+                   AND text IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL",
             ),
             params![categories, texts],
         )
         .await?;
-    // Of several with one content the one with the lowest id stays, as in `twin`.
-    let by_content: HashMap<_, _> = rows
-        .into_iter()
-        .map(|(id, category, text)| ((category, text), id))
-        .collect();
     let mut ids: Vec<Uuid> = batch.iter().map(Candidate::id).collect();
-    ids.extend(by_content.values());
-    let rows = lock_all(tx, ids).await?.into_iter();
-    let by_id = rows.map(|stored| (stored.question.id, stored)).collect();
-    Ok(Known { by_id, by_content })
+    ids.extend(found.into_iter().map(|(id,)| id));
+    let mut known = Known::default();
+    // Only the locked rows say what is so: an edit may have come between the two looks.
+    for stored in lock_all(tx, ids).await? {
+        let question = &stored.question;
+        if !stored.is_deleted {
+            // Of several with one content the one with the lowest id stays, as in `twin`.
+            let content = (question.category.clone(), question.text.clone());
+            known.by_content.entry(content).or_insert(question.id);
+        }
+        known.by_id.insert(question.id, stored);
+    }
+    Ok(known)
 }
 
 /// Adds a question that was written here, unless its id is taken; whether it did.

@@ -161,6 +161,17 @@ impl App {
         send(self.client.get(self.url(path)), role).await
     }
 
+    pub(crate) async fn send_as(
+        &self,
+        method: &str,
+        path: &str,
+        role: Option<&str>,
+        body: &Value,
+    ) -> Reply {
+        let method = method.parse().expect("a method");
+        send(self.client.request(method, self.url(path)).json(body), role).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         send(self.client.post(self.url(path)).json(body), Some("admin")).await
     }

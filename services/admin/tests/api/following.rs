@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use admin::config::Interval;
+use contracts::Recorded;
 use database::{Database, Migrations, Options, Timestamp, params};
 use serde_json::{Value, json};
 use testkit::{Backend, eventually};
@@ -17,16 +18,16 @@ testkit::both_databases!(
     without_following_a_repeated_import_is_silent,
 );
 
-const PATH: &str = "/api/admin/questions";
+pub(crate) const PATH: &str = "/api/admin/questions";
 
 /// The monolith's database.
-struct Monolith {
-    backend: Backend,
-    db: Database,
+pub(crate) struct Monolith {
+    pub(crate) backend: Backend,
+    pub(crate) db: Database,
 }
 
 impl Monolith {
-    async fn new(beside: &Backend) -> Self {
+    pub(crate) async fn new(beside: &Backend) -> Self {
         let backend = match beside.name {
             "postgres" => Backend::postgres().await,
             _ => Backend::sqlite(),
@@ -42,10 +43,18 @@ impl Monolith {
     }
 
     /// Writes a question as the monolith does; its time is now.
-    async fn write(&self, id: Uuid, number: usize, version: i64) {
+    pub(crate) async fn write(&self, id: Uuid, number: usize, version: i64) {
+        let now = self.now().await;
+        self.write_at(now, id, number, version).await;
+    }
+
+    pub(crate) async fn now(&self) -> Timestamp {
+        self.db.now().await.expect("a time")
+    }
+
+    pub(crate) async fn write_at(&self, at: Timestamp, id: Uuid, number: usize, version: i64) {
         let fields = draft(number);
         let text = |name: &str| fields[name].as_str().expect("a text").to_owned();
-        let now = self.db.now().await.expect("a time");
         self.db
             .execute(
                 "INSERT INTO questions (id, text, category, difficulty, choices, correct_choice_id,
@@ -62,15 +71,30 @@ impl Monolith {
                     text("correctChoiceId"),
                     json!(["http", "ports"]),
                     version,
-                    now
+                    at
                 ],
             )
             .await
             .expect("a write");
     }
 
+    /// Becomes one that was never upgraded.
+    pub(crate) async fn forget_tags(&self) {
+        if self.backend.name == "sqlite" {
+            for sql in [
+                "DROP TRIGGER question_tags_added",
+                "DROP TRIGGER question_tags_changed",
+                "DROP TRIGGER question_tags_removed",
+            ] {
+                self.db.execute(sql, params![]).await.expect("dropped");
+            }
+        }
+        let sql = "ALTER TABLE questions DROP COLUMN tags";
+        self.db.execute(sql, params![]).await.expect("dropped");
+    }
+
     async fn delete(&self, id: Uuid) {
-        let now: Timestamp = self.db.now().await.expect("a time");
+        let now = self.now().await;
         self.db
             .execute(
                 "UPDATE questions SET deleted_at = $2, updated_at = $2, version = version + 1
@@ -82,7 +106,7 @@ impl Monolith {
     }
 }
 
-async fn follow(home: &Home, monolith: &Monolith) -> App {
+pub(crate) async fn follow(home: &Home, monolith: &Monolith) -> App {
     home.start_with(|config| {
         config.legacy_database = Some(monolith.backend.url.clone());
         config.legacy_follow = Some(Interval::try_from("100ms".to_owned()).expect("an interval"));
@@ -91,7 +115,7 @@ async fn follow(home: &Home, monolith: &Monolith) -> App {
 }
 
 /// Waits until the service shows so many questions.
-async fn shows(app: &App, count: usize) {
+pub(crate) async fn shows(app: &App, count: usize) {
     eventually(PATIENCE, || async {
         let page = app.get(&format!("{PATH}?limit=100")).await;
         page.body["items"].as_array().map(Vec::len) == Some(count)
@@ -99,7 +123,7 @@ async fn shows(app: &App, count: usize) {
     .await;
 }
 
-async fn shows_text(app: &App, id: Uuid, number: usize) {
+pub(crate) async fn shows_text(app: &App, id: Uuid, number: usize) {
     let wanted = &draft(number)["text"];
     eventually(PATIENCE, || async {
         app.get(&format!("{PATH}/{id}")).await.body["text"] == *wanted
@@ -182,31 +206,31 @@ async fn two_replicas_take_each_edit_once(backend: Backend) {
     shows(&one, 20).await;
     shows_text(&other, Uuid::from_u128(1), 20).await;
     // 19 new ones, and of the edits at least the last: a look may find several at once.
+    let last = draft(20)["text"].clone();
     eventually(PATIENCE, || async {
         let events = home.events().await;
-        let new = |kind: &str| kind == "question.created";
-        events
-            .iter()
-            .filter(|recorded| new(&recorded.event.event_type))
-            .count()
-            == 19
+        let created = |recorded: &&Recorded| recorded.event.event_type == "question.created";
+        let is_last = |recorded: &Recorded| recorded.event.payload["text"] == last;
+        events.iter().filter(created).count() == 19 && events.iter().any(is_last)
     })
     .await;
-    let mut versions: Vec<_> = home
-        .events()
-        .await
-        .into_iter()
-        .map(|recorded| {
-            (
-                recorded.event.stream,
-                recorded.event.payload["version"].to_string(),
-            )
-        })
+    let told = home.events().await;
+    let mut texts: Vec<String> = told
+        .iter()
+        .map(|recorded| recorded.event.payload["text"].to_string())
         .collect();
-    let all = versions.len();
-    versions.sort_unstable();
-    versions.dedup();
-    assert_eq!(versions.len(), all, "no edit was told twice");
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), told.len(), "no edit was told twice: {told:?}");
+    let edits = told.iter().map(|recorded| &recorded.event);
+    let mut edits = edits.filter(|event| event.aggregate_id == Uuid::from_u128(1).to_string());
+    let final_edit = edits.next_back().expect("edits");
+    assert_eq!(final_edit.payload["text"], last);
+    assert_eq!(final_edit.payload["version"], json!(20));
+    for app in [&one, &other] {
+        let shown = app.get(&format!("{PATH}/{}", Uuid::from_u128(1))).await;
+        assert_eq!(shown.body["version"], json!(20));
+    }
     one.stop().await;
     other.stop().await;
 }
@@ -229,16 +253,31 @@ async fn what_both_sides_edited_stays_ours_and_is_listed(backend: Backend) {
     assert_eq!(app.get(&path).await.body["text"], draft(2)["text"]);
     let metrics = app.get("/metrics").await.text;
     assert!(metrics.contains("question_conflicts_total 1"), "{metrics}");
-    // Where both say the same again there is no conflict any more.
+    // Where both say the same again there is no conflict any more, and following goes on.
     monolith.write(id, 2, 3).await;
     eventually(PATIENCE, || async { conflicts().await == json!([]) }).await;
+    monolith.write(id, 4, 4).await;
+    shows_text(&app, id, 4).await;
+    home.logged(2).await;
+    // An edit here settles it, too.
+    assert_eq!(app.put(&path, &draft(5)).await.status, 202);
+    monolith.write(id, 6, 5).await;
+    eventually(PATIENCE, || async { conflicts().await != json!([]) }).await;
+    assert_eq!(app.put(&path, &draft(7)).await.status, 202);
+    assert_ne!(conflicts().await, json!([]));
+    assert_eq!(app.put(&path, &draft(6)).await.status, 202);
+    assert_eq!(conflicts().await, json!([]));
+    monolith.write(id, 8, 6).await;
+    shows_text(&app, id, 8).await;
+    // Or else an operator.
+    assert_eq!(app.put(&path, &draft(9)).await.status, 202);
     monolith.delete(id).await;
     eventually(PATIENCE, || async { conflicts().await != json!([]) }).await;
     assert_eq!(conflicts().await[0]["legacy"], Value::Null);
     let settled = app.delete(&format!("/ops/conflicts/{id}")).await;
     assert_eq!(settled.status, 204);
     assert_eq!(conflicts().await, json!([]));
-    home.logged(1).await;
+    assert_eq!(app.get(&path).await.body["text"], draft(9)["text"]);
     app.stop().await;
 }
 

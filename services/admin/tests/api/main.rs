@@ -5,3 +5,4 @@ mod bulk;
 mod confirming;
 mod curating;
 mod following;
+mod monoliths;

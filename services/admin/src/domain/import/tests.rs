@@ -299,3 +299,88 @@ fn a_deleted_question_comes_back_with_the_next_version() {
     assert_eq!(report.created, 1);
     assert_eq!(acts[0].question().version, 4);
 }
+
+#[test]
+fn two_rows_that_turn_out_to_be_about_one_question_are_one_edit() {
+    // The question was edited since: its id is not the one that its text derives.
+    let there = question(1);
+    let line = |names_id: bool, change: serde_json::Value| {
+        let mut value = serde_json::to_value(there.curated()).expect("JSON");
+        let fields = value.as_object_mut().expect("an object");
+        fields.remove("version");
+        if !names_id {
+            fields.remove("id");
+        }
+        fields.extend(change.as_object().expect("an object").clone());
+        value.to_string()
+    };
+    let by_text = line(false, serde_json::json!({ "difficulty": "hard" }));
+    let by_id = line(true, serde_json::json!({ "text": "What is written now?" }));
+    let stored = known(std::slice::from_ref(&there));
+    let file = [by_text.as_str(), &by_id].join("\n");
+    let (report, acts) = run(file.as_bytes(), Format::Lines, Mode::Upsert, &stored);
+    assert_eq!((report.updated, acts.len()), (1, 1), "{report:?}");
+    assert_eq!(codes(&report), [(2, "duplicate_row", None)]);
+
+    // The other way round the text is free, and the second row is a question of its own.
+    let file = [by_id.as_str(), &by_text].join("\n");
+    let (report, acts) = run(file.as_bytes(), Format::Lines, Mode::Upsert, &stored);
+    assert_eq!((report.updated, report.created), (1, 1), "{report:?}");
+    let now: Vec<Question> = acts.iter().map(|act| act.question().clone()).collect();
+    let (report, acts) = run(file.as_bytes(), Format::Lines, Mode::Upsert, &known(&now));
+    assert_eq!((report.unchanged, acts.len()), (2, 0), "{report:?}");
+}
+
+#[test]
+fn a_question_is_edited_once_whichever_batch_its_rows_are_in() {
+    let there = question(1);
+    let mut rows = vec![Question {
+        difficulty: Difficulty::Hard,
+        version: 3,
+        ..there.clone()
+    }];
+    rows.extend((2..=1 + BATCH as u128).map(question));
+    let mut file = file(Format::Lines, &rows);
+    let mut last = serde_json::to_value(there.curated()).expect("JSON");
+    let fields = last.as_object_mut().expect("an object");
+    fields.remove("id");
+    fields.remove("version");
+    fields.insert("text".to_owned(), "What did it say before?".into());
+    file.extend(last.to_string().into_bytes());
+    // As if the question had this text when the last batch was looked up.
+    let mut stored = known(std::slice::from_ref(&there));
+    let text = "What did it say before?".to_owned();
+    stored
+        .by_content
+        .insert((there.category.clone(), text), there.id);
+    let (report, _) = run(&file, Format::Lines, Mode::Upsert, &stored);
+    assert_eq!(
+        codes(&report),
+        [(BATCH as u64 + 2, "duplicate_row", None)],
+        "{report:?}"
+    );
+}
+
+#[test]
+fn the_nil_id_is_none() {
+    let file = file(Format::Lines, &[question(0)]);
+    let (report, acts) = run(&file, Format::Lines, Mode::Upsert, &Known::default());
+    assert_eq!(codes(&report), [(1, "invalid_field", Some("id"))]);
+    assert_eq!(acts, []);
+}
+
+#[test]
+fn a_lone_carriage_return_ends_a_line_too() {
+    let file = format!(
+        "{}\rIs this one good?,rust,easy,1,2,3,4,B,\rShort?,rust,easy,1,2,3,4,B,\r\n",
+        HEADER.trim()
+    );
+    let (report, _) = run(
+        file.as_bytes(),
+        Format::Csv,
+        Mode::Upsert,
+        &Known::default(),
+    );
+    assert_eq!(report.created, 1, "{report:?}");
+    assert_eq!(codes(&report), [(3, "invalid_field", Some("text"))]);
+}
