@@ -38,7 +38,8 @@ const RUNS: &str = "/api/admin/maintenance/runs";
 /// The longest Idempotency-Key; a UUID has 36 characters.
 const KEY_MAX: usize = 255;
 
-/// A run that runs for longer is one of a process that died: work here is bounded far below.
+/// A run that runs for longer is one of a process that died: work here is bounded far below
+/// ([`work::TIME`]).
 const LOST: Duration = Duration::from_secs(10 * 60);
 
 /// How long runs are kept.
@@ -55,6 +56,7 @@ pub(super) fn router() -> Router<App> {
 
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<MaintenanceJobs>, Problem> {
     caller.require_role(role::ADMIN)?;
+    store::end_lost(&app.db, LOST).await?;
     let mut items = Vec::new();
     for job in &JOBS {
         let last = store::newest(&app.db, job.name).await?;
@@ -81,6 +83,7 @@ async fn start(
     caller.require_role(role::ADMIN)?;
     let job = domain::definition(&name).ok_or(Error::UnknownJob)?;
     let orders = domain::orders(job.name, told(request).await?).map_err(Error::Orders)?;
+    domain::check_day(&orders, app.db.now().await?).map_err(Error::Orders)?;
     let key = key(&headers)?.map(|key| format!("{}:{key}", caller.user_id));
     let patience = Patience::of(&headers);
     let id = match enter(&app.db, job, &caller, &orders, key.as_deref()).await? {
@@ -125,9 +128,9 @@ async fn enter(
     orders: &Orders,
     key: Option<&str>,
 ) -> Result<Entered, Error> {
+    store::end_lost(db, LOST).await?;
     let mut tx = db.begin().await?;
     let now = tx.now().await?;
-    store::end_lost(&mut tx, job.name, now - LOST).await?;
     store::prune(&mut tx, job.name, now - KEPT).await?;
     let id = Uuid::now_v7();
     let begun = store::begin(&mut tx, id, job.name, caller.user_id, orders, key).await?;
@@ -162,6 +165,7 @@ async fn history(
     let job = domain::definition(&name).ok_or(Error::UnknownJob)?;
     let (limit, behind) = query.place(job.name).map_err(Error::from)?;
     let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    store::end_lost(&app.db, LOST).await?;
     let mut page = store::page(&app.db, job.name, behind, rows).await?;
     let is_more = page.len() > limit;
     page.truncate(limit);
@@ -178,6 +182,7 @@ async fn show(
 ) -> Result<Json<MaintenanceRun>, Problem> {
     caller.require_role(role::ADMIN)?;
     let id = Uuid::try_parse(&id).map_err(|_| Error::UnknownRun)?;
+    store::end_lost(&app.db, LOST).await?;
     let run = store::find(&app.db, id).await?.ok_or(Error::UnknownRun)?;
     Ok(Json(run.body()))
 }
@@ -193,13 +198,13 @@ async fn report(
     Ok(Json(report.ok_or(Error::UnknownReport)?))
 }
 
-/// The body, which may be left out.
+/// The body, which may be left out or null.
 async fn told(request: Request) -> Result<StartMaintenance, Problem> {
     if http_body::Body::is_end_stream(request.body()) {
         return Ok(StartMaintenance::default());
     }
-    let Json(told) = Json::from_request(request, &()).await?;
-    Ok(told)
+    let Json(told) = Json::<Option<StartMaintenance>>::from_request(request, &()).await?;
+    Ok(told.unwrap_or_default())
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {

@@ -1,6 +1,8 @@
 //! The `maintenance_runs` and `maintenance_reports` tables, and what maintenance reads and removes
 //! of the others.
 
+use std::time::Duration;
+
 use contracts::http::{DailyReport, MaintenanceRun, RunStatus, RunTrigger};
 use database::{Database, Result, Sql, Timestamp, Tx, params};
 use maintenance::domain::{Count, Day, Orders, Place};
@@ -129,19 +131,23 @@ pub async fn end(db: &Database, id: Uuid, end: &End) -> Result<()> {
     tx.commit().await
 }
 
-/// Ends runs that began before `old`: their process is gone.
+/// Ends runs that run for longer than `lost`: their process is gone.
 ///
 /// # Errors
 /// As the database says.
-pub async fn end_lost(tx: &mut Tx, job: &str, old: Timestamp) -> Result<()> {
-    let now = tx.now().await?;
-    tx.execute(
-        "UPDATE maintenance_runs SET status = 'timed_out', finished_at = $3,
-             error = 'the process ended before the run did'
-         WHERE job = $1 AND status = 'running' AND started_at < $2",
-        params![job, old, now],
-    )
-    .await?;
+pub async fn end_lost(db: &Database, lost: Duration) -> Result<()> {
+    let now = db.now().await?;
+    let ended = db
+        .execute(
+            "UPDATE maintenance_runs SET status = 'timed_out', finished_at = $2,
+                 error = 'the process ended before the run did'
+             WHERE status = 'running' AND started_at < $1",
+            params![now - lost, now],
+        )
+        .await?;
+    if ended > 0 {
+        tracing::warn!(ended, "runs whose process is gone were ended");
+    }
     Ok(())
 }
 

@@ -18,6 +18,7 @@ testkit::both_databases!(
     a_day_is_reported,
     what_is_about_the_log_has_nothing_to_do,
     a_run_is_found_again_and_a_key_is_one_run,
+    a_run_whose_process_is_gone_has_ended_for_whoever_looks,
     what_is_not_acceptable_is_refused_naming_the_field,
 );
 
@@ -319,5 +320,30 @@ async fn what_is_not_acceptable_is_refused_naming_the_field(backend: Backend) {
     ] {
         let reply = http.get(&format!("{API}/{path}"), Some(&root)).await;
         assert_eq!(reply.problem(), problem, "{path}");
+    }
+}
+
+async fn a_run_whose_process_is_gone_has_ended_for_whoever_looks(backend: Backend) {
+    let legacy = Legacy::start(backend).await;
+    let db = database(&legacy).await;
+    // A body of null is none.
+    let ended = run(&legacy, "health", Value::Null).await;
+    let root = legacy.root().await;
+    let id = ended["id"].as_str().expect("an id");
+    for path in [
+        format!("{API}/runs/{id}"),
+        format!("{API}/health/runs"),
+        API.to_owned(),
+    ] {
+        db.execute(
+            "UPDATE maintenance_runs SET status = 'running', finished_at = NULL, started_at = $1",
+            params![Timestamp::system() - LONG],
+        )
+        .await
+        .expect("running");
+        let reply = legacy.http.get(&path, Some(&root)).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let text = reply.body.to_string();
+        assert!(text.contains("timed_out"), "{path}: {text}");
     }
 }

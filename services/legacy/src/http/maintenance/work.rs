@@ -1,6 +1,6 @@
 //! What each job does here: portions of its own tables, each a transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth::store::{attempts, mails, resets};
 use contracts::http::RunStatus;
@@ -24,8 +24,12 @@ const PORTION: i64 = 500;
 /// Guests of one portion.
 const GUESTS: i64 = 100;
 
-/// Portions of one run: more than any night brings; what is left is the next run's.
+/// Portions of one run: more than any night brings; what is left fails the run and is the next
+/// one's.
 const ROUNDS: u32 = 1_000;
+
+/// No portion begins later than this: a run is over well before it would be taken for lost.
+pub(super) const TIME: Duration = Duration::from_secs(5 * 60);
 
 /// A guest who was not here for this long goes: as long as a refresh token lives.
 const GUEST_LIFETIME: Duration = Duration::from_secs(30 * DAY);
@@ -39,45 +43,96 @@ const DRAW_LIFETIME: Duration = Duration::from_secs(30 * DAY);
 /// Seconds of a day.
 const DAY: u64 = 24 * 60 * 60;
 
+/// The portions of one run.
+struct Portions {
+    left: u32,
+    until: Instant,
+}
+
+impl Portions {
+    fn new() -> Self {
+        Self {
+            left: ROUNDS,
+            until: Instant::now() + TIME,
+        }
+    }
+
+    /// Whether there may be another one.
+    fn next(&mut self) -> bool {
+        let is_left = self.left > 0 && Instant::now() < self.until;
+        self.left = self.left.saturating_sub(1);
+        is_left
+    }
+}
+
+/// What was done, and whether there is more to do.
+struct Done {
+    detail: Value,
+    more: bool,
+}
+
+impl From<Value> for Done {
+    fn from(detail: Value) -> Self {
+        Self {
+            detail,
+            more: false,
+        }
+    }
+}
+
 /// Does the work of a run and ends it.
 pub(super) async fn run(db: Database, job: &'static Definition, id: Uuid, orders: Orders) {
-    let end = match perform(&db, job.name, &orders.parameters).await {
-        Ok(detail) => End {
-            status: RunStatus::Completed,
+    let work = {
+        let (db, parameters) = (db.clone(), orders.parameters);
+        tokio::spawn(async move { perform(&db, job.name, &parameters).await })
+    };
+    let (status, detail, error) = match work.await {
+        Ok(Ok(Done {
             detail,
-            error: None,
-        },
-        Err(error) => {
-            tracing::error!(job = job.name, run = %id, %error, "maintenance failed");
-            End {
-                status: RunStatus::Failed,
-                detail: json!({}),
-                error: Some(error.to_string()),
-            }
+            more: false,
+        })) => (RunStatus::Completed, detail, None),
+        Ok(Ok(Done { detail, more: true })) => {
+            let error = "there is more to do; ask for the job again".to_owned();
+            (RunStatus::Failed, detail, Some(error))
+        }
+        Ok(Err(error)) => (RunStatus::Failed, json!({}), Some(error.to_string())),
+        // It panicked, which is in this process's own log.
+        Err(_) => {
+            let error = "the work was broken off".to_owned();
+            (RunStatus::Failed, json!({}), Some(error))
         }
     };
-    // An end that cannot be written is noticed when the job runs again.
+    if let Some(error) = &error {
+        tracing::error!(job = job.name, run = %id, error, "maintenance failed");
+    }
+    let end = End {
+        status,
+        detail,
+        error,
+    };
+    // An end that cannot be written is noticed when runs are looked at later.
     if let Err(error) = store::end(&db, id, &end).await {
         tracing::error!(job = job.name, run = %id, %error, "the end of a run is not written");
     }
 }
 
-async fn perform(db: &Database, job: &str, parameters: &Value) -> Result<Value> {
-    match job {
-        EXPIRED_TOKENS => expired_tokens(db).await,
-        GUEST_CLEANUP => guest_cleanup(db, parameters).await,
-        RETENTION => retention(db).await,
-        STATS_RESET => stats_reset(db, parameters).await,
-        DAILY_REPORT => daily_report(db, parameters).await,
-        HEALTH => Ok(json!({ "services": {}, "findings": [] })),
-        LOG_ARCHIVE | LOG_SNAPSHOT => Ok(json!({ "note": "There is no event log here." })),
-        _ => Ok(json!({})),
-    }
+async fn perform(db: &Database, job: &str, parameters: &Value) -> Result<Done> {
+    Ok(match job {
+        EXPIRED_TOKENS => expired_tokens(db).await?,
+        GUEST_CLEANUP => guest_cleanup(db, parameters).await?,
+        RETENTION => retention(db).await?,
+        STATS_RESET => stats_reset(db, parameters).await?.into(),
+        DAILY_REPORT => daily_report(db, parameters).await?.into(),
+        HEALTH => json!({ "services": {}, "findings": [] }).into(),
+        LOG_ARCHIVE | LOG_SNAPSHOT => json!({ "note": "There is no event log here." }).into(),
+        _ => json!({}).into(),
+    })
 }
 
-async fn expired_tokens(db: &Database) -> Result<Value> {
+async fn expired_tokens(db: &Database) -> Result<Done> {
     let mut sums = [0_u64; 4];
-    for _ in 0..ROUNDS {
+    let (mut portions, mut more) = (Portions::new(), true);
+    while more && portions.next() {
         let mut tx = db.begin().await?;
         let now = tx.now().await?;
         let removed = [
@@ -90,25 +145,24 @@ async fn expired_tokens(db: &Database) -> Result<Value> {
         for (sum, removed) in sums.iter_mut().zip(removed) {
             *sum += removed;
         }
-        if removed
+        more = removed
             .iter()
-            .all(|removed| *removed < PORTION.unsigned_abs())
-        {
-            break;
-        }
+            .any(|removed| *removed >= PORTION.unsigned_abs());
     }
     let [refresh, reset, attempts, mails] = sums;
-    Ok(json!({ "services": { "auth": {
+    let detail = json!({ "services": { "auth": {
         "refreshTokens": refresh, "resetTokens": reset, "attempts": attempts,
         "mails": mails, "signIns": 0,
-    } } }))
+    } } });
+    Ok(Done { detail, more })
 }
 
-async fn guest_cleanup(db: &Database, parameters: &Value) -> Result<Value> {
+async fn guest_cleanup(db: &Database, parameters: &Value) -> Result<Done> {
     let older_than = parameters["olderThanSeconds"].as_u64();
     let lifetime = older_than.map_or(GUEST_LIFETIME, Duration::from_secs);
     let mut guests = 0;
-    for _ in 0..ROUNDS {
+    let (mut portions, mut more) = (Portions::new(), true);
+    while more && portions.next() {
         let mut tx = db.begin().await?;
         let now = tx.now().await?;
         let idle = store::idle_guests(&mut tx, now - lifetime, GUESTS).await?;
@@ -117,16 +171,16 @@ async fn guest_cleanup(db: &Database, parameters: &Value) -> Result<Value> {
         }
         tx.commit().await?;
         guests += idle.len();
-        if idle.len() < usize::try_from(GUESTS).unwrap_or(usize::MAX) {
-            break;
-        }
+        more = idle.len() >= usize::try_from(GUESTS).unwrap_or(usize::MAX);
     }
-    Ok(json!({ "services": { "auth": { "guests": guests } } }))
+    let detail = json!({ "services": { "auth": { "guests": guests } } });
+    Ok(Done { detail, more })
 }
 
-async fn retention(db: &Database) -> Result<Value> {
+async fn retention(db: &Database) -> Result<Done> {
     let (mut keys, mut draws) = (0, 0);
-    for _ in 0..ROUNDS {
+    let (mut portions, mut more) = (Portions::new(), true);
+    while more && portions.next() {
         let mut tx = db.begin().await?;
         let now = tx.now().await?;
         let (old_keys, old_draws) = (now - KEY_LIFETIME, now - DRAW_LIFETIME);
@@ -134,13 +188,12 @@ async fn retention(db: &Database) -> Result<Value> {
         tx.commit().await?;
         keys += removed.0;
         draws += removed.1;
-        if removed.0.max(removed.1) < PORTION.unsigned_abs() {
-            break;
-        }
+        more = removed.0.max(removed.1) >= PORTION.unsigned_abs();
     }
-    Ok(json!({ "services": {
+    let detail = json!({ "services": {
         "quiz": { "idempotencyKeys": keys }, "question": { "draws": draws },
-    } }))
+    } });
+    Ok(Done { detail, more })
 }
 
 async fn stats_reset(db: &Database, parameters: &Value) -> Result<Value> {
