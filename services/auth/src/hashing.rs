@@ -46,6 +46,18 @@ impl Default for Hasher {
 }
 
 impl Hasher {
+    /// Whether there is room for one more, so that nobody is charged for a guess that is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// [`HashingError::Busy`] when too many wait already.
+    pub fn has_room(&self) -> Result<(), HashingError> {
+        if self.admitted.available_permits() == 0 {
+            return Err(HashingError::Busy);
+        }
+        Ok(())
+    }
+
     /// The hash of `password` with a fresh salt.
     ///
     /// # Errors
@@ -116,5 +128,6 @@ mod tests {
             .unwrap();
         let refused = hasher.hash(Password::attempted("correct horse")).await;
         assert!(matches!(refused, Err(HashingError::Busy)));
+        assert!(matches!(hasher.has_room(), Err(HashingError::Busy)));
     }
 }

@@ -177,18 +177,19 @@ impl Keys {
         if Stamp::of(&self.0.path).is_ok_and(|stamp| stamp == known) {
             return;
         }
-        match file::load(&self.0.path) {
-            Ok(loaded) => {
-                self.hold(loaded);
-                tracing::info!("the signing keys have changed");
-            }
+        match self.load() {
+            Ok(()) => tracing::info!("the signing keys have changed"),
             Err(error) => tracing::warn!(%error, "the signing keys stay as they were read last"),
         }
     }
 
-    fn hold(&self, (set, stamp): (KeySet, Stamp)) {
+    /// Reads the file while nobody else does: what was read earlier never replaces what was read
+    /// later, such as a key that an emergency took away.
+    fn load(&self) -> Result<(), KeyError> {
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
+        let (set, stamp) = file::load(&self.0.path)?;
         *held = (Arc::new(set), stamp);
+        Ok(())
     }
 
     async fn change(
@@ -197,9 +198,8 @@ impl Keys {
     ) -> Result<(), KeyError> {
         let keys = self.clone();
         let changing = tokio::task::spawn_blocking(move || {
-            let loaded = file::change(&keys.0.path, |set| change(set, OffsetDateTime::now_utc()))?;
-            keys.hold(loaded);
-            Ok(())
+            file::change(&keys.0.path, |set| change(set, OffsetDateTime::now_utc()))?;
+            keys.load()
         });
         let changed = changing.await;
         changed.unwrap_or_else(|error| Err(KeyError::Signing(error.to_string())))

@@ -85,6 +85,7 @@ impl Accounts {
     ) -> Result<(PasswordHash, Guess), Error> {
         let given = body.password.as_deref();
         let given = given.ok_or(Refusal::InvalidCredentials)?;
+        self.hasher.has_room()?;
         let guess = self.limits.guess(&counted(caller.user_id), client).await?;
         let given = Password::attempted(given);
         if self.hasher.fits(given, Some(known.clone())).await? {

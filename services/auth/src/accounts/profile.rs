@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     limits::Client,
     store::{
-        resets, tokens,
+        oidc, resets, tokens,
         users::{self, Account},
     },
 };
@@ -67,6 +67,7 @@ impl Accounts {
             return Err(self.nobody(caller).await?.into());
         };
         let known = account.password_hash.ok_or(Refusal::NoPassword)?;
+        self.hasher.has_room()?;
         let guess = self.limits.guess(&counted(caller.user_id), client).await?;
         let current = Password::attempted(&body.current_password);
         if !self.hasher.fits(current, Some(known.clone())).await? {
@@ -83,6 +84,7 @@ impl Accounts {
         let now = tx.now().await?;
         users::set_password(&mut tx, caller.user_id, &hash, now).await?;
         tokens::end_all(&mut tx, caller.user_id).await?;
+        oidc::abandon(&mut tx, caller.user_id).await?;
         resets::revoke(&mut tx, caller.user_id).await?;
         self.limits.right(&mut tx, &guess, now).await?;
         tx.commit().await?;

@@ -10,7 +10,7 @@ use crate::{
     domain::{Email, Password, Refusal, ResetToken},
     error::Error,
     limits::{Client, MailWish},
-    store::{mails, resets, tokens, users},
+    store::{mails, oidc, resets, tokens, users},
 };
 
 impl Accounts {
@@ -59,6 +59,7 @@ impl Accounts {
         let now = tx.now().await?;
         users::set_password(&mut tx, owner, &hash, now).await?;
         tokens::end_all(&mut tx, owner).await?;
+        oidc::abandon(&mut tx, owner).await?;
         let email = account.email.as_deref().map(Email::key_of);
         for counted in [email, Some(counted(owner))].into_iter().flatten() {
             self.limits.opened(&mut tx, &counted, client, now).await?;

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     limits::Client,
     store::{
-        tokens,
+        oidc, tokens,
         users::{self, Account},
     },
 };
@@ -28,6 +28,7 @@ impl Accounts {
     /// [`Refusal::InvalidCredentials`], [`Refusal::TooManyAttempts`].
     pub async fn login(&self, body: &Login, client: Client) -> Result<Session, Error> {
         let key = Email::key_of(&body.email);
+        self.hasher.has_room()?;
         let guess = self.limits.guess(&key, client).await?;
         // PostgreSQL knows no text with this letter in it, and so no account.
         let account = if key.contains('\0') {
@@ -147,6 +148,7 @@ impl Accounts {
             };
         }
         tokens::end_all(&mut tx, caller.user_id).await?;
+        oidc::abandon(&mut tx, caller.user_id).await?;
         tx.commit().await?;
         Ok(())
     }

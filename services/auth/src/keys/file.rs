@@ -75,7 +75,7 @@ pub(super) fn load(path: &Path) -> Result<(KeySet, Stamp), KeyError> {
 pub(super) fn change(
     path: &Path,
     change: impl FnOnce(&KeySet) -> Result<KeySet, KeyError>,
-) -> Result<(KeySet, Stamp), KeyError> {
+) -> Result<(), KeyError> {
     // Where a secret is mounted the name is a link; what it names is replaced, not the link.
     let path = &fs::canonicalize(path).map_err(|error| failed(path, error))?;
     let lock = beside(path, ".lock");
@@ -94,8 +94,7 @@ pub(super) fn change(
     }
     let (set, _) = load(path)?;
     let text = change(&set)?.render()?;
-    replace(path, &text).map_err(|error| failed(path, error))?;
-    load(path)
+    replace(path, &text).map_err(|error| failed(path, error))
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -61,6 +61,10 @@ impl Oidc {
         let now = tx.now().await?;
         if let Some(user_id) = store::owner(tx, issuer, subject).await? {
             let account = users::lock(tx, user_id).await?;
+            // While we waited, a verified address may have taken the account from the identity.
+            if store::owner(tx, issuer, subject).await? != Some(user_id) {
+                return Ok(None);
+            }
             return Ok(Some(account.ok_or(Refusal::AccountDeleted)?.user));
         }
         let vouched = identity

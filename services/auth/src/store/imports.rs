@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::users;
 use crate::domain::role;
 
 /// What the rows come from, in `import_progress`.
@@ -79,6 +80,12 @@ pub async fn take_over(tx: &mut Tx, row: &LegacyUser) -> Result<Taken> {
         )
         .await?;
     if inserted == 1 {
+        // It may have waited for a deletion that was under way, which only this look sees.
+        if users::was_deleted(tx, row.id).await? {
+            tx.execute("DELETE FROM users WHERE id = $1", params![row.id])
+                .await?;
+            return Ok(Taken::Skipped);
+        }
         return Ok(Taken::Inserted);
     }
     let mut values = values();

@@ -134,6 +134,21 @@ pub async fn disown(tx: &mut Tx, user_id: Uuid, now: Timestamp) -> Result<()> {
         params![user_id],
     )
     .await?;
+    abandon(tx, user_id).await
+}
+
+/// Ends what was begun for a user and is not finished: links that are at a provider's, and codes
+/// that stand for a session. Goes with the user's logins, since it would become one.
+///
+/// # Errors
+/// As the database says.
+pub async fn abandon(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    for sql in [
+        "DELETE FROM oidc_sign_ins WHERE link_user = $1",
+        "DELETE FROM oidc_codes WHERE user_id = $1",
+    ] {
+        tx.execute(sql, params![user_id]).await?;
+    }
     Ok(())
 }
 
