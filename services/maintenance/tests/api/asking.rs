@@ -281,11 +281,6 @@ async fn what_is_not_acceptable_is_refused_naming_the_field(backend: Backend) {
         ),
         (
             "stats-reset",
-            String::new(),
-            (422, "invalid_field", "parameters.userId"),
-        ),
-        (
-            "stats-reset",
             "null".to_owned(),
             (422, "invalid_field", "parameters.userId"),
         ),
