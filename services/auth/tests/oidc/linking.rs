@@ -16,6 +16,7 @@ testkit::both_databases!(
     linking_again_changes_nothing,
     only_the_browser_that_began_to_link_finishes_it,
     a_link_needs_a_token,
+    a_link_that_a_thief_began_ends_with_the_logins,
 );
 
 async fn a_guest_who_links_an_identity_becomes_a_user_and_stays_the_same(backend: Backend) {
@@ -107,4 +108,24 @@ async fn a_link_needs_a_token(backend: Backend) {
     let path = format!("/api/auth/oidc/{PROVIDER}/link");
     let refused = site.post(&path, json!({})).await;
     assert_eq!(refused.problem(), (401, "unauthenticated"));
+}
+
+async fn a_link_that_a_thief_began_ends_with_the_logins(backend: Backend) {
+    let provider = Provider::up().await;
+    let site = Site::start(backend, settings(&provider.issuer())).await;
+    let token = site.register("ada@example.org").await.text("/accessToken");
+    let thief = Browser::new(&site);
+    let (first, second) = (
+        thief.begin_link(&token, "").await,
+        thief.begin_link(&token, "?returnTo=/").await,
+    );
+    let back = thief.sign_in(&second, "thief").await;
+    let code = parameter(&back.location, "code");
+    let change = json!({ "currentPassword": "correct horse", "newPassword": "battery staple" });
+    let changed = site.post_as("/api/auth/password", &token, change).await;
+    assert_eq!(changed.status, 204, "{changed:?}");
+    let refused = thief.redeem(&code).await;
+    assert_eq!(refused.problem(), (401, "invalid_code"));
+    let refused = thief.sign_in(&first, "thief's other").await;
+    assert_eq!(refused.problem(), (403, "invalid_state"));
 }
