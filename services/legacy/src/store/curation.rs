@@ -1,10 +1,8 @@
 //! The `questions` table as curators write it. Deleted ones are only hidden, because answers refer
 //! to them, and keep their ids.
 
-use std::collections::HashMap;
-
 use admin::domain::{Candidate, Choice, Difficulty, Filter, Known, Question, Stored};
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Dialect, Result, Sql, Timestamp, Tx, params};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -109,8 +107,7 @@ pub async fn by_id(db: &Database, id: Uuid) -> Result<Option<Question>> {
     Ok(stored.map(|stored| stored.question))
 }
 
-/// The row with that id, deleted or not; other edits of it wait until the transaction ends. The
-/// time of an edit is read behind this lock, so that `updated_at` rises with every edit.
+/// The row with that id, deleted or not; other edits of it wait until the transaction ends.
 ///
 /// # Errors
 /// As the database says.
@@ -140,6 +137,26 @@ pub async fn lock_all(tx: &mut Tx, ids: Vec<Uuid>) -> Result<Vec<Stored>> {
     rows.into_iter().map(Stored::try_from).collect()
 }
 
+/// Waits until nobody else gives a question one of these contents, and keeps others from it until
+/// the transaction ends; before any row is locked, so that nobody waits in a circle. `contents` are
+/// what [`Question::content_id`] says.
+///
+/// # Errors
+/// As the database says.
+pub async fn claim(tx: &mut Tx, mut contents: Vec<Uuid>) -> Result<()> {
+    // A writing transaction on SQLite is alone anyway.
+    if tx.dialect() == Dialect::Postgres {
+        contents.sort_unstable();
+        tx.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(id::TEXT, 0))
+             FROM unnest($1::UUID[]) AS given (id)",
+            params![contents],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// The id of a question that is not deleted and has this text and category, but not its id.
 ///
 /// # Errors
@@ -156,40 +173,44 @@ pub async fn twin(tx: &mut Tx, question: &Question) -> Result<Option<Uuid>> {
     Ok(row.map(|(id,)| id))
 }
 
-/// What is there of the questions that a batch of an import may be about, locked.
+/// What is there of the questions that a batch of an import may be about, locked, and its contents
+/// claimed.
 ///
 /// # Errors
 /// As the database says.
 pub async fn known(tx: &mut Tx, batch: &[Candidate]) -> Result<Known> {
+    claim(tx, batch.iter().map(Candidate::content_id).collect()).await?;
     let (categories, texts): (Vec<String>, Vec<String>) = batch
         .iter()
         .map(Candidate::content)
         .map(|(category, text)| (category.to_owned(), text.to_owned()))
         .unzip();
-    let rows: Vec<(Uuid, String, String)> = tx
+    let found: Vec<(Uuid,)> = tx
         .fetch_all(
             Sql::by_dialect(
-                "SELECT id, category, text FROM questions
-                 WHERE category = ANY($1) AND text = ANY($2) AND deleted_at IS NULL
-                 ORDER BY id DESC",
-                "SELECT id, category, text FROM questions
+                "SELECT id FROM questions
+                 WHERE category = ANY($1) AND text = ANY($2) AND deleted_at IS NULL",
+                "SELECT id FROM questions
                  WHERE category IN (SELECT DISTINCT value FROM json_each($1))
-                   AND text IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL
-                 ORDER BY id DESC",
+                   AND text IN (SELECT value FROM json_each($2)) AND deleted_at IS NULL",
             ),
             params![categories, texts],
         )
         .await?;
-    // Of several with one content the one with the lowest id stays, as in `twin`.
-    let by_content: HashMap<_, _> = rows
-        .into_iter()
-        .map(|(id, category, text)| ((category, text), id))
-        .collect();
     let mut ids: Vec<Uuid> = batch.iter().map(Candidate::id).collect();
-    ids.extend(by_content.values());
-    let rows = lock_all(tx, ids).await?.into_iter();
-    let by_id = rows.map(|stored| (stored.question.id, stored)).collect();
-    Ok(Known { by_id, by_content })
+    ids.extend(found.into_iter().map(|(id,)| id));
+    let mut known = Known::default();
+    // Only the locked rows say what is so: an edit may have come between the two looks.
+    for stored in lock_all(tx, ids).await? {
+        let question = &stored.question;
+        if !stored.is_deleted {
+            // Of several with one content the one with the lowest id stays, as in `twin`.
+            let content = (question.category.clone(), question.text.clone());
+            known.by_content.entry(content).or_insert(question.id);
+        }
+        known.by_id.insert(question.id, stored);
+    }
+    Ok(known)
 }
 
 /// Adds a question, unless its id is taken; whether it did.
@@ -219,15 +240,23 @@ pub async fn insert(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<
     Ok(inserted == 1)
 }
 
-/// Replaces a row by the question as it is now, shown from now on.
+/// Replaces a row by the question as it is now, shown from now on. Its `updated_at` rises whatever the
+/// clock says: whoever follows the edits finds them by it.
 ///
 /// # Errors
 /// As the database says.
 pub async fn replace(tx: &mut Tx, question: &Question, now: Timestamp) -> Result<()> {
     tx.execute(
-        "UPDATE questions SET text = $2, category = $3, difficulty = $4, choices = $5,
-                correct_choice_id = $6, tags = $7, version = $8, updated_at = $9, deleted_at = NULL
-         WHERE id = $1",
+        Sql::by_dialect(
+            "UPDATE questions SET text = $2, category = $3, difficulty = $4, choices = $5,
+                    correct_choice_id = $6, tags = $7, version = $8, deleted_at = NULL,
+                    updated_at = GREATEST($9, updated_at + INTERVAL '1 microsecond')
+             WHERE id = $1",
+            "UPDATE questions SET text = $2, category = $3, difficulty = $4, choices = $5,
+                    correct_choice_id = $6, tags = $7, version = $8, deleted_at = NULL,
+                    updated_at = MAX($9, updated_at + 1)
+             WHERE id = $1",
+        ),
         params![
             question.id,
             &question.text,
@@ -250,7 +279,14 @@ pub async fn replace(tx: &mut Tx, question: &Question, now: Timestamp) -> Result
 /// As the database says.
 pub async fn hide(tx: &mut Tx, id: Uuid, version: i64, now: Timestamp) -> Result<()> {
     tx.execute(
-        "UPDATE questions SET deleted_at = $3, updated_at = $3, version = $2 WHERE id = $1",
+        Sql::by_dialect(
+            "UPDATE questions SET deleted_at = $3, version = $2,
+                    updated_at = GREATEST($3, updated_at + INTERVAL '1 microsecond')
+             WHERE id = $1",
+            "UPDATE questions SET deleted_at = $3, version = $2,
+                    updated_at = MAX($3, updated_at + 1)
+             WHERE id = $1",
+        ),
         params![id, version, now],
     )
     .await?;

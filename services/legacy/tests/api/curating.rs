@@ -78,15 +78,20 @@ async fn only_administrators_curate(backend: Backend) {
         (Some(player.as_str()), (403, "forbidden", "")),
     ] {
         assert_eq!(legacy.http.get(PATH, token).await.problem(), problem);
-        assert_eq!(
-            legacy.http.post(PATH, token, draft()).await.problem(),
-            problem
-        );
-        assert_eq!(
-            legacy.http.put(&path, token, draft()).await.problem(),
-            problem
-        );
-        assert_eq!(legacy.http.delete(&path, token).await.problem(), problem);
+        // Whatever else is wrong with the request, this is what is told.
+        for body in [draft(), json!({ "text": "Short?" })] {
+            let import = format!("{PATH}/import?mode=none");
+            for path in [PATH, &import] {
+                let refused = legacy.http.post(path, token, body.clone()).await;
+                assert_eq!(refused.problem(), problem, "{path}");
+            }
+            let refused = legacy.http.put(&path, token, body).await;
+            assert_eq!(refused.problem(), problem);
+        }
+        let faulty = format!("{path}?version=x");
+        for path in [&path, &faulty] {
+            assert_eq!(legacy.http.delete(path, token).await.problem(), problem);
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub(super) async fn create(db: &Database, draft: &Draft) -> Result<Question, Err
     let content = question.content_id();
     for _ in 0..ATTEMPTS {
         let mut tx = db.begin().await?;
-        // Two curators who add the same question meet at this row.
+        // Two curators who write the same question meet here.
+        curation::claim(&mut tx, vec![content]).await?;
         let is_taken = curation::lock(&mut tx, content).await?.is_some();
         question.id = Uuid::nil();
         if let Some(twin) = curation::twin(&mut tx, &question).await? {
@@ -52,6 +53,7 @@ pub(super) async fn replace(
 ) -> Result<Question, Error> {
     let mut question = Question::new(id, 1, draft).map_err(Error::Draft)?;
     let mut tx = db.begin().await?;
+    curation::claim(&mut tx, vec![question.content_id()]).await?;
     let current = current(&mut tx, id, expected).await?;
     let asks_the_same = current.content_id() == question.content_id();
     if !asks_the_same && let Some(twin) = curation::twin(&mut tx, &question).await? {
