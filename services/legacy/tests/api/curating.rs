@@ -1,6 +1,9 @@
 //! Curators' questions: the role admin, what of their edits players see, files, and that the new side
 //! answers alike.
 
+use std::time::Duration;
+
+use database::{Options, Timestamp, params};
 use serde_json::{Value, json};
 use testkit::{Backend, eventually};
 
@@ -8,6 +11,7 @@ use crate::app::{Legacy, PATIENCE, Reply, Server, bank};
 
 testkit::both_databases!(
     a_question_is_added_edited_and_removed,
+    an_edits_time_rises_although_the_clock_was_set_back,
     only_administrators_curate,
     a_faulty_question_is_refused_naming_every_fault,
     of_two_edits_of_one_version_one_wins_and_the_other_gets_the_current_question,
@@ -67,6 +71,30 @@ async fn a_question_is_added_edited_and_removed(backend: Backend) {
     let page = http.get("/api/admin/questions?limit=3", Some(&root)).await;
     assert_eq!(page.body["items"].as_array().map(Vec::len), Some(3));
     assert!(page.body["items"][0]["correctChoiceId"].is_string());
+}
+
+async fn an_edits_time_rises_although_the_clock_was_set_back(backend: Backend) {
+    let legacy = Legacy::start(backend).await;
+    let (http, root) = (&legacy.http, legacy.root().await);
+    let made = http.post(PATH, Some(&root), draft()).await;
+    let path = format!("{PATH}/{}", made.text("/id"));
+    let db = legacy.backend.open(Options::default()).await;
+    let mut last = db.now().await.expect("a time") + Duration::from_secs(600);
+    let sql = "UPDATE questions SET updated_at = $1 WHERE version = 1 AND text = $2";
+    let text = made.text("/text");
+    let set = db.execute(sql, params![last, &text]).await;
+    assert_eq!(set.expect("an earlier edit"), 1);
+    let written = async || -> Timestamp {
+        let sql = "SELECT updated_at FROM questions WHERE text = $1";
+        let row = db.fetch_one(sql, params![&text]).await;
+        let (at,): (Timestamp,) = row.expect("the question");
+        at
+    };
+    assert_eq!(http.put(&path, Some(&root), draft()).await.status, 200);
+    assert!(written().await > last);
+    last = written().await;
+    assert_eq!(http.delete(&path, Some(&root)).await.status, 204);
+    assert!(written().await > last);
 }
 
 async fn only_administrators_curate(backend: Backend) {
