@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    banyan,
+    PATIENCE, banyan,
     embedded::Up,
     player::{Player, expect},
 };
@@ -48,21 +48,22 @@ async fn one_click_is_traced_from_its_trace_id_to_its_saga_and_its_events() {
         .to_owned();
     let answer: Value = expect(answered, reqwest::StatusCode::OK).await;
 
-    let events = up.verb(&["events", "trace", &trace]).await;
-    let types: Vec<_> = events["items"]
-        .as_array()
-        .expect("items")
-        .iter()
-        .map(|event| event["type"].as_str().expect("a type"))
-        .collect();
-    for wanted in [
-        "answer.submitted",
-        "achievement.checked",
-        "leaderboard.entry.updated",
-        "answer_submission.completed",
-    ] {
-        assert!(types.contains(&wanted), "{wanted}: {types:?}");
-    }
+    // The client is answered when the end is committed; its event is in the log a moment later.
+    let events = testkit::eventually(PATIENCE, || async {
+        let events = up.verb(&["events", "trace", &trace]).await;
+        let items = events["items"].as_array().expect("items");
+        let types: Vec<_> = items.iter().map(|event| event["type"].clone()).collect();
+        for wanted in [
+            "answer.submitted",
+            "achievement.checked",
+            "leaderboard.entry.updated",
+            "answer_submission.completed",
+        ] {
+            anyhow::ensure!(types.iter().any(|found| found == wanted), "{types:?}");
+        }
+        anyhow::Ok(Some(events))
+    })
+    .await;
     let position = events["items"][0]["position"].to_string();
     let first = up.verb(&["events", "show", &position]).await;
     assert_eq!(first["id"], events["items"][0]["id"]);

@@ -122,6 +122,8 @@ async fn a_saga_that_runs_keeps_what_it_needs_and_is_erased_after_its_end(backen
         .await;
     erase(&world, ADA).await;
     assert_eq!(world.saga(id).await.data["userId"], ADA.to_string());
+    // It answers, so nobody lets time pass while the answer is under way.
+    world.plan.set("pay", Conduct::Good);
     world.answer(id, "pay", false).await;
     world.drive(id).await;
     let saga = until_erased(&world, id).await;
