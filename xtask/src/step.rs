@@ -162,7 +162,7 @@ fn docs(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
-    tools::servers(workspace)?;
+    tools::programs(workspace)?;
     let python = tools::python(workspace)?;
     let runner = tools::runner();
     let mut run = match runner {

