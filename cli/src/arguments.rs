@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use chassis::process::MISUSED;
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
-use crate::{output::Format, verbs::Verb};
+use crate::{
+    output::Format,
+    verbs::{LogVerb, Verb},
+};
 
 /// Strangles a monolith: moves its traffic, route by route and percent by percent, to new
 /// services; turns back when it must.
@@ -80,8 +83,12 @@ pub enum Command {
     Gateway(Gateway),
     /// Run one service of Node-Learn alone.
     Service(Service),
-    /// Run the log's process: the publisher, and the log's /ops.
-    Log,
+    /// Run the log's process (the publisher, and the log's /ops), or tell it of backups and restores.
+    Log {
+        /// What to tell it; absent: run it.
+        #[command(subcommand)]
+        verb: Option<LogVerb>,
+    },
     /// Ask or tell a running system.
     #[command(flatten)]
     Verb(Verb),
@@ -177,11 +184,11 @@ mod tests {
             ("demo", ""),
             ("gateway", ""),
             ("service", ""),
-            ("log", ""),
+            ("log", "new-epoch epochs backed-up restore"),
             ("routes", "list check explain diff apply"),
             ("flags", "list set rollback restore history"),
             ("events", "tail show trace stats"),
-            ("consumers", "list replay pause resume"),
+            ("consumers", "list replay pause resume adopt"),
             ("dlq", "list show retry discard"),
             ("sagas", "list show retry resolve compensate abandon policy"),
             ("audit", ""),

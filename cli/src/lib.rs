@@ -1,6 +1,7 @@
 //! The `banyan` command: what runs things (`up`, `demo`, `gateway`, `service`, `log`) and what
 //! operators ask and tell a running system (the verbs). A verb is an HTTP call to the gateway's
-//! admin port or to a service's `/ops`; nothing here reaches into a database.
+//! admin port or to a service's `/ops`; nothing here reaches into a database, except `log restore`,
+//! which is for a log that is lost.
 
 pub mod arguments;
 pub mod client;
@@ -22,7 +23,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { global, command } = arguments;
     // People read what a verb prints; its own log lines are for those who ask for them.
     let filter = match command {
-        Command::Verb(_) | Command::Demo(_) => "warn",
+        Command::Verb(_) | Command::Demo(_) | Command::Log { verb: Some(_) } => "warn",
         _ => "info",
     };
     telemetry::init(Format::detect(), filter);
@@ -33,7 +34,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Command::Demo(demo) => demo::run(demo, &global, shutdown).await,
             Command::Gateway(gateway) => parts::gateway(&gateway, config, shutdown).await,
             Command::Service(service) => parts::service(&service.name, config, shutdown).await,
-            Command::Log => parts::log(config, shutdown).await,
+            Command::Log { verb: None } => parts::log(config, shutdown).await,
+            Command::Log { verb: Some(verb) } => verbs::run_log(verb, &global).await,
             Command::Verb(verb) => verbs::run(verb, &global).await,
         }
     })

@@ -6,11 +6,14 @@ mod dlq;
 mod doctor;
 mod events;
 mod flags;
+mod log;
 mod routes;
 mod sagas;
 pub(crate) mod sync;
 
 use clap::Subcommand;
+
+pub use self::log::LogVerb;
 
 use crate::{arguments::Global, client::Client, endpoints::Endpoints, output::Format};
 
@@ -60,12 +63,7 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
     if let Verb::Routes(routes::Routes::Check(check)) = &verb {
         return check.run(global.format());
     }
-    let endpoints = Endpoints::find(global.config.as_deref(), &global.data_dir)?;
-    let context = Context {
-        client: Client::new(endpoints, &global.actor())?,
-        format: global.format(),
-        global: global.clone(),
-    };
+    let context = context(global)?;
     match verb {
         Verb::Routes(routes) => routes.run(&context).await,
         Verb::Flags(flags) => flags.run(&context).await,
@@ -77,4 +75,25 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Doctor => doctor::run(&context).await,
     }
+}
+
+/// Carries out one verb of the log.
+///
+/// # Errors
+/// What the system refused, or that it does not answer.
+pub async fn run_log(verb: LogVerb, global: &Global) -> anyhow::Result<()> {
+    match verb {
+        // The log is lost: there is nobody to ask.
+        LogVerb::Restore(restore) => restore.run(&global.actor(), global.format()).await,
+        LogVerb::Ask(question) => question.run(&context(global)?).await,
+    }
+}
+
+fn context(global: &Global) -> anyhow::Result<Context> {
+    let endpoints = Endpoints::find(global.config.as_deref(), &global.data_dir)?;
+    Ok(Context {
+        client: Client::new(endpoints, &global.actor())?,
+        format: global.format(),
+        global: global.clone(),
+    })
 }

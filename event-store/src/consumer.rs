@@ -4,6 +4,7 @@
 //! transaction of its own database: whoever loses the race did nothing. Where an event came from,
 //! bus or log, is a detail of the feed; positions are contiguous either way.
 
+mod adopting;
 mod attempt;
 mod checkpoint;
 mod error;
@@ -23,7 +24,7 @@ use database::{Database, Tx};
 use tokio::task::JoinSet;
 
 pub use error::{Fault, HandlerError};
-pub use operator::{ConsumerStatus, OperatorError};
+pub use operator::{Beyond, ConsumerStatus, OperatorError};
 pub use parking::{Parked, Retried};
 pub use progress::{Progress, State};
 

@@ -4,13 +4,19 @@
 //! has seen all below it; a stream's versions are contiguous from 1; a stored event never changes.
 
 mod append;
+mod epochs;
 mod group_commit;
 mod postgres;
 mod read;
+mod refill;
 mod sqlite;
 mod wake;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use contracts::Recorded;
 use database::{Database, Dialect, Error};
@@ -19,7 +25,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
+pub use epochs::Epoch;
 pub use read::{READ_LIMIT, ReadQuery};
+pub use refill::{LOST, RefillError, Tail};
 
 use self::{
     group_commit::{GroupCommit, Writer},
@@ -77,7 +85,8 @@ pub struct Log {
 
 struct Inner {
     database: Database,
-    epoch: Uuid,
+    /// As it was seen last.
+    epoch: RwLock<Uuid>,
     appends: GroupCommit,
     heads: Heads,
     metrics: Metrics,
@@ -106,7 +115,7 @@ impl Log {
         });
         let inner = Inner {
             database,
-            epoch: head.epoch,
+            epoch: RwLock::new(head.epoch),
             appends,
             heads,
             metrics,
@@ -118,9 +127,10 @@ impl Log {
         })
     }
 
-    /// The log's identity, as it was on opening.
+    /// The log's identity, as this process saw it last: on opening, or in [`Log::head`].
     pub fn epoch(&self) -> Uuid {
-        self.inner.epoch
+        let epoch = self.inner.epoch.read();
+        *epoch.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which database the log lies in.
@@ -158,6 +168,8 @@ impl Log {
     pub async fn head(&self) -> Result<Head, Error> {
         let head = within(self.inner.timeout, read::head(&self.inner.database)).await?;
         self.inner.heads.saw(head.position);
+        let epoch = self.inner.epoch.write();
+        *epoch.unwrap_or_else(PoisonError::into_inner) = head.epoch;
         Ok(head)
     }
 
@@ -210,6 +222,36 @@ impl Log {
         let noted = self.inner.database.execute(sql, values);
         within(self.inner.timeout, noted).await?;
         Ok(())
+    }
+
+    /// Says that the log was restored from a backup: gives it a new identity from its head on.
+    /// Consumers stand still until an operator lets each adopt it.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn begin_epoch(&self, reason: &str, actor: &str) -> Result<Epoch, Error> {
+        let begun = epochs::begin(&self.inner.database, reason, actor);
+        let begun = within(self.inner.timeout, begun).await?;
+        self.head().await?;
+        Ok(begun)
+    }
+
+    /// The identities that it was given by [`Log::begin_epoch`], the newest first.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn epochs(&self) -> Result<Vec<Epoch>, Error> {
+        within(self.inner.timeout, epochs::list(&self.inner.database)).await
+    }
+
+    /// The newest position that the log shares with what it was under the identity `other`: its
+    /// head for the present one, none for a stranger's.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn shared_with(&self, other: Uuid) -> Result<Option<i64>, Error> {
+        let shared = epochs::shared_with(&self.inner.database, other);
+        within(self.inner.timeout, shared).await
     }
 
     /// The database the log lies in, for leases and cursors of those who forward it.

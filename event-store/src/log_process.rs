@@ -64,6 +64,10 @@ pub async fn serve(
     };
     health.check("log", probe).await;
 
+    let watched = log.clone();
+    let check = move || std::future::ready(watched.database().room());
+    health.warning("log_disk", check).await;
+
     let mut tasks = Supervisor::new(shutdown.clone());
     if let Some(bus) = bus {
         let publisher = Publisher::new(log.clone(), bus);

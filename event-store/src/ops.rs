@@ -4,16 +4,20 @@
 //! | --- | --- |
 //! | GET `/consumers` | every consumer: checkpoint, lag, parked events, state |
 //! | POST `/consumers/{name}/pause`, `/resume`, `/replay` | on all replicas |
+//! | POST `/consumers/{name}/adopt?rewind=` | goes on with a log that was restored |
 //! | GET `/dlq?consumer=&limit=` | parked events, oldest first |
 //! | GET `/dlq/{consumer}/{event id}` | one of them, whole |
 //! | POST `/dlq/{consumer}/{event id}/retry`, `/discard` | `{handled, error}` |
 //! | GET `/outbox` | `{service, unsent, oldestSeconds, stuck, items}`: the events that the log refused |
 //! | POST `/outbox/{event id}/retry` | lets a stuck stream be tried again |
 //! | GET `/events?after=&before=&backward=&limit=&stream=&types=a,b&correlation=&wait=` | read; `wait` seconds for a tail |
+//! | GET `/log/epochs`; POST `/log/epochs` `{reason}` | the log's identities; a new one after a restore |
+//! | POST `/log/backed-up` `{position}` | a backup up to there is safe |
 //! | GET `/events/{event id}`, `/events/trace/{correlation}`, `/events/stats`, `/events/head` | the log |
 
 mod consumers;
 mod dlq;
+mod epochs;
 mod events;
 mod outbox;
 
@@ -38,7 +42,7 @@ pub fn service(consumers: Consumers, service: &'static str, database: Database) 
 
 /// The verbs of whoever holds the log.
 pub fn log(log: Log) -> Router {
-    events::router(log)
+    events::router(log.clone()).merge(epochs::router(log))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
@@ -56,6 +60,7 @@ fn problem(error: OperatorError) -> Problem {
         OperatorError::UnknownConsumer(_) => Problem::not_found("no_such_consumer", detail),
         OperatorError::NotParked(_) => Problem::not_found("not_parked", detail),
         OperatorError::NotReplayable(_) => Problem::conflict("not_replayable", detail),
+        OperatorError::NotAdoptable(_) => Problem::conflict("not_adoptable", detail),
         OperatorError::Reset(_) => Problem::conflict("reset_failed", detail),
         OperatorError::Database(error) => unavailable(error),
     }

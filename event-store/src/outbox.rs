@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use chassis::trace::TraceContext;
 use contracts::{Event, Payload, Recorded};
-use database::{Error, Sql, Timestamp, Tx, params};
+use database::{Database, Error, Sql, Timestamp, Tx, params};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::{Builder, Uuid};
@@ -22,6 +22,31 @@ pub fn migrations() -> database::Migrations {
         sqlx::migrate!("../migrations/outbox/postgres"),
         sqlx::migrate!("../migrations/outbox/sqlite"),
     )
+}
+
+/// Events that the log `epoch` had above `position`, as an outbox still has them: what puts the
+/// tail of a lost log together again.
+///
+/// # Errors
+/// As the database says.
+pub async fn sent_after(
+    database: &Database,
+    epoch: Uuid,
+    position: i64,
+) -> Result<Vec<Recorded>, Error> {
+    let rows: Vec<(Json<Event>, i64)> = database
+        .fetch_all(
+            "SELECT event, sent_position FROM outbox
+             WHERE sent_position > $2 AND sent_epoch = $1 ORDER BY sent_position",
+            params![epoch, position],
+        )
+        .await?;
+    let recorded = |(Json(event), position)| Recorded {
+        epoch,
+        position,
+        event,
+    };
+    Ok(rows.into_iter().map(recorded).collect())
 }
 
 /// Where an event of the outbox is.

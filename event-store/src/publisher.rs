@@ -150,6 +150,7 @@ impl Publisher {
         };
         let head = self.log.head().await?;
         let mut cursor = self.cursor(head).await?;
+        self.judge_memory(head).await?;
         let mut stored = Instant::now();
         let mut position = cursor;
         let mut appended = self.log.appended();
@@ -189,6 +190,35 @@ impl Publisher {
             }
             position = self.hand_over(&events).await?.unwrap_or(position);
         }
+    }
+
+    /// Holds what the bus remembers against the log. More than the log has means that the log was
+    /// restored and nobody said so; what was another identity's future never comes true and is
+    /// forgotten, so that nobody reads it from the bus.
+    async fn judge_memory(&self, head: Head) -> Result<(), PublishError> {
+        let Some(newest) = self.bus.newest().await? else {
+            return Ok(());
+        };
+        let now = self.log.head().await?;
+        if newest.epoch == head.epoch && newest.position > now.position {
+            return Err(PublishError::Refused(format!(
+                "the bus has position {}, beyond the log's head {}: the log was restored from a \
+                 backup, and nobody said so",
+                newest.position, now.position
+            )));
+        }
+        let shared = match newest.epoch == head.epoch {
+            true => None,
+            false => self.log.shared_with(newest.epoch).await?,
+        };
+        if shared.is_some_and(|shared| newest.position > shared) {
+            tracing::warn!(
+                bus = self.bus.name(),
+                "the bus forgets the events of a log that was lost"
+            );
+            self.bus.forget().await?;
+        }
+        Ok(())
     }
 
     async fn hand_over(&self, events: &[Recorded]) -> Result<Option<i64>, PublishError> {

@@ -12,6 +12,9 @@ pub enum Consumers {
     List,
     /// Empty a projection and read the log again from its beginning.
     Replay(Named),
+    /// After the log was restored: let consumers go on with it, each from where it was, as far as
+    /// that is provably right.
+    Adopt(Adopt),
     /// Stop a consumer where it is, until it is resumed.
     Pause(Named),
     /// Let a paused consumer go on.
@@ -25,6 +28,24 @@ pub struct Named {
     service: String,
     /// Its name.
     consumer: String,
+}
+
+/// `banyan consumers adopt`
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Every consumer of every service.
+    #[arg(long, conflicts_with_all = ["service", "consumer", "rewind"])]
+    all: bool,
+    /// The service that owns it.
+    #[arg(required_unless_present = "all")]
+    service: Option<String>,
+    /// Its name.
+    #[arg(required_unless_present = "all")]
+    consumer: Option<String>,
+    /// For a process that has handled events which the log has lost: go on from the last one that
+    /// both have, and handle again what comes again.
+    #[arg(long)]
+    rewind: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -78,6 +99,7 @@ impl Consumers {
                 Ok(())
             }
             Self::Replay(named) => named.tell(context, "replay", "reads the log again").await,
+            Self::Adopt(adopt) => adopt.run(context).await,
             Self::Pause(named) => named.tell(context, "pause", "is paused").await,
             Self::Resume(named) => named.tell(context, "resume", "goes on").await,
         }
@@ -93,5 +115,52 @@ impl Named {
             .await?;
         let sentence = format!("{} of {} {done}", self.consumer, self.service);
         Ok(context.format.done(&sentence, &answer)?)
+    }
+}
+
+impl Adopt {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        if let (Some(service), Some(consumer)) = (self.service, self.consumer) {
+            let verb = if self.rewind {
+                "adopt?rewind=true"
+            } else {
+                "adopt"
+            };
+            let named = Named { service, consumer };
+            return named.tell(context, verb, "goes on with the log").await;
+        }
+        let mut items = Vec::new();
+        let mut refused = 0;
+        for mut item in everywhere(context, "/ops/consumers").await {
+            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+            let (service, name) = (text("service"), text("name"));
+            if item["state"] == "unreachable" {
+                refused += 1;
+                items.push(item);
+                continue;
+            }
+            let path = format!("/ops/consumers/{name}/adopt");
+            match context
+                .client
+                .ops(&service, Method::POST, &path, None)
+                .await
+            {
+                Ok(adopted) => {
+                    item = adopted;
+                    item["service"] = json!(service);
+                    // What it does shows in a moment; that it may is what was asked.
+                    item["state"] = json!("adopted");
+                    item["reason"] = Value::Null;
+                }
+                Err(error) => {
+                    refused += 1;
+                    item["reason"] = json!(format!("{error:#}"));
+                }
+            }
+            items.push(item);
+        }
+        context.format.list(&json!({ "items": items }), COLUMNS)?;
+        anyhow::ensure!(refused == 0, "{refused} consumers stand still");
+        Ok(())
     }
 }

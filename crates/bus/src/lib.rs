@@ -37,6 +37,30 @@ pub trait Bus: Send + Sync + 'static {
     /// [`BusError`] when the bus cannot be reached.
     async fn subscribe(&self) -> Result<Subscription, BusError>;
 
+    /// The newest event that the bus remembers; none where it remembers nothing.
+    ///
+    /// # Errors
+    /// [`BusError`] when the bus cannot be reached.
+    async fn newest(&self) -> Result<Option<Recorded>, BusError> {
+        Ok(None)
+    }
+
+    /// What the bus remembers above `position`, in any order.
+    ///
+    /// # Errors
+    /// [`BusError`] when the bus cannot be reached.
+    async fn remembered(&self, _position: i64) -> Result<Vec<Recorded>, BusError> {
+        Ok(Vec::new())
+    }
+
+    /// Forgets all that it remembers: it comes from a log that was lost.
+    ///
+    /// # Errors
+    /// [`BusError`] when the bus cannot be reached.
+    async fn forget(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+
     /// What the bus keeps by itself, which says whether its publisher needs a durable cursor.
     fn memory(&self) -> Memory;
 

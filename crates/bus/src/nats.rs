@@ -12,7 +12,7 @@ use async_nats::{
     jetstream::{
         self,
         context::PublishAckFuture,
-        stream::{Compression, Config, DiscardPolicy},
+        stream::{Compression, Config, DiscardPolicy, RawMessageErrorKind, Stream},
     },
 };
 use async_trait::async_trait;
@@ -150,6 +150,16 @@ impl NatsBus {
         })
     }
 
+    /// The stream as it is now.
+    async fn stream(&self) -> Result<Stream, BusError> {
+        self.ensure_stream().await?;
+        let stream = self.jetstream.get_stream(&self.options.stream).await;
+        stream.map_err(|error| {
+            self.stream_seen.store(false, Ordering::Release);
+            BusError::Unavailable(format!("stream {}: {error}", self.options.stream))
+        })
+    }
+
     fn stream_config(&self) -> Config {
         let options = &self.options;
         Config {
@@ -226,6 +236,58 @@ impl Bus for NatsBus {
             }
         });
         Ok(Subscription::new(deliveries.boxed()))
+    }
+
+    async fn newest(&self) -> Result<Option<Recorded>, BusError> {
+        let stream = self.stream().await?;
+        let state = &stream.cached_info().state;
+        if state.messages == 0 {
+            return Ok(None);
+        }
+        match stream.get_raw_message(state.last_sequence).await {
+            Ok(message) => Ok(decode(&message.payload).ok()),
+            // It aged out between the two questions.
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(BusError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn remembered(&self, position: i64) -> Result<Vec<Recorded>, BusError> {
+        let stream = self.stream().await?;
+        let state = &stream.cached_info().state;
+        let mut remembered = Vec::new();
+        if state.messages == 0 {
+            return Ok(remembered);
+        }
+        // From the newest back. Order is only that of publishing: what was repeated stands behind
+        // its successors, by what was in flight at most.
+        let mut older = 0;
+        for sequence in (state.first_sequence..=state.last_sequence).rev() {
+            let event = match stream.get_raw_message(sequence).await {
+                Ok(message) => decode(&message.payload),
+                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
+                Err(error) => return Err(BusError::Unavailable(error.to_string())),
+            };
+            // A message that is not ours says nothing about events.
+            let Ok(event) = event else { continue };
+            if event.position > position {
+                older = 0;
+                remembered.push(event);
+            } else {
+                older += 1;
+                if older > MAX_IN_FLIGHT {
+                    break;
+                }
+            }
+        }
+        Ok(remembered)
+    }
+
+    async fn forget(&self) -> Result<(), BusError> {
+        let purged = self.stream().await?.purge().await;
+        purged
+            .map(|_| ())
+            .map_err(|error| BusError::Unavailable(error.to_string()))
     }
 
     fn memory(&self) -> Memory {

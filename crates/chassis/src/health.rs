@@ -15,10 +15,19 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 type Check =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
+/// What a failing check means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// The process cannot serve.
+    Decides,
+    /// It serves, and an operator should look.
+    Warns,
+}
+
 /// The named checks that decide readiness. Clones share them.
 #[derive(Clone)]
 pub struct Health {
-    checks: Arc<RwLock<Vec<(String, Check)>>>,
+    checks: Arc<RwLock<Vec<(String, Weight, Check)>>>,
     shutdown: Shutdown,
 }
 
@@ -39,30 +48,62 @@ impl Health {
     ) where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
+        self.add(name.into(), Weight::Decides, check).await;
+    }
+
+    /// Adds a check that does not decide readiness: when it fails it is reported as `degraded`, since
+    /// part of the work still goes on, such as reading from a database whose disk is full.
+    pub async fn warning<F>(
+        &self,
+        name: impl Into<String>,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.add(name.into(), Weight::Warns, check).await;
+    }
+
+    async fn add<F>(
+        &self,
+        name: String,
+        weight: Weight,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
         let check: Check = Arc::new(move || Box::pin(check()));
-        self.checks.write().await.push((name.into(), check));
+        self.checks.write().await.push((name, weight, check));
     }
 
     /// Runs all checks at once: whether the process is ready, and the report.
     pub async fn report(&self) -> (bool, Value) {
         let checks = self.checks.read().await.clone();
         let results =
-            futures::future::join_all(checks.into_iter().map(|(name, check)| async move {
+            futures::future::join_all(checks.into_iter().map(|(name, weight, check)| async move {
                 let result = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
                     Ok(result) => result,
                     Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
                 };
-                (name, result)
+                (name, weight, result)
             }))
             .await;
         let draining = self.shutdown.is_cancelled();
-        let ready = !draining && results.iter().all(|(_, result)| result.is_ok());
+        let ready = !draining
+            && results
+                .iter()
+                .all(|(_, weight, result)| *weight == Weight::Warns || result.is_ok());
         let dependencies: Map<_, _> = results
             .into_iter()
-            .map(|(name, result)| {
+            .map(|(name, weight, result)| {
                 let state = match result {
                     Ok(()) => json!({ "status": "up" }),
-                    Err(reason) => json!({ "status": "down", "reason": reason }),
+                    Err(reason) => {
+                        let status = match weight {
+                            Weight::Decides => "down",
+                            Weight::Warns => "degraded",
+                        };
+                        json!({ "status": status, "reason": reason })
+                    }
                 };
                 (name, state)
             })
@@ -116,6 +157,18 @@ mod tests {
         assert!(!ready);
         assert_eq!(report["dependencies"]["bus"]["reason"], "refused");
         assert_eq!(report["dependencies"]["database"]["status"], "up");
+    }
+
+    #[tokio::test]
+    async fn a_failing_warning_is_told_and_leaves_the_process_ready() {
+        let health = Health::new(Shutdown::new());
+        health
+            .warning("disk", async || Err("it is full".to_owned()))
+            .await;
+        let (ready, report) = health.report().await;
+        assert!(ready);
+        assert_eq!(report["dependencies"]["disk"]["status"], "degraded");
+        assert_eq!(report["dependencies"]["disk"]["reason"], "it is full");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,9 @@
-use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     PgPool, SqlitePool,
@@ -21,6 +26,10 @@ pub enum Dialect {
     /// SQLite 3.35 or newer (bundled).
     Sqlite,
 }
+
+/// How long a full disk is told of after the last write that it refused: every service renews its
+/// relay's lease more often, so while the disk is full somebody is refused again.
+pub const FULL_REMEMBERED: Duration = Duration::from_secs(15);
 
 /// How a [`Database`] is opened.
 #[derive(Clone)]
@@ -56,6 +65,20 @@ pub(crate) struct Inner {
     pub(crate) pools: Pools,
     pub(crate) signals: Signals,
     pub(crate) commit_hook: Option<Arc<dyn CommitHook>>,
+    /// When the disk was last too full for a write, and what the database said.
+    full: Mutex<Option<(Instant, String)>>,
+}
+
+impl Inner {
+    /// The error as ours, with a full disk remembered.
+    pub(crate) fn noted(&self, error: sqlx::Error) -> Error {
+        let error = Error::from(error);
+        if matches!(error, Error::Full(_)) {
+            let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+            *full = Some((Instant::now(), error.to_string()));
+        }
+        error
+    }
 }
 
 pub(crate) enum Pools {
@@ -105,6 +128,7 @@ impl Database {
             pools,
             signals: Signals::default(),
             commit_hook: options.commit_hook,
+            full: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -204,6 +228,23 @@ impl Database {
         self.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", Vec::new())
             .await
             .map(|_| ())
+    }
+
+    /// Whether the last writes found room on the disk. A full disk still lets the database answer
+    /// [`Database::ping`] and every read, so this is a check of its own.
+    ///
+    /// # Errors
+    /// What the database said, for [`FULL_REMEMBERED`] after a write that found no room.
+    pub fn room(&self) -> std::result::Result<(), String> {
+        let full = self
+            .inner
+            .full
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*full {
+            Some((at, text)) if at.elapsed() < FULL_REMEMBERED => Err(text.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// A counter that rises whenever a transaction that called [`Tx::signal`] with `name` commits

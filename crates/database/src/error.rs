@@ -7,6 +7,9 @@ pub enum Error {
     /// not have run; a repeat is safe for idempotent work.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The disk under the database is full: nothing was done, a repeat succeeds once there is room.
+    #[error("the disk of the database is full: {0}")]
+    Full(#[source] sqlx::Error),
     /// A deadlock, a serialisation failure or a busy file: nothing was done, a repeat may succeed.
     #[error("the database is contended: {0}")]
     Contention(#[source] sqlx::Error),
@@ -51,7 +54,10 @@ pub enum Constraint {
 impl Error {
     /// Whether the same work may succeed when tried again later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Contention(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Full(_) | Self::Contention(_)
+        )
     }
 
     /// Whether a unique constraint refused the row.
@@ -105,18 +111,32 @@ impl From<sqlx::Error> for Error {
                     return Self::Constraint { kind, name };
                 }
                 match cause.code().as_deref() {
+                    // PostgreSQL: disk_full. SQLite: FULL.
+                    Some("53100" | "13") => Self::Full(error),
                     // PostgreSQL: serialisation failure, deadlock, lock timeout.
                     Some("40001" | "40P01" | "55P03") => Self::Contention(error),
                     // PostgreSQL: shutting down, cannot connect now, too many connections,
-                    // an idle transaction that was ended, class 08.
-                    Some("57P01" | "57P02" | "57P03" | "53300" | "25P03") => {
-                        Self::Unavailable(error)
-                    }
+                    // an idle transaction that was ended, other resources that are used up, an I/O
+                    // error, class 08; and a server that only reads, which is a standby that was
+                    // not promoted yet.
+                    Some(
+                        "57P01" | "57P02" | "57P03" | "53000" | "53200" | "53300" | "53400"
+                        | "25P03" | "58030" | "25006",
+                    ) => Self::Unavailable(error),
                     Some(code) if code.len() == 5 && code.starts_with("08") => {
                         Self::Unavailable(error)
                     }
                     // SQLite: BUSY, LOCKED and their extended codes.
                     Some("5" | "6" | "261" | "517" | "262") => Self::Contention(error),
+                    // SQLite: IOERR and CANTOPEN with their extended codes.
+                    Some(code)
+                        if code.len() < 5
+                            && code
+                                .parse::<u32>()
+                                .is_ok_and(|code| matches!(code & 0xff, 10 | 14)) =>
+                    {
+                        Self::Unavailable(error)
+                    }
                     _ => Self::Query(error),
                 }
             }

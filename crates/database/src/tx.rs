@@ -43,13 +43,13 @@ macro_rules! on_connection {
                 let $text = $sql.into().text(Dialect::Postgres);
                 let $arguments = postgres_arguments($values)?;
                 let $connection = &mut **tx;
-                $run.await?
+                $run.await.map_err(|error| $tx.database.noted(error))?
             }
             Inside::Sqlite(tx) => {
                 let $text = $sql.into().text(Dialect::Sqlite);
                 let $arguments = sqlite_arguments($values)?;
                 let $connection = &mut **tx;
-                $run.await?
+                $run.await.map_err(|error| $tx.database.noted(error))?
             }
         }
     };
@@ -85,20 +85,17 @@ impl Tx {
     /// # Errors
     /// As the database says; see [`Error`]. On PostgreSQL the transaction is then unusable.
     pub async fn execute(&mut self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
-        match &mut self.inner {
-            Inside::Postgres(tx) => {
-                let query = sqlx::query_with(
-                    sql.into().text(Dialect::Postgres),
-                    postgres_arguments(values)?,
-                );
-                Ok(query.execute(&mut **tx).await?.rows_affected())
+        Ok(on_connection!(
+            self,
+            sql,
+            values,
+            |text, arguments, connection| {
+                async {
+                    let ran = sqlx::query_with(text, arguments).execute(connection).await;
+                    ran.map(|done| done.rows_affected())
+                }
             }
-            Inside::Sqlite(tx) => {
-                let query =
-                    sqlx::query_with(sql.into().text(Dialect::Sqlite), sqlite_arguments(values)?);
-                Ok(query.execute(&mut **tx).await?.rows_affected())
-            }
-        }
+        ))
     }
 
     /// Reads all rows.
@@ -183,10 +180,11 @@ impl Tx {
         if let Some(hook) = &self.database.commit_hook {
             hook.before()?;
         }
-        match self.inner {
-            Inside::Postgres(tx) => tx.commit().await?,
-            Inside::Sqlite(tx) => tx.commit().await?,
-        }
+        let committed = match self.inner {
+            Inside::Postgres(tx) => tx.commit().await,
+            Inside::Sqlite(tx) => tx.commit().await,
+        };
+        committed.map_err(|error| self.database.noted(error))?;
         for name in self.signals {
             self.database.signals.raise(name);
         }

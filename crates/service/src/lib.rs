@@ -142,6 +142,7 @@ impl Frame {
         health.check("database", move || ping(probed.clone())).await;
         let probed = log.clone();
         health.check("log", move || ping_log(probed.clone())).await;
+        warn_of_full_disks(&health, &database, &log).await;
         let metrics = Metrics::new();
         metrics.register(|registry| log.metrics().register(registry));
         Ok(Self {
@@ -258,6 +259,16 @@ impl Frame {
         tracing::info!(service = self.name, %address, "serving");
         self.tasks.join().await
     }
+}
+
+/// A database on a full disk still answers and reads, so the service stays ready and says so.
+async fn warn_of_full_disks(health: &Health, database: &Database, log: &Log) {
+    let watched = database.clone();
+    let check = move || std::future::ready(watched.room());
+    health.warning("database_disk", check).await;
+    let watched = log.clone();
+    let check = move || std::future::ready(watched.database().room());
+    health.warning("log_disk", check).await;
 }
 
 async fn ping(database: Database) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! Private PostgreSQL servers, and databases of their own for tests.
 
+mod standby;
+
 use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
@@ -86,7 +88,15 @@ impl Postgres {
         Ok(())
     }
 
-    fn create() -> anyhow::Result<Self> {
+    /// A fresh, empty database on this server, gone with it.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub async fn database(&self) -> anyhow::Result<TestDatabase> {
+        database_on(&self.url()).await
+    }
+
+    fn empty() -> anyhow::Result<Self> {
         let binaries = binaries()?;
         let account = account()?;
         let folder = tempfile::Builder::new()
@@ -96,13 +106,17 @@ impl Postgres {
         if let Some(account) = account {
             chown(folder.path(), Some(account.user), Some(account.group))?;
         }
-        let mut postgres = Self {
+        Ok(Self {
             server: None,
             port: free_port(),
             binaries,
             account,
             folder,
-        };
+        })
+    }
+
+    fn create() -> anyhow::Result<Self> {
+        let mut postgres = Self::empty()?;
         postgres.initialise()?;
         let (command, data, output) = postgres.command();
         postgres.server = Some(serve(command, data, &output)?);
@@ -146,10 +160,6 @@ impl Postgres {
             command.args(["-c", &setting]);
         }
         (command, self.data(), self.folder.path().join("output"))
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
     }
 
     fn as_account(&self, program: &str) -> Command {
@@ -274,15 +284,19 @@ pub async fn database() -> TestDatabase {
 }
 
 async fn create_database() -> anyhow::Result<TestDatabase> {
-    let admin = server_url().await?;
+    database_on(&server_url().await?).await
+}
+
+async fn database_on(admin: &str) -> anyhow::Result<TestDatabase> {
     let name = format!("test_{}", uuid::Uuid::new_v4().simple());
     // Copying files takes less than half the time of logging every page, which is the default.
     let statement = format!("CREATE DATABASE {name} STRATEGY file_copy");
-    administrate(&admin, statement).await?;
+    administrate(admin, statement).await?;
     let (server, _) = admin
         .rsplit_once('/')
         .context("the server's URL names a database")?;
     let url = format!("{server}/{name}");
+    let admin = admin.to_owned();
     Ok(TestDatabase { name, admin, url })
 }
 

@@ -49,12 +49,25 @@ pub enum OperatorError {
     /// A process is never replayed: its events would be emitted again.
     #[error("{0} is a process; only projections are replayed")]
     NotReplayable(&'static str),
+    /// Its checkpoint has no place in the log as it is; the text says why and what to do.
+    #[error("{0}")]
+    NotAdoptable(String),
     /// The projection could not be emptied.
     #[error("{0}")]
     Reset(#[from] HandlerError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] Error),
+}
+
+/// What a consumer does that has seen events which a restored log lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// It stays refused.
+    Refuse,
+    /// A process goes on from the newest event that it shares with the log, and so handles again
+    /// what comes again; its effects are guarded by the ids of what it does.
+    Rewind,
 }
 
 impl Consumers {
@@ -217,7 +230,7 @@ impl Consumers {
         })
     }
 
-    fn known(&self, name: &str) -> Result<&Arc<Reader>, OperatorError> {
+    pub(super) fn known(&self, name: &str) -> Result<&Arc<Reader>, OperatorError> {
         self.reader(name)
             .ok_or_else(|| OperatorError::UnknownConsumer(name.to_owned()))
     }

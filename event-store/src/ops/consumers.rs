@@ -5,13 +5,23 @@ use axum::{
 };
 use chassis::{
     Problem,
-    http::{Json, Path},
+    http::{Json, Path, Query},
     ops::Actor,
 };
 use contracts::http::Items;
+use serde::Deserialize;
 
 use super::{problem, unavailable};
-use crate::{Consumers, consumer::ConsumerStatus};
+use crate::{
+    Consumers,
+    consumer::{Beyond, ConsumerStatus},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Adopting {
+    rewind: bool,
+}
 
 pub(super) fn router(consumers: Consumers) -> Router {
     Router::new()
@@ -19,6 +29,7 @@ pub(super) fn router(consumers: Consumers) -> Router {
         .route("/consumers/{name}/pause", post(pause))
         .route("/consumers/{name}/resume", post(resume))
         .route("/consumers/{name}/replay", post(replay))
+        .route("/consumers/{name}/adopt", post(adopt))
         .with_state(consumers)
 }
 
@@ -57,6 +68,27 @@ async fn replay(
         consumer = name,
         actor,
         "consumer starts again at the log's beginning"
+    );
+    status(&consumers, &name).await
+}
+
+async fn adopt(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Query(Adopting { rewind }): Query<Adopting>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    let beyond = if rewind {
+        Beyond::Rewind
+    } else {
+        Beyond::Refuse
+    };
+    consumers.adopt(&name, beyond).await.map_err(problem)?;
+    tracing::warn!(
+        consumer = name,
+        actor,
+        rewind,
+        "consumer adopts the restored log"
     );
     status(&consumers, &name).await
 }

@@ -15,3 +15,4 @@ mod operating;
 mod outage;
 mod publishing;
 mod relaying;
+mod restoring;
