@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and CI run over the whole workspace.
 
 mod bench;
+mod load;
 mod step;
 mod tidy;
 mod tools;
@@ -19,6 +20,8 @@ cargo xtask test [--only STEP]… [-- ARGUMENTS]
     ARGUMENTS    go to the test runner (cargo nextest, or cargo test where nextest is missing)
 cargo xtask bench NAME [-- ARGUMENTS]
     Measures: `cargo xtask bench` alone lists what there is.
+cargo xtask load [ARGUMENTS]
+    Puts load on the whole system and reports: docs/load.md; `cargo xtask load --help`.
 cargo xtask tidy
     The rules of this repository that no other tool knows.";
 
@@ -52,6 +55,9 @@ enum Command {
         name: Option<String>,
         arguments: Vec<String>,
     },
+    Load {
+        arguments: Vec<String>,
+    },
     Test {
         steps: Vec<Step>,
         runner_arguments: Vec<String>,
@@ -68,6 +74,15 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
             Some(word) => bail!("`tidy` takes no {word:?}"),
         },
         Some("bench") => return bench_of(words),
+        Some("load") => {
+            // Two dashes may stand before them, as they must with `bench`.
+            let arguments = words
+                .enumerate()
+                .filter(|(place, word)| (*place, *word) != (0, "--"));
+            return Ok(Command::Load {
+                arguments: arguments.map(|(_, word)| word.to_owned()).collect(),
+            });
+        }
         Some("test") => {}
         Some(word) => bail!("there is no command {word:?}"),
     }
@@ -119,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             name: Some(name),
             arguments,
         } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| true),
+        Command::Load { arguments } => load::run(&Workspace::find()?, &arguments).map(|()| true),
         Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
         Command::Test {
             steps,
@@ -159,6 +175,14 @@ mod tests {
             parsed("test --only fmt --only tests -- -p bus").unwrap(),
             expected
         );
+    }
+
+    #[test]
+    fn load_takes_its_arguments_with_and_without_two_dashes() {
+        let arguments = vec!["--rate".to_owned(), "5".to_owned()];
+        let expected = Command::Load { arguments };
+        assert_eq!(parsed("load --rate 5").unwrap(), expected);
+        assert_eq!(parsed("load -- --rate 5").unwrap(), expected);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod described;
 mod distributed;
 mod embedded;
 mod faults;
+mod load;
 mod outage;
 mod parity;
 mod player;

@@ -107,6 +107,16 @@ impl Nats {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// The server's process id; 0 while it does not run.
+    pub fn id(&self) -> u32 {
+        self.server.as_ref().map_or(0, Server::id)
+    }
+
+    /// The folder of its store.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
     /// The version that runs.
     pub fn version(&self) -> (u32, u32, u32) {
         self.binary.version

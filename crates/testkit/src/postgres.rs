@@ -29,13 +29,24 @@ const MAX_CONNECTIONS: u32 = 500;
 
 /// A private PostgreSQL server with an empty cluster, gone when the value is dropped.
 ///
-/// It runs with `fsync = off`: its data survives a crash of the server, not one of the machine.
+/// Unless it is a durable one it runs with `fsync = off`: its data survives a crash of the server,
+/// not one of the machine.
 pub struct Postgres {
     server: Option<Server>,
+    durability: Durability,
     port: u16,
     binaries: PathBuf,
     account: Option<Account>,
     folder: TempDir,
+}
+
+/// What a commit stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durability {
+    /// As in production: nothing is lost when the machine stops. For measurements.
+    Disk,
+    /// Nothing waits for the disk: quicker, and enough for tests.
+    Memory,
 }
 
 /// Whom the server runs as when we are root, which PostgreSQL refuses to be.
@@ -51,7 +62,34 @@ impl Postgres {
     /// # Errors
     /// When PostgreSQL is not installed or does not start; the text holds its last output.
     pub async fn start() -> anyhow::Result<Self> {
-        tokio::task::spawn_blocking(Self::create).await?
+        tokio::task::spawn_blocking(|| Self::create(Durability::Memory)).await?
+    }
+
+    /// As [`Postgres::start`], with commits that reach the disk and PostgreSQL's own defaults for
+    /// its write-ahead log, as a server in production has them.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_durable() -> anyhow::Result<Self> {
+        tokio::task::spawn_blocking(|| Self::create(Durability::Disk)).await?
+    }
+
+    /// The server's process id; 0 while it does not run.
+    pub fn id(&self) -> u32 {
+        self.server.as_ref().map_or(0, Server::id)
+    }
+
+    /// Creates an empty database of this name, which ends with the server; its URL.
+    ///
+    /// # Errors
+    /// When there is one already, or the server does not answer.
+    pub async fn named(&self, name: &str) -> anyhow::Result<String> {
+        let url = self.url();
+        administrate(&url, format!("CREATE DATABASE {name}")).await?;
+        let (server, _) = url
+            .rsplit_once('/')
+            .context("the server's URL names a database")?;
+        Ok(format!("{server}/{name}"))
     }
 
     /// The superuser's URL of the database `postgres`.
@@ -96,7 +134,7 @@ impl Postgres {
         database_on(&self.url()).await
     }
 
-    fn empty() -> anyhow::Result<Self> {
+    fn empty(durability: Durability) -> anyhow::Result<Self> {
         let binaries = binaries()?;
         let account = account()?;
         let folder = tempfile::Builder::new()
@@ -108,6 +146,7 @@ impl Postgres {
         }
         Ok(Self {
             server: None,
+            durability,
             port: free_port(),
             binaries,
             account,
@@ -115,8 +154,8 @@ impl Postgres {
         })
     }
 
-    fn create() -> anyhow::Result<Self> {
-        let mut postgres = Self::empty()?;
+    fn create(durability: Durability) -> anyhow::Result<Self> {
+        let mut postgres = Self::empty(durability)?;
         postgres.initialise()?;
         let (command, data, output) = postgres.command();
         postgres.server = Some(serve(command, data, &output)?);
@@ -124,8 +163,12 @@ impl Postgres {
     }
 
     fn initialise(&self) -> anyhow::Result<()> {
-        let output = self
-            .as_account("initdb")
+        let mut command = self.as_account("initdb");
+        if self.durability == Durability::Memory {
+            // Small segments are quicker to make.
+            command.args(["--no-sync", "--wal-segsize", "1"]);
+        }
+        let output = command
             .arg("--pgdata")
             .arg(self.data())
             .args([
@@ -136,7 +179,7 @@ impl Postgres {
                 "--encoding",
                 "UTF8",
             ])
-            .args(["--no-locale", "--no-sync", "--wal-segsize", "1"])
+            .arg("--no-locale")
             .stdin(Stdio::null())
             .output()
             .context("cannot run initdb")?;
@@ -154,8 +197,15 @@ impl Postgres {
             format!("max_connections={MAX_CONNECTIONS}"),
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
-            "fsync=off".to_owned(),
-            "shared_buffers=64MB".to_owned(),
+            match self.durability {
+                Durability::Disk => "fsync=on".to_owned(),
+                Durability::Memory => "fsync=off".to_owned(),
+            },
+            match self.durability {
+                // PostgreSQL's own default.
+                Durability::Disk => "shared_buffers=128MB".to_owned(),
+                Durability::Memory => "shared_buffers=64MB".to_owned(),
+            },
         ] {
             command.args(["-c", &setting]);
         }

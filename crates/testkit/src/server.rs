@@ -67,6 +67,11 @@ impl Server {
         Ok(server)
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends `signal` and returns once the process has ended. Blocks.
     pub(crate) fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_some() {

@@ -59,7 +59,8 @@ impl Postgres {
     /// When it cannot be copied or started.
     pub async fn standby(&self) -> anyhow::Result<Self> {
         let primary = self.port;
-        let mut standby = tokio::task::spawn_blocking(Self::empty).await??;
+        let durability = self.durability;
+        let mut standby = tokio::task::spawn_blocking(move || Self::empty(durability)).await??;
         let mut copy = standby.as_account("pg_basebackup");
         let primary =
             format!("host=127.0.0.1 port={primary} user=postgres application_name=standby");

@@ -1,0 +1,53 @@
+//! The load, as small as it gets: that it measures a real system, judges and reports.
+
+use clap::Parser;
+use load::Arguments;
+
+use crate::BANYAN;
+
+#[tokio::test]
+async fn a_small_load_on_the_embedded_form_passes_and_is_reported() {
+    let folder = testkit::temp_dir();
+    let report = folder.path().join("load.html");
+    let line = [
+        "load",
+        "--banyan",
+        BANYAN,
+        "--report",
+        report.to_str().expect("UTF-8"),
+        "--seed",
+        "7",
+    ];
+    // Few arrivals, for a machine that does other things; the latency bar is for measurements, so
+    // it is out of the way here.
+    let small = "--rate 8 --seconds 3 --warm-up 0 --players 10 --p99 60000";
+    let arguments = line.into_iter().chain(small.split_whitespace());
+    let arguments = Arguments::try_parse_from(arguments).expect("good arguments");
+    let run = load::run(&arguments).await.expect("a system to measure");
+
+    let judged: Vec<_> = run.bars.iter().map(|bar| (&bar.name, bar.passed)).collect();
+    let text = std::fs::read_to_string(report.with_extension("md")).expect("a summary");
+    // Whether the generator got its processor in time is the machine's affair.
+    let others = judged
+        .iter()
+        .filter(|(name, _)| !name.contains("generator"));
+    assert!(
+        others.clone().all(|(_, passed)| *passed == Some(true)),
+        "{text}"
+    );
+    assert_eq!(others.count(), 3, "{text}");
+    let phase = &run.phases[0];
+    let answers = phase.answers.as_ref().expect("answers");
+    assert!(answers.count > 0 && answers.corrected.p50 > 0.0, "{text}");
+    assert!(phase.events.is_some_and(|events| events > 0), "{text}");
+    let parts: Vec<_> = phase.costs.iter().map(|cost| cost.part.as_str()).collect();
+    assert!(parts.contains(&"banyan up"), "{parts:?}");
+    let page = std::fs::read_to_string(&report).expect("a page");
+    assert!(
+        page.contains("POST /api/answers"),
+        "the answers are in the report"
+    );
+    let json = std::fs::read(report.with_extension("json")).expect("figures");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(json["phases"][0]["faults"], 0);
+}

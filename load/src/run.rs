@@ -1,0 +1,461 @@
+//! A whole run: start, gather, warm up, search, measure, settle, audit, judge.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use contracts::{
+    Difficulty,
+    http::{Choice, CuratedQuestion, WriteQuestion},
+};
+use reqwest::Method;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::{task::JoinHandle, time::sleep_until};
+use uuid::Uuid;
+
+use crate::{
+    arguments::Arguments,
+    engine::{Driven, drive},
+    figures::{Audit, Cost, Generator, Phase, Run, SearchStep},
+    machine,
+    measure::{Window, histogram},
+    mix::{Journey, Mix},
+    peak::Search,
+    players::{self, Player},
+    process::{self, Machine, Parts, Usage},
+    schedule::Schedule,
+    site::{Site, send},
+    system::System,
+    verdict,
+    world::{Curation, World},
+};
+
+/// Before a search step counts.
+const LEAD_OF_STEP: Duration = Duration::from_secs(1);
+/// Before a measurement counts.
+const LEAD: Duration = Duration::from_secs(2);
+/// How long the system may take to come to rest after a rate that it did not sustain.
+const QUIET_WITHIN: Duration = Duration::from_secs(20);
+/// How long clients go on asking for an outcome after the load.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+/// Arrivals that may wait for a player, in seconds of the rate.
+const QUEUED_SECONDS: f64 = 2.0;
+/// … and however low the rate is.
+const QUEUE_MIN: usize = 100;
+/// Questions that curators edit.
+const CURATED: usize = 10;
+/// The rate of `--costs` unless told: low, so that parts do not wait for each other.
+const COSTS_RATE: f64 = 20.0;
+/// The measurement that the latency bar is about, when the peak was looked for.
+const HALF: &str = "half of the peak";
+const MOST: &str = "80 % of the peak";
+const FIXED: &str = "the given rate";
+/// What `--costs` calls the measurement without load.
+pub const IDLE: &str = "idle";
+
+/// Who does it.
+struct Runner<'a> {
+    arguments: &'a Arguments,
+    system: &'a System,
+    mix: Mix,
+    world: Arc<World>,
+    players: Vec<Player>,
+    seed: u64,
+    phases: u64,
+}
+
+/// Runs all of it.
+///
+/// # Errors
+/// When the system does not start, refuses players, or was not there to be measured. A bar that is
+/// missed is no error: it is in the verdict.
+pub async fn run(arguments: &Arguments, mix: Mix) -> anyhow::Result<Run> {
+    let begun = Instant::now();
+    let at = OffsetDateTime::now_utc().format(&Rfc3339)?;
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    say(&format!("seed {seed}"));
+    let system = System::open(arguments).await?;
+    say(&format!("{} at {}", system.description, system.gateway));
+    let mut runner = Runner::prepare(arguments, &system, mix, seed).await?;
+    let mut run = Run {
+        system: system.description.clone(),
+        at,
+        commit: machine::commit(),
+        machine: machine::description(),
+        parameters: parameters(arguments, &runner.mix, seed),
+        mix: shares(&runner.mix),
+        search: Vec::new(),
+        peak: None,
+        phases: Vec::new(),
+        audit: None,
+        bars: Vec::new(),
+        took_seconds: 0.0,
+    };
+    let judged = runner.measure(&mut run).await?;
+    run.audit = runner.audit().await?;
+    run.bars = verdict::bars(&run, judged, arguments.p99);
+    run.took_seconds = begun.elapsed().as_secs_f64();
+    Ok(run)
+}
+
+impl<'a> Runner<'a> {
+    /// Brings players in, moves them over, and warms everything up.
+    async fn prepare(
+        arguments: &'a Arguments,
+        system: &'a System,
+        mix: Mix,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let site = Site::new(&system.gateway)?;
+        let begun = Instant::now();
+        let crowd = players::gather(&site, &mix).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        say(&format!(
+            "{} players came in within {seconds:.1} s",
+            crowd.players.len()
+        ));
+        let percent = arguments.percent.or(system.is_ours().then_some(100.0));
+        if let Some(percent) = percent {
+            system.move_over(percent).await?;
+            say(&format!("{percent} % of them play on the new side"));
+        }
+        let wants_curators = mix.share(Journey::Curate) > 0.0;
+        let curation = match &system.administrator {
+            Some(_) if wants_curators => Some(curation(&site, system).await?),
+            _ => None,
+        };
+        let mix = if wants_curators && curation.is_none() {
+            say("nobody's password is known here: no curators");
+            let without = mix.without(Journey::Curate);
+            without.context("nothing is left of the mix without curators")?
+        } else {
+            mix
+        };
+        let world = World::new(site, crowd.accounts, curation, mix.remembered);
+        let mut runner = Self {
+            arguments,
+            system,
+            mix,
+            world: Arc::new(world),
+            players: crowd.players,
+            seed,
+            phases: 0,
+        };
+        if arguments.warm_up > 0 {
+            let seconds = Duration::from_secs(arguments.warm_up);
+            let rate = arguments.rate.unwrap_or(arguments.from);
+            let mix = runner.mix.clone();
+            runner
+                .phase("warm-up", &mix, rate, Duration::ZERO, seconds)
+                .await?;
+        }
+        Ok(runner)
+    }
+
+    /// Does what the arguments ask for; the name of the phase that the latency bar is about.
+    async fn measure(&mut self, run: &mut Run) -> anyhow::Result<&'static str> {
+        let mix = self.mix.clone();
+        let seconds = Duration::from_secs(self.arguments.seconds);
+        if self.arguments.costs {
+            let rate = self.arguments.rate.unwrap_or(COSTS_RATE);
+            let idle = mix.clone();
+            run.phases
+                .push(self.phase(IDLE, &idle, 0.0, LEAD, seconds).await?);
+            for (journey, _) in &mix.journeys {
+                let only = mix.only(*journey);
+                let phase = self
+                    .phase(journey.name(), &only, rate, LEAD, seconds)
+                    .await?;
+                run.phases.push(phase);
+            }
+            return Ok(Journey::Answer.name());
+        }
+        if let Some(rate) = self.arguments.rate {
+            run.phases
+                .push(self.phase(FIXED, &mix, rate, LEAD, seconds).await?);
+            return Ok(FIXED);
+        }
+        run.search = self.search(&mut run.peak).await?;
+        let Some(peak) = run.peak else {
+            say("no rate was sustained");
+            return Ok(HALF);
+        };
+        say(&format!("the peak is {peak:.0} arrivals/s"));
+        for (name, part) in [(HALF, 0.5), (MOST, 0.8)] {
+            let phase = self.phase(name, &mix, peak * part, LEAD, seconds).await?;
+            run.phases.push(phase);
+        }
+        Ok(HALF)
+    }
+
+    async fn search(&mut self, peak: &mut Option<f64>) -> anyhow::Result<Vec<SearchStep>> {
+        let mix = self.mix.clone();
+        let seconds = Duration::from_secs(self.arguments.step);
+        let mut search = Search::new(self.arguments.from);
+        let mut steps = Vec::new();
+        while let Some(rate) = search.next() {
+            let phase = self
+                .phase("search", &mix, rate, LEAD_OF_STEP, seconds)
+                .await?;
+            let step = verdict::step(&phase);
+            search.judged(step.broken.is_empty());
+            if !step.broken.is_empty() {
+                say(&format!("  not sustained: {}", step.broken.join("; ")));
+                self.system.quiet(QUIET_WITHIN).await;
+            }
+            steps.push(step);
+        }
+        *peak = search.peak();
+        Ok(steps)
+    }
+
+    /// One measurement: `lead` and then `seconds` that count.
+    async fn phase(
+        &mut self,
+        name: &str,
+        mix: &Mix,
+        rate: f64,
+        lead: Duration,
+        seconds: Duration,
+    ) -> anyhow::Result<Phase> {
+        let window = Window {
+            from: lead,
+            to: lead + seconds,
+        };
+        let stored = self.system.stored();
+        let events = self.system.events().await;
+        self.world.measure(window);
+        let accounts = account(self.system.parts.clone(), window);
+        let queue = self.queue(rate);
+        let driven = if rate > 0.0 {
+            self.phases += 1;
+            let seed = self.seed.wrapping_add(self.phases);
+            let schedule = Schedule::new(seed, mix, self.arguments.spread, rate, window.to);
+            drive(&self.world, &mut self.players, schedule, queue).await
+        } else {
+            nothing(window).await
+        };
+        let accounts = accounts.await?;
+        let measured = self.world.measure(window);
+        let mut phase = Phase::of(name, rate, &measured, Generator::of(&driven, queue));
+        let journeys = measured.achieved as f64;
+        phase.costs = accounts.costs(window, measured.requests as f64, journeys);
+        phase.machine_busy = accounts.busy;
+        phase.load_average = process::load_average();
+        let now = self.system.events().await;
+        phase.events = events.zip(now).map(|(before, now)| now - before);
+        phase.grown = grown(&stored, &self.system.stored());
+        say(&summary(&phase));
+        Ok(phase)
+    }
+
+    fn queue(&self, rate: f64) -> usize {
+        let default = ((rate * QUEUED_SECONDS) as usize).max(QUEUE_MIN);
+        self.arguments.queue.unwrap_or(default)
+    }
+
+    /// Asks for what clients were never told, then holds all of it against both sides.
+    async fn audit(&self) -> anyhow::Result<Option<Audit>> {
+        let ledger = &self.world.ledger;
+        let unknown = ledger.settle(&self.world.site, SETTLED_WITHIN).await;
+        if !self.system.has_operator() {
+            return Ok(None);
+        }
+        self.system.quiet(QUIET_WITHIN).await;
+        let folder = testkit::temp_dir();
+        let file = folder.path().join("ledger.jsonl");
+        ledger.write(&file)?;
+        let path = file
+            .to_str()
+            .context("the temporary folder has a strange name")?;
+        let begun = Instant::now();
+        let said = self.system.ask(&["audit", "--demo-ledger", path]).await?;
+        let (json, told) = (&said.json, &said.json["told"]);
+        let text = format!(
+            "{} disagreements as of position {}; clients were told: {} accepted, {} compensated, \
+             {} refused; judged in {:.1} s",
+            json["total"],
+            json["position"],
+            ledger.accepted(),
+            told["compensated"],
+            told["refused"],
+            begun.elapsed().as_secs_f64()
+        );
+        say(&format!("audit: {text}"));
+        let agrees = said.is_good && json["total"] == 0;
+        Ok(Some(Audit {
+            agrees,
+            text,
+            unknown,
+        }))
+    }
+}
+
+/// Waits as long as a phase lasts.
+async fn nothing(window: Window) -> Driven {
+    tokio::time::sleep(window.to).await;
+    Driven {
+        started: 0,
+        dropped: 0,
+        longest_queue: 0,
+        lag: histogram(),
+    }
+}
+
+/// What the parts used during a window.
+struct Accounts {
+    before: std::collections::BTreeMap<String, Usage>,
+    after: std::collections::BTreeMap<String, Usage>,
+    busy: f64,
+}
+
+impl Accounts {
+    fn costs(&self, window: Window, requests: f64, journeys: f64) -> Vec<Cost> {
+        let cost = |(part, after): (&String, &Usage)| {
+            let before = self.before.get(part).copied().unwrap_or_default();
+            let cpu_seconds = after.cpu.saturating_sub(before.cpu).as_secs_f64();
+            Cost {
+                part: part.clone(),
+                cpu_seconds,
+                cores: cpu_seconds / window.seconds(),
+                ms_per_request: cpu_seconds * 1_000.0 / requests.max(1.0),
+                ms_per_journey: cpu_seconds * 1_000.0 / journeys.max(1.0),
+                memory_mib: after.memory as f64 / 1024.0 / 1024.0,
+            }
+        };
+        let mut costs: Vec<Cost> = self.after.iter().map(cost).collect();
+        costs.sort_by(|one, other| other.cpu_seconds.total_cmp(&one.cpu_seconds));
+        costs
+    }
+}
+
+/// Looks at the parts where a window begins and where it ends.
+fn account(parts: Parts, window: Window) -> JoinHandle<Accounts> {
+    let begin = tokio::time::Instant::now();
+    tokio::spawn(async move {
+        let look = |parts: Parts| async move {
+            // Reading every process is work; the generator must not wait for it.
+            let looked = tokio::task::spawn_blocking(move || (parts.usage(), Machine::now()));
+            looked.await.unwrap_or_default()
+        };
+        sleep_until(begin + window.from).await;
+        let (before, then) = look(parts.clone()).await;
+        sleep_until(begin + window.to).await;
+        let (after, now) = look(parts).await;
+        let busy = now.busy_since(&then);
+        Accounts {
+            before,
+            after,
+            busy,
+        }
+    })
+}
+
+/// Questions for curators to edit, and a token to do it with.
+async fn curation(site: &Site, system: &System) -> anyhow::Result<Curation> {
+    let who = system.administrator.as_ref().context("no administrator")?;
+    let session = Site::session(site.login(who)).await?;
+    let token = session.access_token;
+    let mut questions = Vec::new();
+    for _ in 0..CURATED {
+        let request = site.request(Method::POST, "/api/admin/questions", Some(&token));
+        let reply = send(request.json(&question())).await;
+        match reply.read::<CuratedQuestion>() {
+            Some(question) if reply.outcome.is_good() => questions.push(question),
+            _ => bail!("a curator cannot add a question: {}", reply.describe()),
+        }
+    }
+    Ok(Curation { token, questions })
+}
+
+fn question() -> WriteQuestion {
+    let choices = ["a", "b", "c", "d"];
+    WriteQuestion {
+        text: format!("Which of these was made by a load: {}?", Uuid::new_v4()),
+        category: "load".to_owned(),
+        difficulty: Difficulty::Easy,
+        choices: choices
+            .map(|id| Choice {
+                id: id.to_owned(),
+                text: format!("Choice {id}"),
+            })
+            .to_vec(),
+        correct_choice_id: "a".to_owned(),
+        tags: Vec::new(),
+        version: None,
+    }
+}
+
+fn grown(before: &[(String, u64)], now: &[(String, u64)]) -> Vec<(String, i64)> {
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let pairs = before.iter().zip(now);
+    pairs
+        .map(|((name, before), (_, now))| (name.clone(), signed(*now) - signed(*before)))
+        .collect()
+}
+
+fn shares(mix: &Mix) -> Vec<(Journey, f64)> {
+    let journeys = mix.journeys.iter();
+    journeys
+        .map(|(journey, _)| (*journey, mix.share(*journey)))
+        .collect()
+}
+
+fn parameters(arguments: &Arguments, mix: &Mix, seed: u64) -> Vec<(String, String)> {
+    let file = arguments.mix.as_ref();
+    let all = [
+        ("seed", seed.to_string()),
+        ("arrivals", arguments.spread.name().to_owned()),
+        (
+            "players",
+            format!("{}, {} % of them guests", mix.players, mix.guests),
+        ),
+        (
+            "mix",
+            file.map_or("load/mix.toml".to_owned(), |file| {
+                file.display().to_string()
+            }),
+        ),
+        ("seconds of a measurement", arguments.seconds.to_string()),
+        ("seconds of a search step", arguments.step.to_string()),
+        (
+            "percent on the new side",
+            arguments.percent.map_or_else(
+                || {
+                    if arguments.target.is_some() {
+                        "as it was"
+                    } else {
+                        "100"
+                    }
+                    .to_owned()
+                },
+                |percent| percent.to_string(),
+            ),
+        ),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+fn summary(phase: &Phase) -> String {
+    let answers = phase.answers.as_ref().map_or(String::new(), |answers| {
+        format!(
+            ", answers p50 {:.1} p99 {:.1} ms",
+            answers.corrected.p50, answers.corrected.p99
+        )
+    });
+    format!(
+        "{}: {:.0} arrivals/s offered, {:.0}/s ended{answers}, {} faults, machine {:.0} % busy",
+        phase.name,
+        phase.offered,
+        phase.achieved,
+        phase.faults,
+        phase.machine_busy * 100.0
+    )
+}
+
+/// Progress, beside what is printed for programs.
+fn say(text: &str) {
+    eprintln!("    {text}");
+}
