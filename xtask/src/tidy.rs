@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod documentation;
+mod errors;
 mod layout;
 mod migrations;
 mod readmes;
@@ -89,13 +90,14 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
 fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let files = workspace.files()?;
     let mut findings = dependencies::check(&dependencies::members(workspace)?);
-    let checks: [Check; 6] = [
+    let checks: [Check; 7] = [
         layout::check,
         wording::check,
         sizes::check,
         migrations::check,
         documentation::check,
         readmes::check,
+        errors::check,
     ];
     findings.extend(checks.iter().flat_map(|check| check(&files)));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

@@ -1,10 +1,16 @@
 //! RFC 9457 problem details: the one shape of every error that leaves a service.
 
+mod codes;
+mod page;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::trace::TraceContext;
+
+pub use codes::CODES;
+pub use page::{PAGES, check_pages};
 
 /// An error as the client sees it: `application/problem+json` with a stable `code` and the trace
 /// id. Only 4xx and 5xx can be made.
@@ -47,6 +53,11 @@ impl Problem {
     }
 
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        // Tests run with this; what makes its code elsewhere than in a call is found here alone.
+        debug_assert!(
+            codes::is_documented(code),
+            "the problem code {code} has no page in docs/errors, or is not in CODES"
+        );
         Self {
             status,
             code,
@@ -120,10 +131,7 @@ impl Problem {
     /// The body, with `trace_id` where there is one.
     pub fn body(&self, trace_id: Option<&str>) -> Value {
         let mut body = self.members.clone();
-        body.insert(
-            "type".into(),
-            json!(format!("urn:banyan:problem:{}", self.code)),
-        );
+        body.insert("type".into(), json!(page::type_of(self.code)));
         body.insert(
             "title".into(),
             json!(self.status.canonical_reason().unwrap_or("Error")),

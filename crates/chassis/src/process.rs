@@ -4,7 +4,7 @@ use std::{future::Future, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Shutdown, config};
+use crate::{Shutdown, config, problem};
 
 /// Exit code for a wrong configuration or wrong arguments (`EX_USAGE` of sysexits.h).
 pub const MISUSED: u8 = 64;
@@ -15,6 +15,9 @@ pub fn run<F>(body: impl FnOnce(Shutdown) -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    if let Err(fault) = problem::check_pages() {
+        return report(Err(config::Faults(vec![fault]).into()));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -4,7 +4,7 @@ bodies! {
     /// RFC 9457 problem details, `application/problem+json`. `code` is stable; what else a code
     /// comes with (`field`, `faults`, …) is told where the code is documented.
     ProblemBody {
-        /// `about:blank` or a page about the code.
+        /// `urn:banyan:problem:{code}`, or the address of the page about the code.
         r#type: String,
         /// The status in words.
         title: String,

@@ -26,7 +26,7 @@ fn setup() -> Setup {
                     if key == 1 {
                         return Ok(value);
                     }
-                    Err(Problem::unavailable("down", "It is down."))
+                    Err(Problem::unavailable("busy", "It is down."))
                 }
             })
             .await;
@@ -114,7 +114,7 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
 async fn a_value_that_cannot_be_read_is_told_at_once() {
     let setup = setup();
     let refused = setup.live.watch(2, LastEventId(None)).await.err();
-    assert_eq!(refused.expect("a refusal").code(), "down");
+    assert_eq!(refused.expect("a refusal").code(), "busy");
 }
 
 #[tokio::test(start_paused = true)]
