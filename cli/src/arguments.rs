@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use chassis::process::MISUSED;
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
@@ -88,6 +88,9 @@ pub enum Command {
         /// What to tell it; absent: run it.
         #[command(subcommand)]
         verb: Option<LogVerb>,
+        /// Run, or ask.
+        #[command(flatten)]
+        life: Life,
     },
     /// Ask or tell a running system.
     #[command(flatten)]
@@ -138,6 +141,9 @@ pub struct Gateway {
     /// Only check the configuration: all faults at once and exit 64, or 0.
     #[arg(long)]
     pub check: bool,
+    /// Run, or ask.
+    #[command(flatten)]
+    pub life: Life,
 }
 
 /// `banyan service`
@@ -146,6 +152,38 @@ pub struct Service {
     /// Which one.
     #[arg(value_parser = crate::parts::NAMES)]
     pub name: String,
+    /// Run, or ask.
+    #[command(flatten)]
+    pub life: Life,
+}
+
+/// What every part of the distributed form takes.
+#[derive(Clone, Debug, Args)]
+pub struct Life {
+    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
+    #[arg(long)]
+    pub probe: bool,
+}
+
+/// Which part runs when no command is named, and so what `banyan --probe` asks: an image of this
+/// binary is told its part once, and its health check needs no words of its own.
+pub const PART: &str = "BANYAN_PART";
+
+/// The command line with the command that `part` stands for (`log`, `gateway`, or a service's
+/// name), where nothing but `--probe` was given.
+pub fn completed(given: Vec<OsString>, part: Option<&str>) -> Vec<OsString> {
+    let words = match part {
+        None | Some("") => return given,
+        Some(part @ ("log" | "gateway")) => vec![part],
+        Some(service) => vec!["service", service],
+    };
+    if given.iter().skip(1).any(|word| word != "--probe") {
+        return given;
+    }
+    let mut given = given.into_iter();
+    let program = given.next();
+    let words = words.into_iter().map(OsString::from);
+    program.into_iter().chain(words).chain(given).collect()
 }
 
 /// Prints what clap has to say: help and version are no errors; anything else is misuse (64).
@@ -168,6 +206,28 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_part_from_the_environment_is_run_or_asked_unless_a_command_was_given() {
+        let completed = |line: &str, part: &str| {
+            let given = line.split_whitespace().map(OsString::from).collect();
+            let all = super::completed(given, Some(part));
+            all.join(std::ffi::OsStr::new(" ")).into_string().unwrap()
+        };
+        assert_eq!(completed("banyan", "quiz"), "banyan service quiz");
+        assert_eq!(completed("banyan --probe", "log"), "banyan log --probe");
+        assert_eq!(completed("banyan doctor", "quiz"), "banyan doctor");
+        assert_eq!(completed("banyan", ""), "banyan");
+        let line = completed("banyan --probe", "gateway");
+        let parsed = Arguments::try_parse_from(line.split(' ')).unwrap();
+        assert!(matches!(
+            parsed.command,
+            Command::Gateway(Gateway {
+                life: Life { probe: true },
+                ..
+            })
+        ));
     }
 
     #[test]

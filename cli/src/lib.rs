@@ -23,7 +23,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { global, command } = arguments;
     // People read what a verb prints; its own log lines are for those who ask for them.
     let filter = match command {
-        Command::Verb(_) | Command::Demo(_) | Command::Log { verb: Some(_) } => "warn",
+        Command::Verb(_) | Command::Demo(_) | Command::Log { verb: Some(_), .. } => "warn",
         _ => "info",
     };
     telemetry::init(Format::detect(), filter);
@@ -33,9 +33,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Command::Up(up) => up::run(up, &global, shutdown).await,
             Command::Demo(demo) => demo::run(demo, &global, shutdown).await,
             Command::Gateway(gateway) => parts::gateway(&gateway, config, shutdown).await,
-            Command::Service(service) => parts::service(&service.name, config, shutdown).await,
-            Command::Log { verb: None } => parts::log(config, shutdown).await,
-            Command::Log { verb: Some(verb) } => verbs::run_log(verb, &global).await,
+            Command::Service(service) => parts::service(&service, config, shutdown).await,
+            Command::Log { verb: None, life } => parts::log(&life, config, shutdown).await,
+            Command::Log {
+                verb: Some(verb), ..
+            } => verbs::run_log(verb, &global).await,
             Command::Verb(verb) => verbs::run(verb, &global).await,
         }
     })

@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use cli::arguments::{self, Arguments};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match cli::arguments::Arguments::try_parse() {
+    let part = std::env::var(arguments::PART).ok();
+    let line = arguments::completed(std::env::args_os().collect(), part.as_deref());
+    match Arguments::try_parse_from(line) {
         Ok(arguments) => cli::run(arguments),
-        Err(error) => cli::arguments::explain(&error),
+        Err(error) => arguments::explain(&error),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use chassis::{Shutdown, config::Faults};
+use chassis::{Shutdown, config::Faults, probe};
 use event_store::log_process;
 use service::Shared;
 
@@ -23,37 +23,52 @@ pub const NAMES: [&str; 8] = [
     "maintenance",
 ];
 
-/// Reads a service's configuration, opens log and bus, and runs it.
+/// Reads a service's configuration, opens log and bus, and runs it; or only asks for its readiness.
 macro_rules! event_service {
-    ($service:ident, $config:expr, $shutdown:expr) => {{
+    ($service:ident, $config:expr, $probe:expr, $shutdown:expr) => {{
         let config = $service::Config::load($config)?;
+        if $probe {
+            return probe::ready(config.listen).await;
+        }
         let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
         $service::run(config, shared, $shutdown).await
     }};
 }
 
-/// Runs the service `name` until the shutdown.
+/// Runs a service until the shutdown, or asks the one that runs whether it is ready.
 ///
 /// # Errors
-/// All faults of its configuration, or the part of it that failed.
-pub async fn service(name: &str, config: Option<&Path>, shutdown: Shutdown) -> anyhow::Result<()> {
-    match name {
-        "legacy" => legacy::run(legacy::Config::load(config)?, shutdown).await,
-        "auth" => event_service!(auth, config, shutdown),
-        "question" => event_service!(question, config, shutdown),
-        "quiz" => event_service!(quiz, config, shutdown),
-        "achievement" => event_service!(achievement, config, shutdown),
-        "leaderboard" => event_service!(leaderboard, config, shutdown),
-        "admin" => event_service!(admin, config, shutdown),
-        "maintenance" => event_service!(maintenance, config, shutdown),
+/// All faults of its configuration, the part of it that failed, or that it is not ready.
+pub async fn service(
+    arguments: &arguments::Service,
+    config: Option<&Path>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let asks = arguments.life.probe;
+    match arguments.name.as_str() {
+        "legacy" => {
+            let config = legacy::Config::load(config)?;
+            if asks {
+                return probe::ready(config.listen).await;
+            }
+            legacy::run(config, shutdown).await
+        }
+        "auth" => event_service!(auth, config, asks, shutdown),
+        "question" => event_service!(question, config, asks, shutdown),
+        "quiz" => event_service!(quiz, config, asks, shutdown),
+        "achievement" => event_service!(achievement, config, asks, shutdown),
+        "leaderboard" => event_service!(leaderboard, config, asks, shutdown),
+        "admin" => event_service!(admin, config, asks, shutdown),
+        "maintenance" => event_service!(maintenance, config, asks, shutdown),
         other => anyhow::bail!("there is no service {other:?}; known: {}", NAMES.join(", ")),
     }
 }
 
-/// Checks the gateway's configuration, or runs the gateway until the shutdown.
+/// Checks the gateway's configuration, runs the gateway until the shutdown, or asks the one that runs
+/// whether it is ready.
 ///
 /// # Errors
-/// All faults of its configuration, a taken port, or the part of it that failed.
+/// All faults of its configuration, a taken port, the part of it that failed, or that it is not ready.
 pub async fn gateway(
     arguments: &arguments::Gateway,
     config: Option<&Path>,
@@ -75,6 +90,9 @@ pub async fn gateway(
         )?;
         return Ok(());
     }
+    if arguments.life.probe {
+        return probe::ready(config.admin_listen).await;
+    }
     let ports = gateway::Ports::bind(&config).await?;
     let running = gateway::run(config, Some(file.to_owned()), None, ports, &shutdown).await?;
     let (data, admin) = (running.data_address(), running.admin_address());
@@ -94,12 +112,19 @@ pub fn gateway_config(file: &Path) -> Result<gateway::Config, Faults> {
         .map_err(|faults| Faults(faults.0.iter().map(ToString::to_string).collect()))
 }
 
-/// Runs the log's process until the shutdown.
+/// Runs the log's process until the shutdown, or asks the one that runs whether it is ready.
 ///
 /// # Errors
-/// All faults of its configuration, or the part of it that failed.
-pub async fn log(config: Option<&Path>, shutdown: Shutdown) -> anyhow::Result<()> {
+/// All faults of its configuration, the part of it that failed, or that it is not ready.
+pub async fn log(
+    arguments: &arguments::Life,
+    config: Option<&Path>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let config = log_process::Config::load(config)?;
+    if arguments.probe {
+        return probe::ready(config.listen).await;
+    }
     let listener = chassis::net::bind(config.listen, "listen").await?;
     log_process::run(config, listener, shutdown).await
 }

@@ -95,7 +95,8 @@ struct Inner {
 }
 
 impl Log {
-    /// Opens `postgres://…` or `sqlite:path`, creating the tables where they are missing.
+    /// Opens `postgres://…` or `sqlite:path`, creating the tables where they are missing. Where they
+    /// are there, the right to read them and to call `log_append` is enough on PostgreSQL.
     ///
     /// # Errors
     /// As [`Database::connect`] and [`Database::migrate`] say.

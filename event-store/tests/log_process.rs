@@ -96,8 +96,14 @@ async fn it_forwards_the_log_and_shows_it_and_stops_cleanly() {
         .unwrap();
     assert!(metrics.contains("publisher_events_total"), "{metrics}");
 
+    let probe = || {
+        let mut command = banyan_log(&settings);
+        command.arg("--probe").output().unwrap().status.code()
+    };
+    assert_eq!(probe(), Some(0));
     process.terminate().unwrap();
     assert!(process.exit(PATIENCE).await.success());
+    assert_eq!(probe(), Some(1));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chassis::{Shutdown, config::Faults, process, telemetry};
+use chassis::{Shutdown, config::Faults, probe, process, telemetry};
 use clap::Parser;
 use gateway::{Config, Ports, run};
 
@@ -14,11 +14,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(name = "banyan-gateway", version)]
 struct Arguments {
     /// The configuration: TOML, or YAML by its ending. BANYAN_GATEWAY__… variables go over it.
-    #[arg(long, env = "BANYAN_GATEWAY_CONFIG")]
+    #[arg(long, env = "BANYAN_CONFIG")]
     config: PathBuf,
     /// Only report what is wrong with the configuration; exit 64 if anything is.
     #[arg(long)]
     check: bool,
+    /// Only ask the gateway that runs with this configuration whether it is ready; exit 1 if not.
+    #[arg(long, conflicts_with = "check")]
+    probe: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,9 @@ async fn serve(arguments: Arguments, shutdown: Shutdown) -> anyhow::Result<()> {
     if arguments.check {
         println!("{}: valid", arguments.config.display());
         return Ok(());
+    }
+    if arguments.probe {
+        return probe::ready(config.admin_listen).await;
     }
     telemetry::init(telemetry::Format::detect(), "info");
     let ports = Ports::bind(&config).await?;

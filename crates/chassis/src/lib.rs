@@ -11,6 +11,7 @@ pub mod identity;
 pub mod metrics;
 pub mod net;
 pub mod ops;
+pub mod probe;
 pub mod problem;
 pub mod process;
 pub mod shutdown;

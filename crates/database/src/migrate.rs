@@ -1,4 +1,6 @@
-use sqlx::migrate::Migrator;
+use std::collections::HashMap;
+
+use sqlx::{PgPool, migrate::Migrator};
 
 use crate::{Database, Result, connect::Pools};
 
@@ -29,12 +31,18 @@ impl Database {
     /// that a later version of the program has brought further is left as it is: migrations only
     /// expand, so the version before works on it, which is what rolling a service back needs.
     ///
+    /// A PostgreSQL database that has all of them is only looked at, which takes no right but to
+    /// read: whoever uses tables of another owner, as every service does the log's, needs no more.
+    ///
     /// # Errors
     /// [`crate::Error::Migration`] when a script fails, or is not the one that was applied.
     pub async fn migrate(&self, mut migrations: Migrations) -> Result<()> {
         let book = format!("migrations_{}", migrations.name);
         match &self.inner.pools {
             Pools::Postgres(pool) => {
+                if is_applied(pool, &migrations.postgres, &book).await? {
+                    return Ok(());
+                }
                 migrations.postgres.set_ignore_missing(true);
                 migrations.postgres.dangerous_set_table_name(book);
                 migrations.postgres.run(pool).await?;
@@ -47,4 +55,30 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Whether the book has every migration as it is here, each with success.
+async fn is_applied(pool: &PgPool, wanted: &Migrator, book: &str) -> Result<bool> {
+    let (there,): (bool,) = sqlx::query_as("SELECT to_regclass($1) IS NOT NULL")
+        .bind(book)
+        .fetch_one(pool)
+        .await?;
+    if !there {
+        return Ok(false);
+    }
+    // The name is one of ours, from `Migrations::new`.
+    let sql = format!("SELECT version, checksum FROM {book} WHERE success");
+    let applied: HashMap<i64, Vec<u8>> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_all(pool)
+        .await?
+        .into_iter()
+        .collect();
+    Ok(wanted
+        .iter()
+        .filter(|migration| !migration.migration_type.is_down_migration())
+        .all(|migration| {
+            applied
+                .get(&migration.version)
+                .is_some_and(|checksum| **checksum == *migration.checksum)
+        }))
 }

@@ -44,3 +44,36 @@ async fn the_version_before_works_on_a_database_that_the_next_one_expanded() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_may_only_read_opens_what_is_applied_and_is_told_what_is_missing() {
+    let backend = testkit::Backend::postgres().await;
+    let owner = backend.open(Options::default()).await;
+    owner.migrate(version(1)).await.expect("it opens");
+    // Roles belong to the whole server, which other tests use, too.
+    let role = format!("reader_{}", uuid::Uuid::new_v4().simple());
+    for sql in [
+        format!("CREATE ROLE {role} LOGIN"),
+        format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"),
+    ] {
+        run(&owner, sql).await;
+    }
+    let url = backend.url.replace("//postgres@", &format!("//{role}@"));
+    let reader = database::Database::connect(&url, Options::default())
+        .await
+        .expect("a role that may log in");
+    reader.migrate(version(1)).await.expect("nothing to do");
+    let error = reader.migrate(version(2)).await.expect_err("no right");
+    assert!(error.to_string().contains("permission denied"), "{error}");
+    reader.close().await;
+    run(&owner, format!("DROP OWNED BY {role}")).await;
+    run(&owner, format!("DROP ROLE {role}")).await;
+}
+
+async fn run(database: &database::Database, sql: String) {
+    let pool = database.postgres_pool().expect("PostgreSQL");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(pool)
+        .await
+        .expect("a superuser may");
+}

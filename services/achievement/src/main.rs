@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use achievement::Config;
-use chassis::{process, telemetry};
+use chassis::{probe, process, telemetry};
 use clap::Parser;
 use service::Shared;
 
@@ -15,8 +15,11 @@ use service::Shared;
 )]
 struct Arguments {
     /// Configuration file, TOML or YAML; BANYAN_ACHIEVEMENT__… variables win over it.
-    #[arg(long)]
+    #[arg(long, env = "BANYAN_CONFIG")]
     config: Option<PathBuf>,
+    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
+    #[arg(long)]
+    probe: bool,
 }
 
 fn main() -> ExitCode {
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
     telemetry::init(telemetry::Format::detect(), "info");
     process::run(async |shutdown| {
         let config = Config::load(arguments.config.as_deref())?;
+        if arguments.probe {
+            return probe::ready(config.listen).await;
+        }
         let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
         achievement::run(config, shared, shutdown).await
     })

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chassis::{process, telemetry};
+use chassis::{probe, process, telemetry};
 use clap::Parser;
 use legacy::Config;
 
@@ -10,8 +10,11 @@ use legacy::Config;
 #[command(name = "banyan-legacy", version, about = "Node-Learn's monolith")]
 struct Arguments {
     /// Configuration file, TOML or YAML; BANYAN_LEGACY__… variables win over it.
-    #[arg(long)]
+    #[arg(long, env = "BANYAN_CONFIG")]
     config: Option<PathBuf>,
+    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
+    #[arg(long)]
+    probe: bool,
 }
 
 fn main() -> ExitCode {
@@ -19,6 +22,9 @@ fn main() -> ExitCode {
     telemetry::init(telemetry::Format::detect(), "info");
     process::run(async |shutdown| {
         let config = Config::load(arguments.config.as_deref())?;
+        if arguments.probe {
+            return probe::ready(config.listen).await;
+        }
         legacy::run(config, shutdown).await
     })
 }

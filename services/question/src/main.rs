@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chassis::{process, telemetry};
+use chassis::{probe, process, telemetry};
 use clap::Parser;
 use question::Config;
 use service::Shared;
@@ -15,8 +15,11 @@ use service::Shared;
 )]
 struct Arguments {
     /// Configuration file, TOML or YAML; BANYAN_QUESTION__… variables win over it.
-    #[arg(long)]
+    #[arg(long, env = "BANYAN_CONFIG")]
     config: Option<PathBuf>,
+    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
+    #[arg(long)]
+    probe: bool,
 }
 
 fn main() -> ExitCode {
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
     telemetry::init(telemetry::Format::detect(), "info");
     process::run(async |shutdown| {
         let config = Config::load(arguments.config.as_deref())?;
+        if arguments.probe {
+            return probe::ready(config.listen).await;
+        }
         let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
         question::run(config, shared, shutdown).await
     })
