@@ -44,7 +44,7 @@ pub enum Verb {
     /// Compare the log with every service's state.
     Audit(audit::Audit),
     /// Look for what is wrong and say what to do.
-    Doctor,
+    Doctor(doctor::Doctor),
 }
 
 /// What a verb works with.
@@ -73,7 +73,7 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
         Verb::Sagas(sagas) => sagas.run(&context).await,
         Verb::Sync(sync) => sync.run(&context).await,
         Verb::Audit(audit) => audit.run(&context).await,
-        Verb::Doctor => doctor::run(&context).await,
+        Verb::Doctor(doctor) => doctor.run(&context).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and CI run over the whole workspace.
 
 mod bench;
+mod drills;
 mod load;
 mod step;
 mod tidy;
@@ -22,6 +23,9 @@ cargo xtask bench NAME [-- ARGUMENTS]
     Measures: `cargo xtask bench` alone lists what there is.
 cargo xtask load [ARGUMENTS]
     Puts load on the whole system and reports: docs/load.md; `cargo xtask load --help`.
+cargo xtask drills [-- ARGUMENTS]
+    Runs every runbook against the fault that it is for, and writes docs/drills.md.
+    ARGUMENTS    go to cargo nextest; some drills only, by `-E 'test(name)'`, write no report
 cargo xtask tidy
     The rules of this repository that no other tool knows.";
 
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
 enum Command {
     Help,
     Tidy,
+    Drills {
+        arguments: Vec<String>,
+    },
     Bench {
         name: Option<String>,
         arguments: Vec<String>,
@@ -82,6 +89,14 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
             return Ok(Command::Load {
                 arguments: arguments.map(|(_, word)| word.to_owned()).collect(),
             });
+        }
+        Some("drills") => {
+            return match words.next() {
+                None | Some("--") => Ok(Command::Drills {
+                    arguments: words.map(ToOwned::to_owned).collect(),
+                }),
+                Some(word) => bail!("`drills` takes no {word:?}"),
+            };
         }
         Some("test") => {}
         Some(word) => bail!("there is no command {word:?}"),
@@ -135,6 +150,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             arguments,
         } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| true),
         Command::Load { arguments } => load::run(&Workspace::find()?, &arguments).map(|()| true),
+        Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments),
         Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
         Command::Test {
             steps,
@@ -197,5 +213,6 @@ mod tests {
         assert!(parsed("paint").is_err());
         assert!(parsed("tidy up").is_err());
         assert!(parsed("bench leaderboard quickly").is_err());
+        assert!(parsed("drills quickly").is_err());
     }
 }

@@ -9,6 +9,7 @@ mod errors;
 mod layout;
 mod migrations;
 mod readmes;
+mod runbooks;
 mod sizes;
 mod wording;
 
@@ -90,7 +91,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
 fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let files = workspace.files()?;
     let mut findings = dependencies::check(&dependencies::members(workspace)?);
-    let checks: [Check; 7] = [
+    let checks: [Check; 8] = [
         layout::check,
         wording::check,
         sizes::check,
@@ -98,6 +99,7 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
         documentation::check,
         readmes::check,
         errors::check,
+        runbooks::check,
     ];
     findings.extend(checks.iter().flat_map(|check| check(&files)));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

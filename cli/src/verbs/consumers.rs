@@ -1,9 +1,15 @@
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::{endpoints::Endpoints, output::Column};
+use crate::{
+    endpoints::Endpoints,
+    output::{Column, Format},
+};
 
 /// `banyan consumers …`
 #[derive(Debug, Subcommand)]
@@ -11,7 +17,7 @@ pub enum Consumers {
     /// Every consumer of every service: checkpoint, lag, parked events.
     List,
     /// Empty a projection and read the log again from its beginning.
-    Replay(Named),
+    Replay(Replay),
     /// After the log was restored: let consumers go on with it, each from where it was, as far as
     /// that is provably right.
     Adopt(Adopt),
@@ -47,6 +53,20 @@ pub struct Adopt {
     #[arg(long)]
     rewind: bool,
 }
+
+/// `banyan consumers replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Which one.
+    #[command(flatten)]
+    named: Named,
+    /// Wait until it has read the log, for this long at most, and tell how far it is.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    wait: Option<u64>,
+}
+
+/// Between two looks at a replay.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 const COLUMNS: &[Column] = &[
     ("service", "/service"),
@@ -98,7 +118,7 @@ impl Consumers {
                 context.format.list(&json!({ "items": items }), COLUMNS)?;
                 Ok(())
             }
-            Self::Replay(named) => named.tell(context, "replay", "reads the log again").await,
+            Self::Replay(replay) => replay.run(context).await,
             Self::Adopt(adopt) => adopt.run(context).await,
             Self::Pause(named) => named.tell(context, "pause", "is paused").await,
             Self::Resume(named) => named.tell(context, "resume", "goes on").await,
@@ -162,5 +182,54 @@ impl Adopt {
         context.format.list(&json!({ "items": items }), COLUMNS)?;
         anyhow::ensure!(refused == 0, "{refused} consumers stand still");
         Ok(())
+    }
+}
+
+impl Replay {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let Self { named, wait } = self;
+        let Some(seconds) = wait else {
+            return named.tell(context, "replay", "reads the log again").await;
+        };
+        let path = format!("/ops/consumers/{}/replay", named.consumer);
+        let client = &context.client;
+        let begun = client
+            .ops(&named.service, Method::POST, &path, None)
+            .await?;
+        let until = Instant::now() + Duration::from_secs(seconds);
+        // What comes in meanwhile does not count: the replay is through where the log ended then.
+        let end = begun["position"].as_i64().unwrap_or(0) + begun["lag"].as_i64().unwrap_or(0);
+        let mut told = None;
+        loop {
+            // First, since the consumer hears of the reset only in a moment; until then it tells
+            // where it was.
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let now = named.look(context).await?;
+            let position = now["position"].as_i64().unwrap_or(0);
+            if position >= end {
+                let Named { service, consumer } = &named;
+                let sentence = format!("{consumer} of {service} has read the log up to {position}");
+                return Ok(context.format.done(&sentence, &now)?);
+            }
+            if told.replace(position) != Some(position) && context.format == Format::Table {
+                context.format.done(&format!("{position} of {end}"), &now)?;
+            }
+            if Instant::now() >= until {
+                bail!("it is at {position} of {end} after {seconds} s; it goes on by itself");
+            }
+        }
+    }
+}
+
+impl Named {
+    async fn look(&self, context: &Context) -> anyhow::Result<Value> {
+        let path = "/ops/consumers";
+        let answer = context
+            .client
+            .ops(&self.service, Method::GET, path, None)
+            .await?;
+        let mut items = answer["items"].as_array().into_iter().flatten();
+        let found = items.find(|one| one["name"] == self.consumer).cloned();
+        found.with_context(|| format!("{} has no consumer {:?}", self.service, self.consumer))
     }
 }

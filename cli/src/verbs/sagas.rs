@@ -36,9 +36,12 @@ pub enum Sagas {
 #[derive(Debug, Args)]
 pub struct List {
     /// `running`, `completed`, `compensating`, `compensated`, `needs_intervention`, `abandoned`,
-    /// `parked`.
+    /// `parked`; or `open` for all that have not ended.
     #[arg(long)]
     state: Option<String>,
+    /// Only those that started at least this many seconds ago.
+    #[arg(long, value_name = "SECONDS")]
+    older_than: Option<u32>,
     /// How many at most.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: u32,
@@ -130,7 +133,11 @@ impl Sagas {
                     .state
                     .map(|state| format!("&state={state}"))
                     .unwrap_or_default();
-                let path = format!("/ops/sagas?limit={}{state}", list.limit);
+                let age = list
+                    .older_than
+                    .map(|seconds| format!("&olderThan={seconds}"))
+                    .unwrap_or_default();
+                let path = format!("/ops/sagas?limit={}{state}{age}", list.limit);
                 format.list(&client.ops(OWNER, Method::GET, &path, None).await?, COLUMNS)?;
             }
             Self::Show { id } => {

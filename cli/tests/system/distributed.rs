@@ -1,6 +1,12 @@
 //! The distributed form: a process per service and one for the log, PostgreSQL and NATS.
 
-use std::{collections::BTreeMap, fmt::Write, path::PathBuf, time::Duration};
+mod configuration;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -25,58 +31,87 @@ pub(crate) const SERVICES: [&str; 8] = [
 
 const ADMINISTRATORS_PASSWORD: &str = "only good in this test";
 
+/// In the order in which they are started.
+const PARTS: [&str; 11] = [
+    "log",
+    "legacy",
+    "auth",
+    "question",
+    "quiz",
+    "quiz-2",
+    "achievement",
+    "leaderboard",
+    "admin",
+    "maintenance",
+    "gateway",
+];
+
+/// What a system stands on; the default is what most tests want.
+pub(crate) struct Setup {
+    /// A database for each service and the log; made where none is given.
+    pub(crate) databases: BTreeMap<String, TestDatabase>,
+    /// How the services reach their own database, given its URL.
+    pub(crate) reached_as: Box<dyn Fn(&str) -> String>,
+    /// Servers of NATS, none of which knows the others: the first one, and backups.
+    pub(crate) brokers: usize,
+    /// More lines of configuration: a part and a top-level setting of its file; `upstreams.quiz`
+    /// stands for that table of the gateway's file.
+    pub(crate) settings: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            databases: BTreeMap::new(),
+            reached_as: Box::new(ToOwned::to_owned),
+            brokers: 1,
+            settings: Vec::new(),
+        }
+    }
+}
+
 /// Every process of the distributed form, with what they stand on.
 pub(crate) struct System {
     folder: TempDir,
     processes: BTreeMap<String, Process>,
-    nats: Nats,
+    /// The servers of NATS, in the order in which they are preferred.
+    pub(crate) brokers: Vec<Nats>,
     ports: BTreeMap<String, u16>,
-    _databases: Vec<TestDatabase>,
+    databases: BTreeMap<String, TestDatabase>,
 }
 
 impl System {
     pub(crate) async fn start() -> Self {
-        let mut databases = BTreeMap::new();
-        for name in SERVICES.iter().chain(&["log"]) {
-            databases.insert((*name).to_owned(), testkit::database().await);
-        }
-        Self::start_on(databases, |url| url.to_owned()).await
+        Self::start_as(Setup::default()).await
     }
 
-    /// Starts on these databases; the services reach their own under another URL.
-    pub(crate) async fn start_on(
-        databases: BTreeMap<String, TestDatabase>,
-        reached_as: impl Fn(&str) -> String,
-    ) -> Self {
-        let folder = testkit::temp_dir();
-        let nats = Nats::start().await.expect("nats-server starts");
+    /// Starts on what the setup says, and waits until every part is ready.
+    pub(crate) async fn start_as(mut setup: Setup) -> Self {
+        for name in SERVICES.iter().chain(&["log"]) {
+            if !setup.databases.contains_key(*name) {
+                let database = testkit::database().await;
+                setup.databases.insert((*name).to_owned(), database);
+            }
+        }
+        let mut brokers = Vec::new();
+        for _ in 0..setup.brokers {
+            brokers.push(Nats::start().await.expect("nats-server starts"));
+        }
         let ports: BTreeMap<String, u16> = SERVICES
             .iter()
             .chain(&["log", "quiz-2", "gateway", "operators"])
             .map(|name| ((*name).to_owned(), testkit::free_port()))
             .collect();
         let mut system = Self {
-            folder,
+            folder: testkit::temp_dir(),
             processes: BTreeMap::new(),
-            nats,
+            brokers,
             ports,
-            _databases: Vec::new(),
+            databases: BTreeMap::new(),
         };
-        system.write_configurations(&databases, &reached_as);
-        system._databases = databases.into_values().collect();
-        for part in [
-            "log",
-            "legacy",
-            "auth",
-            "question",
-            "quiz",
-            "quiz-2",
-            "achievement",
-            "leaderboard",
-            "admin",
-            "maintenance",
-            "gateway",
-        ] {
+        system.write_configurations(&setup);
+        system.databases = setup.databases;
+        for part in PARTS {
             system.spawn(part);
         }
         for part in system.ports.keys().filter(|name| *name != "gateway") {
@@ -89,117 +124,35 @@ impl System {
         format!("http://127.0.0.1:{}", self.ports[part])
     }
 
-    fn file(&self, part: &str) -> PathBuf {
+    /// Where all its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A part's configuration; `operator` is what `banyan --config` takes.
+    pub(crate) fn file(&self, part: &str) -> PathBuf {
         self.folder.path().join(format!("{part}.toml"))
     }
 
-    fn write_configurations(
-        &self,
-        databases: &BTreeMap<String, TestDatabase>,
-        reached_as: &dyn Fn(&str) -> String,
-    ) {
-        let (log, nats) = (databases["log"].url(), self.nats.url());
-        let key = self.folder.path().join("signing.pem");
-        let jwks = format!("{}/.well-known/jwks.json", self.url("auth"));
-        for part in [
-            "log",
-            "legacy",
-            "auth",
-            "question",
-            "quiz",
-            "quiz-2",
-            "achievement",
-            "leaderboard",
-            "admin",
-            "maintenance",
-        ] {
-            let database = reached_as(databases[part.trim_end_matches("-2")].url());
-            let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.ports[part]);
-            let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
-            if part == "log" {
-                add(format!("log = {log:?}\nnats = {nats:?}"));
-            } else {
-                add(format!("database = {database:?}"));
-            }
-            if matches!(part, "legacy" | "auth") {
-                add(format!("signing_key = {key:?}"));
-            }
-            if !matches!(part, "legacy" | "log") {
-                add(format!("log = {log:?}\nnats = {nats:?}"));
-            }
-            if !matches!(part, "legacy" | "log" | "maintenance") {
-                let legacy = databases["legacy"].url();
-                add(format!("legacy_database = {legacy:?}"));
-            }
-            if !matches!(part, "legacy" | "log" | "auth") {
-                add(format!("jwks_url = {jwks:?}"));
-            }
-            if matches!(part, "legacy" | "auth") {
-                // A table: it is the last.
-                add(format!(
-                    "[administrator]\nemail = \"admin@node-learn.example\"\n\
-                     password = {ADMINISTRATORS_PASSWORD:?}"
-                ));
-            }
-            if part == "admin" {
-                add("legacy_follow = \"1s\"".to_owned());
-            }
-            if part == "maintenance" {
-                let archive = self.folder.path().join("archive");
-                add(format!("archive_dir = {archive:?}"));
-            }
-            std::fs::write(self.file(part), text).expect("a writable folder");
-        }
-        std::fs::write(self.file("gateway"), self.gateway(log, &jwks)).expect("writable");
-        let mut operator = format!("admin = {:?}\n[services]\n", self.url("operators"));
-        for part in SERVICES.iter().chain(&["log"]) {
-            writeln!(operator, "{part} = {:?}", self.url(part)).expect("a String takes all");
-        }
-        std::fs::write(self.file("operator"), operator).expect("a writable folder");
+    /// The URL of a part's database, past any proxy.
+    pub(crate) fn database(&self, part: &str) -> &str {
+        self.databases[part].url()
     }
 
-    fn gateway(&self, log: &str, jwks: &str) -> String {
-        let mut text = format!(
-            "listen = \"127.0.0.1:{}\"\nadmin_listen = \"127.0.0.1:{}\"\nlog = {log:?}\n\
-             state_file = {:?}\naccess_log = \"off\"\n\
-             [auth]\n[[auth.issuers]]\nissuer = \"banyan-auth\"\naudience = \"banyan\"\n\
-             jwks_url = {jwks:?}\n",
-            self.ports["gateway"],
-            self.ports["operators"],
-            self.folder.path().join("flags.json"),
-        );
-        let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
-        for part in SERVICES {
-            let mut endpoints = vec![self.url(part)];
-            if part == "quiz" {
-                endpoints.push(self.url("quiz-2"));
-            }
-            add(format!("[upstreams.{part}]\nendpoints = {endpoints:?}"));
-        }
-        for flag in ["auth-cutover", "quiz-cutover"] {
-            add(format!(
-                "[flags.{flag}]\npercent = 0.0\nsubject = [\"jwt:sub\", \"ip\"]"
-            ));
-        }
-        for (prefix, flag, candidate) in [
-            ("/api/auth", "auth-cutover", "auth"),
-            ("/api/questions", "quiz-cutover", "question"),
-            ("/api/answers", "quiz-cutover", "quiz"),
-            ("/api/stats", "quiz-cutover", "quiz"),
-            ("/api/achievements", "quiz-cutover", "achievement"),
-            ("/api/leaderboard", "quiz-cutover", "leaderboard"),
-        ] {
-            add(format!(
-                "[[routes]]\nid = {:?}\nprefix = {prefix:?}\nlegacy = \"legacy\"\n\
-                 candidate = {candidate:?}\nflag = {flag:?}\nfallback = true",
-                prefix.trim_start_matches("/api/")
-            ));
-        }
-        add("[[routes]]\nid = \"rest\"\nprefix = \"/\"\nlegacy = \"legacy\"".to_owned());
-        text
+    /// Who has a database.
+    pub(crate) fn with_databases(&self) -> Vec<String> {
+        self.databases.keys().cloned().collect()
     }
 
-    fn spawn(&mut self, part: &str) {
+    /// The parts of this name: `quiz` means each of its replicas.
+    pub(crate) fn replicas(&self, name: &str) -> Vec<String> {
+        let parts = self.processes.keys();
+        let found = parts.filter(|part| *part == name || part.trim_end_matches("-2") == name);
+        found.cloned().collect()
+    }
+
+    /// Starts a part without waiting for it.
+    pub(crate) fn spawn(&mut self, part: &str) {
         let file = self.file(part);
         let file = file.to_str().expect("UTF-8");
         let arguments = match part {
@@ -210,7 +163,8 @@ impl System {
         self.processes.insert(part.to_owned(), process);
     }
 
-    async fn ready(&self, part: &str) {
+    /// Waits until a part can serve.
+    pub(crate) async fn ready(&self, part: &str) {
         let url = format!("{}/health/ready", self.url(part));
         testkit::eventually(PATIENCE, || async {
             let response = reqwest::get(&url).await.map_err(anyhow::Error::new)?;
@@ -221,14 +175,19 @@ impl System {
         .await;
     }
 
-    fn process(&mut self, part: &str) -> &mut Process {
+    pub(crate) fn process(&mut self, part: &str) -> &mut Process {
         self.processes
             .get_mut(part)
             .unwrap_or_else(|| panic!("no process {part}"))
     }
 
-    async fn restart(&mut self, part: &str) {
+    /// Ends a part as a crash does, with SIGKILL.
+    pub(crate) fn kill(&mut self, part: &str) {
         self.process(part).kill().expect("it was running");
+    }
+
+    async fn restart(&mut self, part: &str) {
+        self.kill(part);
         self.start_again(part).await;
     }
 
@@ -288,20 +247,18 @@ async fn separate_processes_survive_the_loss_of_each_and_agree_in_the_end() {
     system.answers(&player, "all is well").await;
 
     // The broker loses everything that it had; the log has it all.
-    system
-        .nats
+    let broker = &mut system.brokers[0];
+    broker
         .restart_empty()
         .await
         .expect("nats-server starts again");
     system.answers(&player, "the broker's disk was wiped").await;
 
-    system.nats.kill().await.expect("nats-server was running");
+    let broker = &mut system.brokers[0];
+    broker.kill().await.expect("nats-server was running");
     system.answers(&player, "no broker at all").await;
-    system
-        .nats
-        .restart()
-        .await
-        .expect("nats-server starts again");
+    let broker = &mut system.brokers[0];
+    broker.restart().await.expect("nats-server starts again");
 
     for part in [
         "log",

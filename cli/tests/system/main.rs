@@ -2,6 +2,7 @@
 
 mod described;
 mod distributed;
+mod drills;
 mod embedded;
 mod faults;
 mod load;

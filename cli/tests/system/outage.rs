@@ -12,7 +12,7 @@ use testkit::{
 
 use crate::{
     PATIENCE,
-    distributed::{SERVICES, System},
+    distributed::{SERVICES, Setup, System},
     player::{Player, expect},
 };
 
@@ -53,7 +53,12 @@ async fn a_service_without_its_database_says_so_and_heals_by_itself() {
     let server: SocketAddr = server_of(databases["log"].url());
     let proxy = FaultProxy::start(server).await.expect("a proxy");
     let (direct, proxied) = (server.to_string(), proxy.address().to_string());
-    let system = System::start_on(databases, |url| url.replace(&direct, &proxied)).await;
+    let system = System::start_as(Setup {
+        databases,
+        reached_as: Box::new(move |url| url.replace(&direct, &proxied)),
+        ..Setup::default()
+    })
+    .await;
     system.verb(&["sync", "backfill"]).await;
     // One whose token opens the administrators' paths, too.
     let player = system.administrator().await;

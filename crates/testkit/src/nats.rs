@@ -180,6 +180,15 @@ impl Nats {
         self.restart().await
     }
 
+    /// All that the server wrote, over its restarts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn output(&self) -> anyhow::Result<String> {
+        let bytes = std::fs::read(self.folder.path().join("output"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The folder of the JetStream store.
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")

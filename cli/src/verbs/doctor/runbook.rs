@@ -1,0 +1,26 @@
+/// The runbook that an operator opens for a finding: one for each kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runbook {
+    BadRelease,
+    ConsumerLag,
+    DataInconsistent,
+    PoisonEvent,
+    PostgresDown,
+    SagaTimeouts,
+    ServiceCrashed,
+}
+
+impl Runbook {
+    /// Its file, from the repository's root.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::BadRelease => "runbooks/bad-release.md",
+            Self::ConsumerLag => "runbooks/consumer-lag.md",
+            Self::DataInconsistent => "runbooks/data-inconsistent.md",
+            Self::PoisonEvent => "runbooks/poison-event.md",
+            Self::PostgresDown => "runbooks/postgres-down.md",
+            Self::SagaTimeouts => "runbooks/saga-timeouts.md",
+            Self::ServiceCrashed => "runbooks/service-crashed.md",
+        }
+    }
+}
