@@ -1,12 +1,16 @@
 //! What the data plane reads on each request: the configuration, the table and the flags. And the
 //! one way in which a new configuration takes their place.
 
+mod reloads;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use event_store::Log;
 use time::OffsetDateTime;
 
+pub use self::reloads::ReloadSnapshot;
+use self::reloads::Reloads;
 use crate::{
     config::{self, Config},
     flag::{
@@ -27,6 +31,7 @@ pub struct Control {
     file_settings: ArcSwap<BTreeMap<FlagId, Settings>>,
     /// What is wrong with the file as it is now, if it was edited into a faulty one.
     fault: ArcSwapOption<config::Faults>,
+    reloads: Reloads,
 }
 
 impl Control {
@@ -51,6 +56,7 @@ impl Control {
             table: ArcSwap::from_pointee(Table::build(&config, &flags.cells())),
             file_settings: ArcSwap::from_pointee(config.flags.clone()),
             fault: ArcSwapOption::empty(),
+            reloads: Reloads::new(now()),
             config: ArcSwap::from_pointee(config),
             flags,
         })
@@ -78,7 +84,16 @@ impl Control {
         self.fault.load_full()
     }
 
+    /// What became of the file's edits since the start.
+    #[must_use]
+    pub fn reloads(&self) -> ReloadSnapshot {
+        self.reloads.snapshot()
+    }
+
     pub(crate) fn set_fault(&self, fault: Option<config::Faults>) {
+        if fault.is_some() {
+            self.reloads.refused();
+        }
         self.fault.store(fault.map(Arc::new));
     }
 
@@ -101,6 +116,7 @@ impl Control {
         self.flags.declare_routes(new.declared_routes()).await;
         self.config.store(Arc::new(new));
         self.table.store(Arc::new(table));
+        self.reloads.applied(now());
         tracing::info!("the new configuration is in force");
     }
 

@@ -120,7 +120,7 @@ pub(crate) async fn forward(
         sent: Sent::Nothing,
     };
     let place = upstream.enter().ok_or(refused(Cause::Overloaded))?;
-    upstream.budget().deposit();
+    upstream.earn_retry();
     let mut chosen = upstream
         .choose(Instant::now(), context.when_unhealthy, None)
         .map_err(|none| refused(none.into()))?;
@@ -205,7 +205,7 @@ async fn again(
         let is_right = number <= upstream.max_attempts()
             && retry::may_repeat(outgoing.method, sent)
             && retry::may_repeat(outgoing.acts_as, sent)
-            && upstream.budget().withdraw();
+            && upstream.take_retry();
         if !is_right {
             return None;
         }

@@ -80,7 +80,10 @@ pub async fn run(
     let data = Arc::new(data);
     let admin_address = ports.admin.local_addr()?;
     let metrics = Metrics::new();
-    metrics.register(|registry| registry.register_collector(Box::new(Arc::clone(data.stats()))));
+    metrics.register(|registry| {
+        registry.register_collector(Box::new(Arc::clone(data.stats())));
+        registry.register_collector(Box::new(Arc::clone(data.upstreams())));
+    });
     let router = admin::router(Admin {
         control: Arc::clone(&control),
         stats: Arc::clone(data.stats()),

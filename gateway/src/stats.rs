@@ -8,7 +8,7 @@ mod histogram;
 mod metrics;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,7 +26,12 @@ use crate::id::RouteId;
 pub struct Stats {
     routes: DashMap<RouteId, Arc<RouteStats>>,
     unmatched: AtomicU64,
+    connections: Arc<AtomicUsize>,
 }
+
+/// A client's connection, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection(Arc<AtomicUsize>);
 
 /// One route's counters.
 #[derive(Debug, Default)]
@@ -102,6 +107,17 @@ impl Stats {
         self.unmatched.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A client has connected.
+    pub(crate) fn connection(&self) -> Connection {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connection(Arc::clone(&self.connections))
+    }
+
+    /// How many clients are connected.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// How many requests no route took.
     pub fn unmatched(&self) -> u64 {
         self.unmatched.load(Ordering::Relaxed)
@@ -113,6 +129,12 @@ impl Stats {
             .iter()
             .map(|entry| (entry.key().clone(), entry.value().snapshot()))
             .collect()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,9 @@ mod budget;
 mod connect;
 mod endpoint;
 mod health;
+mod metrics;
 mod pool;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ use budget::RetryBudget;
 pub(crate) use connect::{ConnectError, Link};
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, EndpointSnapshot};
+use refused::Refused;
+pub use refused::RefusedSnapshot;
 
 /// All upstreams of the current configuration.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ pub struct Upstream {
     /// Survives a reload, as do the endpoints.
     load: Arc<AtomicUsize>,
     budget: Arc<RetryBudget>,
+    refused: Arc<Refused>,
     /// The name as `X-Banyan-Upstream` has it.
     name: HeaderValue,
 }
@@ -92,6 +97,8 @@ pub struct UpstreamSnapshot {
     pub in_flight: usize,
     /// The bulkhead's size, where there is one.
     pub max_in_flight: Option<u32>,
+    /// Attempts that were not made since the process began.
+    pub refused: RefusedSnapshot,
     /// Its instances.
     pub endpoints: Vec<EndpointSnapshot>,
 }
@@ -182,6 +189,7 @@ impl Upstreams {
             endpoints,
             load: old.map(|old| Arc::clone(&old.load)).unwrap_or_default(),
             budget,
+            refused: old.map(|old| Arc::clone(&old.refused)).unwrap_or_default(),
             name: HeaderValue::from_str(id.as_str())
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
         }
@@ -231,8 +239,18 @@ impl Upstream {
         self.endpoints.len()
     }
 
-    pub(crate) fn budget(&self) -> &RetryBudget {
-        &self.budget
+    /// A request came: it earns its share of a retry.
+    pub(crate) fn earn_retry(&self) {
+        self.budget.deposit();
+    }
+
+    /// Takes one retry out of the budget, if there is one.
+    pub(crate) fn take_retry(&self) -> bool {
+        let has_one = self.budget.withdraw();
+        if !has_one {
+            self.refused.retry_budget();
+        }
+        has_one
     }
 
     /// How long a client should wait before it tries again while the circuit is open.
@@ -249,7 +267,10 @@ impl Upstream {
         let before = self.load.fetch_add(1, Ordering::Relaxed);
         match self.settings.max_in_flight {
             // Dropping the place takes the count back.
-            Some(most) if before >= most as usize => None,
+            Some(most) if before >= most as usize => {
+                self.refused.full();
+                None
+            }
             _ => Some(place),
         }
     }
@@ -257,6 +278,16 @@ impl Upstream {
     /// The endpoint for one attempt. `avoid` is the one that has just failed this request: it is
     /// taken again only where there is no other.
     pub(crate) fn choose(
+        &self,
+        now: Instant,
+        when_unhealthy: WhenUnhealthy,
+        avoid: Option<&Arc<Endpoint>>,
+    ) -> Result<Chosen, NoEndpoint> {
+        self.pick(now, when_unhealthy, avoid)
+            .inspect_err(|why| self.refused.no_endpoint(*why))
+    }
+
+    fn pick(
         &self,
         now: Instant,
         when_unhealthy: WhenUnhealthy,
@@ -301,6 +332,7 @@ impl Upstream {
             id: self.id.clone(),
             in_flight: self.load.load(Ordering::Relaxed),
             max_in_flight: self.settings.max_in_flight,
+            refused: self.refused.snapshot(),
             endpoints: self
                 .endpoints
                 .iter()

@@ -1,4 +1,4 @@
-//! The flags' states as metrics, read at each scrape.
+//! The flags' and the configuration's states as metrics, read at each scrape.
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use chassis::Metrics;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
 use crate::{control::Control, flag::FlagState};
@@ -49,6 +49,8 @@ impl Collector for FlagMetrics {
                 ConstGauge::new(value(state)).encode(family.encode_family(&labels)?)?;
             }
         }
+        encode_routes(&mut encoder, &self.0)?;
+        encode_reloads(&mut encoder, &self.0)?;
         let degraded = self.0.flags().degraded().len() + usize::from(self.0.fault().is_some());
         let degraded = u32::try_from(degraded).unwrap_or(u32::MAX);
         let encoder = encoder.encode_descriptor(
@@ -59,4 +61,58 @@ impl Collector for FlagMetrics {
         )?;
         ConstGauge::new(f64::from(degraded)).encode(encoder)
     }
+}
+
+/// Which flag moves which route, for queries that put the two together.
+fn encode_routes(encoder: &mut DescriptorEncoder<'_>, control: &Control) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(
+        "banyan_gateway_route_info",
+        "1; the labels name the route's flag and sides",
+        None,
+        MetricType::Gauge,
+    )?;
+    for route in control.table().routes() {
+        let flag = route.config.flag.as_ref();
+        let labels = [
+            ("route", route.id.as_str()),
+            ("flag", flag.map_or("", |flag| flag.as_str())),
+            ("legacy", route.legacy.as_str()),
+            (
+                "candidate",
+                route.candidate.as_ref().map_or("", |id| id.as_str()),
+            ),
+        ];
+        ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn encode_reloads(
+    encoder: &mut DescriptorEncoder<'_>,
+    control: &Control,
+) -> Result<(), fmt::Error> {
+    let reloads = control.reloads();
+    let mut family = encoder.encode_descriptor(
+        "banyan_gateway_config_reloads",
+        "Edits of the configuration file, by what became of them",
+        None,
+        MetricType::Counter,
+    )?;
+    for (result, count) in [("applied", reloads.applied), ("refused", reloads.refused)] {
+        ConstCounter::new(count).encode(family.encode_family(&[("result", result)])?)?;
+    }
+    let fault = encoder.encode_descriptor(
+        "banyan_gateway_config_fault",
+        "1 while the configuration file is faulty and an earlier one is in force",
+        None,
+        MetricType::Gauge,
+    )?;
+    ConstGauge::new(i64::from(control.fault().is_some())).encode(fault)?;
+    let applied = encoder.encode_descriptor(
+        "banyan_gateway_config_applied_timestamp_seconds",
+        "Since when the configuration is in force, in seconds since 1970",
+        None,
+        MetricType::Gauge,
+    )?;
+    ConstGauge::new(reloads.applied_at).encode(applied)
 }

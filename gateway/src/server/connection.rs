@@ -108,6 +108,7 @@ async fn serve(
     let Ok(peer) = stream.peer_addr() else {
         return;
     };
+    let _counted = proxy.shared.stats.connection();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }

@@ -12,6 +12,8 @@ const STEPS: usize = 1 << STEP_BITS;
 /// Powers of two beyond the linear start: up to 2^27 µs, more than two minutes.
 const OCTAVES: usize = 25;
 const BUCKETS: usize = STEPS * OCTAVES;
+/// Scrapes see what is faster than this many microseconds in one bucket: no upstream is.
+const EXPOSED_FROM: u64 = 256;
 
 /// A concurrent histogram of durations.
 #[derive(Debug)]
@@ -88,19 +90,25 @@ impl LatencySnapshot {
         millis(self.sum_micros) / 1000.0
     }
 
-    /// Counts by power of two, each with its upper end in seconds; the last one is open. A scrape
-    /// does not need the finer steps.
-    pub(super) fn octaves(&self) -> Vec<(f64, u64)> {
-        let last = self.buckets.len().div_ceil(STEPS).saturating_sub(1);
-        self.buckets
-            .chunks(STEPS)
-            .enumerate()
-            .map(|(octave, steps)| {
-                let end = millis(upper_end((octave + 1) * STEPS - 1)) / 1000.0;
-                let end = if octave == last { f64::INFINITY } else { end };
-                (end, steps.iter().sum())
-            })
-            .collect()
+    /// Counts by half a power of two from [`EXPOSED_FROM`] on, each with its upper end in seconds;
+    /// the last one is open. A scrape does not need the finer steps, but `histogram_quantile`, which
+    /// draws a line within a bucket, needs these to tell 100 ms from 150.
+    pub(super) fn exposed(&self) -> Vec<(f64, u64)> {
+        let mut exposed = Vec::new();
+        let mut waiting = 0;
+        let chunks = self.buckets.chunks(STEPS / 2).enumerate();
+        for (index, steps) in chunks {
+            waiting += steps.iter().sum::<u64>();
+            // What is counted as `end` lasted up to one microsecond longer.
+            let end = upper_end((index + 1) * STEPS / 2 - 1) + 1;
+            if end >= EXPOSED_FROM {
+                exposed.push((millis(end) / 1000.0, std::mem::take(&mut waiting)));
+            }
+        }
+        if let Some(last) = exposed.last_mut() {
+            last.0 = f64::INFINITY;
+        }
+        exposed
     }
 
     fn of(buckets: Vec<u64>, sum_micros: u64) -> Self {
@@ -182,6 +190,38 @@ mod tests {
         assert_eq!(snapshot.count, 1000);
         for (measured, expected) in [(snapshot.p50_ms, 500.0), (snapshot.p99_ms, 990.0)] {
             assert!((measured - expected).abs() <= expected / 8.0, "{measured}");
+        }
+    }
+
+    /// As Prometheus estimates it: on a straight line within the bucket.
+    fn histogram_quantile(quantile: f64, buckets: &[(f64, u64)]) -> f64 {
+        let total: u64 = buckets.iter().map(|(_, count)| count).sum();
+        let rank = quantile * total as f64;
+        let (mut seen, mut start) = (0.0, 0.0);
+        for (end, count) in buckets {
+            let count = *count as f64;
+            if seen + count >= rank {
+                return start + (end - start) * (rank - seen) / count;
+            }
+            (seen, start) = (seen + count, *end);
+        }
+        f64::NAN
+    }
+
+    #[test]
+    fn a_quantile_of_what_is_exposed_is_right_within_a_seventh() {
+        let histogram = Histogram::default();
+        // Half of all as fast as a page, the others spread over a second.
+        for millis in 1..=1000 {
+            histogram.record(Duration::from_micros(3_000 + millis));
+            histogram.record(Duration::from_millis(millis));
+        }
+        let exposed = histogram.snapshot().exposed();
+        assert_eq!(exposed.iter().map(|(_, count)| count).sum::<u64>(), 2000);
+        assert!(exposed.len() < 42, "{}", exposed.len());
+        for (quantile, expected) in [(0.9, 0.8), (0.95, 0.9), (0.99, 0.98)] {
+            let estimate = histogram_quantile(quantile, &exposed);
+            assert!((estimate - expected).abs() <= expected / 7.0, "{estimate}");
         }
     }
 

@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::{RouteSnapshot, SideSnapshot, Stats};
 use crate::id::RouteId;
@@ -41,6 +42,13 @@ impl Collector for Stats {
         }
         encode_refusals(&mut encoder, &routes)?;
         encode_latencies(&mut encoder, &routes)?;
+        let connections = encoder.encode_descriptor(
+            "banyan_gateway_client_connections",
+            "Clients' connections that are open",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(self.connections() as f64).encode(connections)?;
         let unmatched = encoder.encode_descriptor(
             "banyan_gateway_unmatched_requests",
             "Requests that no route takes",
@@ -108,9 +116,6 @@ fn encode_latencies(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Res
     )?;
     for (route, side, snapshot) in sides(routes) {
         let latency = &snapshot.latency;
-        if latency.count == 0 {
-            continue;
-        }
         let labels = [("route", route), ("side", side)];
 
         family
@@ -118,7 +123,7 @@ fn encode_latencies(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Res
             .encode_histogram::<[(&str, &str); 0]>(
                 latency.sum_seconds(),
                 latency.count,
-                &latency.octaves(),
+                &latency.exposed(),
                 None,
             )?;
     }

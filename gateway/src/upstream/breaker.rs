@@ -4,7 +4,7 @@
 //! time probes, and its outcome alone closes or reopens the circuit. Time comes from the caller.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,7 @@ pub struct Breaker {
     policy: Policy,
     /// A copy of the state's phase for the fast path; the lock's content is the truth.
     hint: AtomicU8,
+    opened: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -67,6 +68,7 @@ impl Breaker {
         Self {
             policy,
             hint: AtomicU8::new(CLOSED),
+            opened: AtomicU64::new(0),
             state: Mutex::new(State::Closed {
                 failures: VecDeque::new(),
             }),
@@ -97,6 +99,11 @@ impl Breaker {
             State::Open { until } => now >= *until,
             State::HalfOpen { is_probing } => !is_probing,
         }
+    }
+
+    /// How often the circuit opened.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// The phase at `now`, for people.
@@ -148,6 +155,7 @@ impl Breaker {
             let until = now + self.policy.open_for;
             *state = State::Open { until };
             self.hint.store(OPEN, Ordering::Relaxed);
+            self.opened.fetch_add(1, Ordering::Relaxed);
         }
     }
 

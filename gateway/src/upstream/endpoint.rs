@@ -37,6 +37,8 @@ pub struct EndpointSnapshot {
     pub healthy: bool,
     /// The circuit's phase; absent where there is no breaker.
     pub breaker: Option<breaker::Phase>,
+    /// Times that it opened.
+    pub breaker_opened: u64,
     /// Requests under way.
     pub in_flight: usize,
     /// Connections that wait for a request.
@@ -77,6 +79,7 @@ impl Endpoint {
             address: self.address.to_string(),
             healthy: self.is_healthy(),
             breaker: self.breaker.as_ref().map(|breaker| breaker.phase(now)),
+            breaker_opened: self.breaker.as_ref().map_or(0, |breaker| breaker.opened()),
             in_flight: self.in_flight(),
             idle_connections: self.pool.idle(),
         }
