@@ -13,6 +13,7 @@ mod operator;
 mod parking;
 mod progress;
 mod runner;
+mod shown;
 
 use std::{sync::Arc, time::Duration};
 

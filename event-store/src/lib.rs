@@ -5,6 +5,7 @@
 //! - [`relay`]: moves outbox rows into the log.
 //! - [`publisher`]: forwards the log to the bus.
 //! - [`consumer`]: named readers whose effects happen exactly once; parking, retry, replay.
+//! - [`watch`]: looks at the outbox and at what is parked, for the metrics.
 //! - [`ops`]: what an operator sees and does over HTTP.
 //! - [`log_process`]: the `log` process of the distributed form.
 //!
@@ -12,6 +13,7 @@
 //! consumer's checkpoint moves in the handler's own transaction; the log is the truth and the bus
 //! is only fast.
 
+mod clock;
 pub mod consumer;
 mod lease;
 pub mod log;
@@ -21,8 +23,9 @@ pub mod ops;
 pub mod outbox;
 pub mod publisher;
 pub mod relay;
+pub mod watch;
 
 pub use consumer::{Consumers, Handler, HandlerError, Kind, Order};
 pub use log::{Append, AppendError, Appended, Expected, Head, Log, LogOptions, ReadQuery};
-pub use metrics::Metrics;
+pub use metrics::{BusMetrics, Metrics};
 pub use outbox::{NewEvent, Outbox, derived_id};

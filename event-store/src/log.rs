@@ -19,7 +19,7 @@ use std::{
 };
 
 use contracts::Recorded;
-use database::{Database, Dialect, Error};
+use database::{Database, Dialect, Error, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -81,6 +81,7 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Log {
     inner: Arc<Inner>,
+    metrics: Metrics,
 }
 
 struct Inner {
@@ -89,7 +90,6 @@ struct Inner {
     epoch: RwLock<Uuid>,
     appends: GroupCommit,
     heads: Heads,
-    metrics: Metrics,
     timeout: Duration,
     _background: DropGuard,
 }
@@ -105,13 +105,18 @@ impl Log {
         database.migrate(migrations()).await?;
         let head = read::head(&database).await?;
         let background = CancellationToken::new();
-        let heads = Heads::watch(database.clone(), head.position, background.clone());
         let metrics = options.metrics;
-        metrics.log_head.set(head.position);
+        let heads = Heads::watch(
+            database.clone(),
+            head.position,
+            metrics.appends.head.clone(),
+            background.clone(),
+        );
+        metrics.appends.head.set(head.position);
         let appends = GroupCommit::start(Writer {
             database: database.clone(),
             heads: heads.clone(),
-            metrics: metrics.clone(),
+            appends: metrics.appends.clone(),
             timeout: options.timeout,
         });
         let inner = Inner {
@@ -119,13 +124,23 @@ impl Log {
             epoch: RwLock::new(head.epoch),
             appends,
             heads,
-            metrics,
             timeout: options.timeout,
             _background: background.drop_guard(),
         };
         Ok(Self {
             inner: Arc::new(inner),
+            metrics,
         })
+    }
+
+    /// The same log for another part of this process, whose relay and consumers count for
+    /// themselves; appends are counted where the log was opened.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            metrics: self.metrics.apart(),
+        }
     }
 
     /// The log's identity, as this process saw it last: on opening, or in [`Log::head`].
@@ -192,9 +207,14 @@ impl Log {
         self.inner.heads.subscribe()
     }
 
-    /// What this process counts about the log, its relays and its consumers.
+    /// What the log's clock says now, as far as this process knows; for measuring only.
+    pub(crate) fn clock(&self) -> Timestamp {
+        self.inner.heads.clock.now()
+    }
+
+    /// What this part counts about the log, its relays and its consumers.
     pub fn metrics(&self) -> &Metrics {
-        &self.inner.metrics
+        &self.metrics
     }
 
     /// Up to which position a backup of the log is known to be safe; 0 when nobody said so.

@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub use config::Config;
 
 use crate::{
-    Log, LogOptions, ops,
+    BusMetrics, Log, LogOptions, ops,
     publisher::{Publisher, PublisherState},
 };
 
@@ -56,6 +56,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     metrics.register(|registry| log.metrics().register(registry));
+    metrics.watch_databases(&[("log", log.database())]);
     let health = Health::new(shutdown.clone());
     let probed = log.clone();
     let probe = move || {
@@ -70,7 +71,12 @@ pub async fn serve(
 
     let mut tasks = Supervisor::new(shutdown.clone());
     if let Some(bus) = bus {
+        let connection = BusMetrics::of(Arc::clone(&bus));
         let publisher = Publisher::new(log.clone(), bus);
+        metrics.register(|registry| {
+            registry.register_collector(Box::new(connection));
+            publisher.register(registry);
+        });
         let state = publisher.state();
         health
             .check("publisher", move || std::future::ready(publishing(&state)))

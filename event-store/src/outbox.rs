@@ -44,6 +44,7 @@ pub async fn sent_after(
     let recorded = |(Json(event), position)| Recorded {
         epoch,
         position,
+        recorded_at: None,
         event,
     };
     Ok(rows.into_iter().map(recorded).collect())

@@ -3,15 +3,25 @@
 //! A bus that keeps messages gets every event at least once: one active publisher, by lease, with
 //! its cursor in the log's database. A bus that keeps nothing gets what is appended from now on.
 
-use std::{sync::Arc, time::Duration};
+mod shown;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use bus::{Bus, BusError, Memory};
 use chassis::Shutdown;
 use contracts::Recorded;
 use database::{Error, params};
+use prometheus_client::registry::Registry;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
+use self::shown::Shown;
 use crate::{
     Head, Log, ReadQuery,
     lease::{Fence, LOOK_AGAIN, Lease},
@@ -47,6 +57,8 @@ pub struct Publisher {
     log: Log,
     bus: Arc<dyn Bus>,
     state: watch::Sender<PublisherState>,
+    /// How far it is while it forwards or fails; -1 while another process publishes.
+    position: Arc<AtomicI64>,
 }
 
 /// Why a term of publishing ended with an error.
@@ -58,6 +70,17 @@ enum PublishError {
     Bus(#[from] BusError),
     #[error("{0}")]
     Refused(String),
+}
+
+impl PublishError {
+    /// Whose fault it is, for the metrics.
+    const fn cause(&self) -> &'static str {
+        match self {
+            Self::Log(_) => "log",
+            Self::Bus(_) => "bus",
+            Self::Refused(_) => "refused",
+        }
+    }
 }
 
 /// Runs a publisher until the shutdown.
@@ -72,12 +95,23 @@ impl Publisher {
             log,
             bus,
             state: watch::Sender::new(PublisherState::Stopped),
+            position: Arc::new(AtomicI64::new(-1)),
         }
     }
 
     /// Follows what it is doing.
     pub fn state(&self) -> watch::Receiver<PublisherState> {
         self.state.subscribe()
+    }
+
+    /// Shows what it does and how far it is behind.
+    pub fn register(&self, registry: &mut Registry) {
+        self.log.metrics().register_publisher(registry);
+        registry.register_collector(Box::new(Shown {
+            head: self.log.appended(),
+            state: self.state(),
+            position: Arc::clone(&self.position),
+        }));
     }
 
     /// Forwards until the shutdown.
@@ -225,8 +259,10 @@ impl Publisher {
         let Some(last) = events.last() else {
             return Ok(None);
         };
+        let began = Instant::now();
         self.bus.publish(events).await?;
-        self.log.metrics().published(events.len());
+        let (metrics, now) = (self.log.metrics(), self.log.clock());
+        metrics.published(events, began.elapsed(), now);
         self.is(PublisherState::Forwarding(last.position));
         Ok(Some(last.position))
     }
@@ -271,7 +307,7 @@ impl Publisher {
     }
 
     fn failed(&self, error: PublishError) {
-        self.log.metrics().publish_failed();
+        self.log.metrics().publish_failed(error.cause());
         let bus = self.bus.name();
         match error {
             PublishError::Refused(reason) => {
@@ -286,6 +322,15 @@ impl Publisher {
     }
 
     fn is(&self, state: PublisherState) {
+        match &state {
+            PublisherState::Forwarding(position) => {
+                self.position.store(*position, Ordering::Relaxed);
+            }
+            PublisherState::Stopped | PublisherState::Standby => {
+                self.position.store(-1, Ordering::Relaxed);
+            }
+            PublisherState::Failing(_) | PublisherState::Refused(_) => {}
+        }
         self.state.send_if_modified(|now| {
             let changed = *now != state;
             *now = state;

@@ -9,7 +9,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chassis::Shutdown;
 use contracts::Event;
-use database::{Database, Error};
+use database::{Database, Error, Timestamp};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,11 +17,13 @@ pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
     Append, AppendError, Log,
+    clock::Clock,
     lease::{Fence, LOOK_AGAIN, Lease},
+    metrics::Hop,
     outbox::SIGNAL,
 };
 
-/// Between looks at metrics, at what may be pruned, and at the log's epoch.
+/// Between looks at the clocks, at what may be pruned, and at the log's epoch.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// How long a stream whose predecessor is missing is left alone, so that it holds up nobody.
@@ -67,7 +69,9 @@ pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: 
         options,
         holder: Uuid::new_v4(),
         waiting: None,
+        clock: Clock::default(),
     };
+    relay.log.metrics().relay_begins(options.service);
     let mut first = true;
     let mut failures = 0_u32;
     while !shutdown.is_cancelled() {
@@ -77,7 +81,8 @@ pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: 
                 LOOK_AGAIN
             }
             Err(error) => {
-                relay.log.metrics().relay_failed(options.service);
+                let metrics = relay.log.metrics();
+                metrics.relay_failed(options.service, error.cause());
                 tracing::warn!(service = options.service, %error, "relay failed; will try again");
                 let doubled = options.backoff.saturating_mul(1 << failures.min(16));
                 failures += 1;
@@ -98,6 +103,16 @@ enum RelayError {
     Log(AppendError),
 }
 
+impl RelayError {
+    /// Whose fault it is, for the metrics.
+    const fn cause(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Log(_) => "log",
+        }
+    }
+}
+
 struct Relay {
     database: Database,
     log: Log,
@@ -107,6 +122,8 @@ struct Relay {
     epoch: Uuid,
     /// Streams whose predecessor is missing, and until when they are left alone.
     waiting: Option<(Instant, HashSet<String>)>,
+    /// The clock that the outbox's events have their time from.
+    clock: Clock,
 }
 
 /// What the log did with a round's rows.
@@ -232,6 +249,11 @@ impl Relay {
         if !ahead.is_empty() {
             self.waiting = Some((Instant::now() + WAIT_FOR_PREDECESSOR, ahead));
         }
+        let now = self.clock.now();
+        let fresh = rows.iter().zip(&appended).filter(|(_, a)| !a.duplicate);
+        let times = fresh.map(|(row, _)| now.since(row.event.timestamp.into()));
+        let metrics = self.log.metrics();
+        metrics.hop(Hop::WrittenToAppended, None, times);
         let sent = rows
             .iter()
             .zip(appended)
@@ -249,7 +271,10 @@ impl Relay {
             return Ok(());
         }
         let again = rows::send_again(&mut tx, self.epoch).await?;
-        let old = tx.now().await? - self.options.keep_sent;
+        let asked = Timestamp::system();
+        let now = tx.now().await?;
+        self.clock.learn(asked, now);
+        let old = now - self.options.keep_sent;
         rows::prune(&mut tx, backed_up_to, old).await?;
         tx.commit().await?;
         if again > 0 {
@@ -259,10 +284,6 @@ impl Relay {
                 "the log was restored; sending again"
             );
         }
-        let status = rows::status(&self.database).await?;
-        self.log
-            .metrics()
-            .outbox(service, status.oldest.unwrap_or_default(), status.stuck);
         Ok(())
     }
 }

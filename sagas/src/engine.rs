@@ -7,6 +7,7 @@
 //!   a lost race is a no-op, also between replicas.
 //! - Nothing is only in memory; a new process goes on with what the tables say.
 
+mod census;
 mod erasure;
 mod moves;
 mod operator;
@@ -141,6 +142,9 @@ impl Engine {
             store::register_definition(&mut tx, workflow.definition(), types, now).await?;
         }
         tx.commit().await?;
+        for (name, _) in workflows.by_key.keys() {
+            options.metrics.begin(name);
+        }
         let reply_types = replies::all_reply_types(&database).await?;
         let inner = Inner {
             database,
@@ -223,7 +227,16 @@ impl Engine {
             waiters::follow(inner, &shutdown),
             timers::run(inner, replies.as_ref(), &shutdown),
             recovery::run(inner, &shutdown),
+            census::run(inner, &shutdown),
         );
+    }
+
+    /// Counts the sagas that have not ended, for the metrics, as [`Engine::run`] does by itself.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn count_open(&self) -> Result<(), Error> {
+        self.inner.count_open().await
     }
 
     /// What this process counts about sagas.

@@ -1,10 +1,10 @@
 //! What a process counts about its sagas. Counted with the transition, so one that is rolled back
 //! by its caller counts too; the tables are the truth.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -32,6 +32,9 @@ pub struct Metrics {
     interventions: Family<Labels, Counter>,
     lateness: Family<Labels, Histogram>,
     stuck: Counter,
+    open: Family<Labels, Gauge>,
+    oldest: Family<Labels, Gauge<f64, AtomicU64>>,
+    overdue: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -46,6 +49,9 @@ impl Default for Metrics {
             interventions: Family::default(),
             lateness: Family::new_with_constructor(histogram),
             stuck: Counter::default(),
+            open: Family::default(),
+            oldest: Family::default(),
+            overdue: Gauge::default(),
         }
     }
 }
@@ -86,6 +92,65 @@ impl Metrics {
             "Timers that could not fire",
             self.stuck.clone(),
         );
+        r.register(
+            "sagas_open",
+            "Sagas that have not ended, by state",
+            self.open.clone(),
+        );
+        r.register(
+            "saga_oldest_open_seconds",
+            "Age of the oldest saga that has not ended",
+            self.oldest.clone(),
+        );
+        r.register(
+            "saga_timer_overdue_seconds",
+            "How long the most overdue timer has waited to fire; 0 while none is due",
+            self.overdue.clone(),
+        );
+    }
+
+    /// Shows zeros for this definition, so that the first one of a kind is seen as a rise.
+    pub(crate) fn begin(&self, definition: &str) {
+        let named = vec![("definition", definition.to_owned())];
+        self.started.get_or_create_owned(&named);
+        self.turned.get_or_create_owned(&named);
+        self.needs_intervention.get_or_create_owned(&named);
+        self.oldest.get_or_create_owned(&named);
+        for phase in Phase::ALL {
+            if phase.is_end() {
+                let labels = outcome(definition, phase.as_str());
+                self.ended.get_or_create_owned(&labels);
+                self.seconds.get_or_create_owned(&labels);
+            } else {
+                self.open
+                    .get_or_create_owned(&state(definition, phase.as_str()));
+            }
+        }
+        for timer in [Timer::Deadline, Timer::Retry, Timer::UndoRetry] {
+            self.lateness
+                .get_or_create_owned(&vec![("kind", timer.as_str().to_owned())]);
+        }
+    }
+
+    /// What a count of the table has found.
+    pub(crate) fn open(
+        &self,
+        oldest: &HashMap<&str, Duration>,
+        counts: &HashMap<(&str, &str), i64>,
+        overdue: Duration,
+    ) {
+        for (definition, age) in oldest {
+            self.oldest
+                .get_or_create(&vec![("definition", (*definition).to_owned())])
+                .set(age.as_secs_f64());
+            for phase in Phase::ALL.into_iter().filter(|phase| !phase.is_end()) {
+                let count = counts.get(&(*definition, phase.as_str()));
+                self.open
+                    .get_or_create(&state(definition, phase.as_str()))
+                    .set(count.copied().unwrap_or(0));
+            }
+        }
+        self.overdue.set(overdue.as_secs_f64());
     }
 
     pub(crate) fn moved(&self, saga: &Saga, before: Phase) {
@@ -109,7 +174,7 @@ impl Metrics {
                 .inc();
         }
         if phase.is_end() {
-            let labels = vec![definition(), ("outcome", phase.as_str().to_owned())];
+            let labels = outcome(&saga.definition, phase.as_str());
             let took = saga.updated_at.since(saga.created_at);
             self.ended.get_or_create(&labels).inc();
             self.seconds
@@ -134,4 +199,18 @@ impl Metrics {
     pub(crate) fn stuck(&self) {
         self.stuck.inc();
     }
+}
+
+fn outcome(definition: &str, outcome: &str) -> Labels {
+    vec![
+        ("definition", definition.to_owned()),
+        ("outcome", outcome.to_owned()),
+    ]
+}
+
+fn state(definition: &str, state: &str) -> Labels {
+    vec![
+        ("definition", definition.to_owned()),
+        ("state", state.to_owned()),
+    ]
 }

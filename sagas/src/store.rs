@@ -1,5 +1,6 @@
 //! All SQL about sagas themselves. Each function says which transaction it needs; none commits.
 
+mod census;
 mod erasure;
 mod history;
 mod list;
@@ -10,6 +11,7 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 pub(crate) use self::{
+    census::open_by_state,
     erasure::{erase, mark, marked_and_ended, prune},
     history::{
         add_entry, drop_replies, keep_reply, known_reply_types, overrides, policies,

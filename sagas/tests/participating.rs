@@ -239,6 +239,7 @@ fn recorded<P: Payload>(payload: &P) -> Recorded {
     Recorded {
         epoch: Uuid::nil(),
         position: 1,
+        recorded_at: None,
         event,
     }
 }

@@ -169,7 +169,7 @@ impl System {
                     $($setting: $value,)*
                     ..$name::Config::default()
                 };
-                let run = $name::run(config, self.shared.clone(), self.shutdown.clone());
+                let run = $name::run(config, self.shared_apart(), self.shutdown.clone());
                 self.start(tasks, stringify!($name), run);
             }};
         }
@@ -191,6 +191,14 @@ impl System {
         service!(maintenance, 9007, jwks_url: jwks_url,
             archive_dir: self.folder.file("archive"));
         Ok(())
+    }
+
+    /// The log and the bus, for a part that counts what it does with them for itself.
+    fn shared_apart(&self) -> Shared {
+        Shared {
+            log: self.shared.log.apart(),
+            bus: self.shared.bus.clone(),
+        }
     }
 
     /// The folder's own configuration, written at the first start.

@@ -1,11 +1,14 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use contracts::Recorded;
 use futures::{StreamExt, stream};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{Bus, BusError, Delivery, Memory, Subscription};
+use crate::{Bus, BusError, BusStatus, Delivery, Memory, Subscription};
 
 /// Events that a slow subscriber may be behind before it gets a gap: a few hundred milliseconds of
 /// full speed, and at about 1 KiB each some megabytes.
@@ -15,6 +18,14 @@ const CAPACITY: usize = 8_192;
 #[derive(Clone, Debug)]
 pub struct InProcessBus {
     sender: broadcast::Sender<Arc<Recorded>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
+    overruns: AtomicU64,
 }
 
 impl InProcessBus {
@@ -27,6 +38,7 @@ impl InProcessBus {
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             sender: broadcast::Sender::new(capacity),
+            counts: Arc::default(),
         }
     }
 }
@@ -40,6 +52,8 @@ impl Default for InProcessBus {
 #[async_trait]
 impl Bus for InProcessBus {
     async fn publish(&self, events: &[Recorded]) -> Result<(), BusError> {
+        let count = events.len() as u64;
+        self.counts.sent.fetch_add(count, Ordering::Relaxed);
         if self.sender.receiver_count() > 0 {
             for event in events {
                 // An error only says that the last listener left meanwhile.
@@ -50,15 +64,29 @@ impl Bus for InProcessBus {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BusError> {
-        let deliveries = stream::unfold(self.sender.subscribe(), async |mut receiver| {
-            let delivery = match receiver.recv().await {
-                Ok(event) => Delivery::Event(event),
-                Err(RecvError::Lagged(_)) => Delivery::Gap,
+        let subscribed = (self.sender.subscribe(), Arc::clone(&self.counts));
+        let deliveries = stream::unfold(subscribed, async |(mut receiver, counts)| {
+            let (delivery, count) = match receiver.recv().await {
+                Ok(event) => (Delivery::Event(event), &counts.received),
+                Err(RecvError::Lagged(_)) => (Delivery::Gap, &counts.overruns),
                 Err(RecvError::Closed) => return None,
             };
-            Some((delivery, receiver))
+            count.fetch_add(1, Ordering::Relaxed);
+            Some((delivery, (receiver, counts)))
         });
         Ok(Subscription::new(deliveries.boxed()))
+    }
+
+    fn status(&self) -> BusStatus {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        BusStatus {
+            connected: true,
+            connects: 1,
+            sent_messages: count(&self.counts.sent),
+            received_messages: count(&self.counts.received),
+            overruns: count(&self.counts.overruns),
+            ..BusStatus::default()
+        }
     }
 
     fn memory(&self) -> Memory {

@@ -61,11 +61,33 @@ pub trait Bus: Send + Sync + 'static {
         Ok(())
     }
 
+    /// How the connection is, and what went over it since the process began.
+    fn status(&self) -> BusStatus;
+
     /// What the bus keeps by itself, which says whether its publisher needs a durable cursor.
     fn memory(&self) -> Memory;
 
     /// The name in logs and of the publisher's cursor.
     fn name(&self) -> &'static str;
+}
+
+/// How a connection to a bus is, and what went over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusStatus {
+    /// Whether the bus can be reached now.
+    pub connected: bool,
+    /// Connections made, the first included.
+    pub connects: u64,
+    /// Messages sent, those of the bus's own protocol included.
+    pub sent_messages: u64,
+    /// Their bytes; 0 where nothing is written down.
+    pub sent_bytes: u64,
+    /// Messages received, those of the bus's own protocol included.
+    pub received_messages: u64,
+    /// Their bytes; 0 where nothing is written down.
+    pub received_bytes: u64,
+    /// Times that a subscription was too far behind and lost messages.
+    pub overruns: u64,
 }
 
 /// What a bus keeps of what was published.

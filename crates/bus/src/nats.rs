@@ -2,13 +2,14 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use async_nats::{
     Client, ConnectOptions, Event,
+    connection::State,
     jetstream::{
         self,
         context::PublishAckFuture,
@@ -21,7 +22,7 @@ use futures::StreamExt;
 use tokio::sync::Mutex;
 
 use crate::{
-    Bus, BusError, Delivery, Memory, Subscription,
+    Bus, BusError, BusStatus, Delivery, Memory, Subscription,
     message::{decode, encode},
 };
 
@@ -82,6 +83,8 @@ pub struct NatsBus {
     options: Arc<NatsOptions>,
     /// Whether the stream was seen since the last connect: a server that lost its disk was away.
     stream_seen: Arc<AtomicBool>,
+    /// Times that the client dropped messages for a slow reader.
+    overruns: Arc<AtomicU64>,
     /// One creation at a time.
     creation: Arc<Mutex<()>>,
 }
@@ -96,6 +99,8 @@ impl NatsBus {
     pub async fn connect(url: &str, options: NatsOptions) -> Result<Self, BusError> {
         let stream_seen = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stream_seen);
+        let overruns = Arc::new(AtomicU64::new(0));
+        let overrun = Arc::clone(&overruns);
         let servers: Vec<&str> = url.split(',').map(str::trim).collect();
         let client = ConnectOptions::new()
             .name("banyan")
@@ -109,6 +114,9 @@ impl NatsBus {
             .event_callback(move |event| {
                 if matches!(event, Event::Disconnected | Event::Connected) {
                     seen.store(false, Ordering::Release);
+                }
+                if matches!(event, Event::SlowConsumer(_)) {
+                    overrun.fetch_add(1, Ordering::Relaxed);
                 }
                 async move { tracing::info!(%event, "nats connection") }
             })
@@ -125,6 +133,7 @@ impl NatsBus {
             jetstream,
             options: Arc::new(options),
             stream_seen,
+            overruns,
             creation: Arc::default(),
         })
     }
@@ -135,7 +144,7 @@ impl NatsBus {
             return Ok(());
         }
         let _one_at_a_time = self.creation.lock().await;
-        if self.client.connection_state() != async_nats::connection::State::Connected {
+        if self.client.connection_state() != State::Connected {
             return Err(BusError::Unavailable("not connected".to_owned()));
         }
         // Before the look, so that a disconnect during it is not forgotten.
@@ -288,6 +297,19 @@ impl Bus for NatsBus {
         purged
             .map(|_| ())
             .map_err(|error| BusError::Unavailable(error.to_string()))
+    }
+
+    fn status(&self) -> BusStatus {
+        let statistics = self.client.statistics();
+        BusStatus {
+            connected: self.client.connection_state() == State::Connected,
+            connects: statistics.connects.load(Ordering::Relaxed),
+            sent_messages: statistics.out_messages.load(Ordering::Relaxed),
+            sent_bytes: statistics.out_bytes.load(Ordering::Relaxed),
+            received_messages: statistics.in_messages.load(Ordering::Relaxed),
+            received_bytes: statistics.in_bytes.load(Ordering::Relaxed),
+            overruns: self.overruns.load(Ordering::Relaxed),
+        }
     }
 
     fn memory(&self) -> Memory {

@@ -18,6 +18,7 @@ fn recorded(position: i64) -> Recorded {
     Recorded {
         epoch: EPOCH,
         position,
+        recorded_at: None,
         event: Event {
             id: Uuid::from_u128(u128::try_from(position).expect("positive")),
             event_type: "answer.submitted".to_owned(),

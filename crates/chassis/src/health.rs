@@ -1,6 +1,6 @@
 //! `/health/live` and `/health/ready`: whether the process runs, and whether it can serve.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
 use http::StatusCode;
@@ -75,18 +75,18 @@ impl Health {
         self.checks.write().await.push((name, weight, check));
     }
 
+    /// Runs all checks at once: which dependencies answer.
+    pub async fn dependencies(&self) -> BTreeMap<String, bool> {
+        let results = self.results().await;
+        results
+            .into_iter()
+            .map(|(name, _, result)| (name, result.is_ok()))
+            .collect()
+    }
+
     /// Runs all checks at once: whether the process is ready, and the report.
     pub async fn report(&self) -> (bool, Value) {
-        let checks = self.checks.read().await.clone();
-        let results =
-            futures::future::join_all(checks.into_iter().map(|(name, weight, check)| async move {
-                let result = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
-                    Ok(result) => result,
-                    Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
-                };
-                (name, weight, result)
-            }))
-            .await;
+        let results = self.results().await;
         let draining = self.shutdown.is_cancelled();
         let ready = !draining
             && results
@@ -117,6 +117,18 @@ impl Health {
             ready,
             json!({ "status": status, "dependencies": dependencies }),
         )
+    }
+
+    async fn results(&self) -> Vec<(String, Weight, Result<(), String>)> {
+        let checks = self.checks.read().await.clone();
+        let checks = checks.into_iter().map(|(name, weight, check)| async move {
+            let result = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("no answer within {CHECK_TIMEOUT:?}")),
+            };
+            (name, weight, result)
+        });
+        futures::future::join_all(checks).await
     }
 
     /// `/health/live` and `/health/ready`.

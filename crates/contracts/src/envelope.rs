@@ -75,6 +75,13 @@ pub struct Recorded {
     pub epoch: Uuid,
     /// Contiguous from 1, in commit order.
     pub position: i64,
+    /// When the log took it, by the log's own clock; events of older logs have none.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub recorded_at: Option<OffsetDateTime>,
     /// The event.
     #[serde(flatten)]
     pub event: Event,

@@ -89,6 +89,32 @@ pub(crate) enum Pools {
     },
 }
 
+/// How much of a pool of connections is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// `all` on PostgreSQL; `writer` and `readers` on SQLite.
+    pub name: &'static str,
+    /// Open connections.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// How many there may be.
+    pub max: u32,
+}
+
+impl PoolState {
+    fn of<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> Self {
+        let open = pool.size();
+        Self {
+            name,
+            open,
+            // Counted apart from the open ones: never more than these.
+            idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(open),
+            max: pool.options().get_max_connections(),
+        }
+    }
+}
+
 /// Runs one expression over whichever pool reads go to.
 macro_rules! on_readers {
     ($database:expr, $sql:expr, $values:expr, |$text:ident, $arguments:ident, $pool:ident| $run:expr) => {
@@ -258,6 +284,17 @@ impl Database {
         match &self.inner.pools {
             Pools::Postgres(pool) => Some(pool),
             Pools::Sqlite { .. } => None,
+        }
+    }
+
+    /// How much of its connections is in use.
+    pub fn pools(&self) -> Vec<PoolState> {
+        match &self.inner.pools {
+            Pools::Postgres(pool) => vec![PoolState::of("all", pool)],
+            Pools::Sqlite { writer, readers } => vec![
+                PoolState::of("writer", writer),
+                PoolState::of("readers", readers),
+            ],
         }
     }
 

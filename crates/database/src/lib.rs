@@ -21,7 +21,7 @@ mod sql;
 mod timestamp;
 mod tx;
 
-pub use connect::{Database, Dialect, FULL_REMEMBERED, Options};
+pub use connect::{Database, Dialect, FULL_REMEMBERED, Options, PoolState};
 pub use error::{Constraint, Error, Result};
 pub use migrate::Migrations;
 pub use sql::{Record, Sql, Value};

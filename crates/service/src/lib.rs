@@ -15,7 +15,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::Router;
-use bus::{Bus, NatsBus, NatsOptions};
+use bus::{Bus, Memory, NatsBus, NatsOptions};
 use chassis::{
     Health, Metrics, Shutdown,
     http::{self, openapi},
@@ -23,7 +23,7 @@ use chassis::{
     tasks::Supervisor,
 };
 use database::{Database, Migrations, Options};
-use event_store::{Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
+use event_store::{BusMetrics, Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -145,6 +145,12 @@ impl Frame {
         warn_of_full_disks(&health, &database, &log).await;
         let metrics = Metrics::new();
         metrics.register(|registry| log.metrics().register(registry));
+        metrics.watch_databases(&[("own", &database), ("log", log.database())]);
+        // Each process has a connection of its own; the one within a process is the publisher's.
+        if let Some(bus) = bus.as_ref().filter(|bus| bus.memory() == Memory::Durable) {
+            let connection = BusMetrics::of(Arc::clone(bus));
+            metrics.register(|registry| registry.register_collector(Box::new(connection)));
+        }
         Ok(Self {
             name: plan.name,
             about: plan.about,
@@ -216,6 +222,8 @@ impl Frame {
         };
         let api = openapi::documented(api.into(), about);
         let consumers = self.consumers.clone();
+        self.metrics
+            .register(|registry| consumers.register(registry));
         let watched = consumers.clone();
         self.health
             .check("consumers", move || std::future::ready(watched.readiness()))
@@ -240,6 +248,17 @@ impl Frame {
         let options = RelayOptions::new(self.name);
         self.spawn("relay", async move {
             event_store::relay::run(database, log, options, end).await;
+            Ok(())
+        });
+        let watch = event_store::watch::run(
+            self.name,
+            self.database.clone(),
+            self.log.metrics().clone(),
+            consumers.clone(),
+            self.shutdown.clone(),
+        );
+        self.spawn("watch", async move {
+            watch.await;
             Ok(())
         });
         let (bus, end) = (self.bus.clone(), self.shutdown.clone());

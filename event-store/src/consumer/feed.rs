@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{Log, ReadQuery};
+use crate::{Log, ReadQuery, metrics::Source};
 
 /// Positions in one batch at most: one transaction's worth of handling.
 pub(super) const MAX_BATCH: usize = 256;
@@ -38,11 +38,19 @@ pub(super) struct Feed {
     /// The bus was silent while it should not have been: do not wait for it until it speaks.
     bus_is_slow: bool,
     silence: Duration,
+    /// Whose feed it is, in metrics.
+    consumer: &'static str,
 }
 
 impl Feed {
-    pub(super) fn new(log: Log, bus: Option<Arc<dyn Bus>>, silence: Duration) -> Self {
+    pub(super) fn new(
+        consumer: &'static str,
+        log: Log,
+        bus: Option<Arc<dyn Bus>>,
+        silence: Duration,
+    ) -> Self {
         Self {
+            consumer,
             epoch: log.epoch(),
             appended: log.appended(),
             log,
@@ -68,12 +76,17 @@ impl Feed {
         loop {
             let run = self.take_delivered(after);
             if !run.is_empty() {
+                self.received(Source::Bus, &run);
                 return Ok(run);
             }
             let behind = *self.appended.borrow_and_update() > after;
             if self.held.is_some() || (behind && (self.read_log || self.bus_is_slow)) {
+                if self.held.is_some() {
+                    self.log.metrics().hole(self.consumer);
+                }
                 let run = self.read(after).await?;
                 if !run.is_empty() {
+                    self.received(Source::Log, &run);
                     return Ok(run);
                 }
             }
@@ -109,7 +122,7 @@ impl Feed {
             let event = match delivered {
                 Some(Some(Delivery::Event(event))) => event,
                 Some(Some(Delivery::Gap)) => {
-                    self.read_log = true;
+                    self.lost_some();
                     break;
                 }
                 Some(None) => {
@@ -166,6 +179,7 @@ impl Feed {
             let Ok(delivered) = tokio::time::timeout(self.silence, subscription.next()).await
             else {
                 self.bus_is_slow = true;
+                self.log.metrics().silence(self.consumer);
                 return;
             };
             self.keep(delivered);
@@ -177,10 +191,23 @@ impl Feed {
         }
     }
 
+    /// The bus says itself that there is a hole.
+    fn lost_some(&mut self) {
+        self.read_log = true;
+        self.log.metrics().hole(self.consumer);
+    }
+
+    fn received(&self, source: Source, events: &[Arc<Recorded>]) {
+        let now = self.log.clock();
+        self.log
+            .metrics()
+            .received(self.consumer, source, events, now);
+    }
+
     fn keep(&mut self, delivered: Option<Delivery>) {
         match delivered {
             Some(Delivery::Event(event)) => self.held = Some(event),
-            Some(Delivery::Gap) => self.read_log = true,
+            Some(Delivery::Gap) => self.lost_some(),
             None => self.subscription = None,
         }
     }

@@ -1,6 +1,6 @@
 //! The operator's acts on consumers and parked events.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use database::{Error, params};
 use serde::Serialize;
@@ -77,8 +77,7 @@ impl Consumers {
     /// As the databases say.
     pub async fn list(&self) -> Result<Vec<ConsumerStatus>, Error> {
         let head = self.log.head().await?;
-        let sql = "SELECT consumer, COUNT(*) FROM parked_events GROUP BY consumer";
-        let parked: Vec<(String, i64)> = self.database.fetch_all(sql, params![]).await?;
+        let parked = self.parked_counts().await?;
         let mut list = Vec::with_capacity(self.readers.len());
         for reader in &self.readers {
             let name = reader.name();
@@ -98,10 +97,7 @@ impl Consumers {
                 epoch: checkpoint.epoch,
                 position,
                 lag: (head.position - position).max(0),
-                parked: parked
-                    .iter()
-                    .find(|(c, _)| c == name)
-                    .map_or(0, |(_, count)| *count),
+                parked: parked.get(name).copied().unwrap_or(0),
                 paused: checkpoint.paused,
                 state: match state {
                     State::Running => "running",
@@ -175,6 +171,18 @@ impl Consumers {
         .await?;
         tx.signal(CONTROL);
         Ok(tx.commit().await?)
+    }
+
+    /// How many events are parked: of each consumer here, and of those from before that still have
+    /// some.
+    pub(crate) async fn parked_counts(&self) -> Result<BTreeMap<String, i64>, Error> {
+        let sql = "SELECT consumer, COUNT(*) FROM parked_events GROUP BY consumer";
+        let parked: Vec<(String, i64)> = self.database.fetch_all(sql, params![]).await?;
+        let none = self
+            .readers
+            .iter()
+            .map(|reader| (reader.name().to_owned(), 0));
+        Ok(none.chain(parked).collect())
     }
 
     /// Parked events of one consumer, or of all, oldest first.

@@ -66,9 +66,10 @@ impl Runner {
         options: ConsumerOptions,
         shutdown: Shutdown,
     ) -> Self {
+        log.metrics().consumer_begins(reader.name());
         Self {
+            feed: Feed::new(reader.name(), log.clone(), bus, options.silence),
             reader,
-            feed: Feed::new(log.clone(), bus, options.silence),
             control: database.signal(CONTROL),
             database,
             epoch: log.epoch(),
@@ -110,7 +111,6 @@ impl Runner {
                 tracing::error!(consumer = self.reader.name(), reason, "the log is refused");
             }
             self.reader.reporter.is(State::Refused(reason));
-            self.report(head.position);
             return Ok(Looked::Wait(self.options.idle));
         }
         if (checkpoint.epoch, checkpoint.position) != (self.epoch, self.stored) {
@@ -129,7 +129,6 @@ impl Runner {
         };
         self.reader.reporter.is(state);
         self.reader.reporter.at(self.position);
-        self.report(head.position);
         Ok(if checkpoint.paused {
             Looked::Wait(PAUSED_POLL)
         } else {
@@ -176,18 +175,14 @@ impl Runner {
         };
         let reader = Arc::clone(&self.reader);
         let wanted = wanted(&reader, events);
-        let interrupted = if wanted.is_empty() {
-            self.arrive(self.stored, last.position);
-            if self.position - self.stored >= STORE_EVERY {
-                self.store().await?
-            } else {
-                None
-            }
-        } else {
-            self.handle(&wanted, last.position).await?
-        };
-        self.report(*self.log.appended().borrow());
-        Ok(interrupted)
+        if !wanted.is_empty() {
+            return self.handle(&wanted, last.position).await;
+        }
+        self.arrive(self.stored, last.position);
+        if self.position - self.stored >= STORE_EVERY {
+            return self.store().await;
+        }
+        Ok(None)
     }
 
     /// All in one transaction; when that is refused, one by one.
@@ -197,9 +192,10 @@ impl Runner {
         to: i64,
     ) -> Result<Option<Interrupted>, Error> {
         if events.len() > 1 {
+            let began = Instant::now();
             match self.standing().handle(events, to).await? {
                 Attempt::Done => {
-                    self.handled(events, to);
+                    self.handled(events, to, began);
                     return Ok(None);
                 }
                 Attempt::Lost => return Ok(Some(Interrupted::LookAgain)),
@@ -220,9 +216,10 @@ impl Runner {
     /// Tries one event until it is handled or parked.
     async fn handle_one(&mut self, event: &Recorded) -> Result<Option<Interrupted>, Error> {
         loop {
+            let began = Instant::now();
             let error = match self.standing().handle(&[event], event.position).await? {
                 Attempt::Done => {
-                    self.handled(&[event], event.position);
+                    self.handled(&[event], event.position, began);
                     return Ok(None);
                 }
                 Attempt::Lost => return Ok(Some(Interrupted::LookAgain)),
@@ -230,6 +227,8 @@ impl Runner {
             };
             let consumer = self.reader.name();
             let (position, id) = (event.position, event.event.id);
+            let metrics = self.log.metrics();
+            metrics.consumer_failed(consumer, Some(error.fault()));
             match self.trouble.after(position, error.fault(), &self.options) {
                 Next::Retry(pause) => {
                     tracing::warn!(consumer, position, %id, %error, ?pause, "will try again");
@@ -286,8 +285,9 @@ impl Runner {
         }
     }
 
-    fn handled(&mut self, events: &[&Recorded], to: i64) {
-        self.log.metrics().handled(self.reader.name(), events.len());
+    fn handled(&mut self, events: &[&Recorded], to: i64, began: Instant) {
+        let (metrics, now) = (self.log.metrics(), self.log.clock());
+        metrics.handled(self.reader.name(), events, began.elapsed(), now);
         self.arrive(to, to);
     }
 
@@ -297,15 +297,9 @@ impl Runner {
         self.reader.reporter.at(position);
     }
 
-    fn report(&self, head: i64) {
-        let refused = self.reader.reporter.refused();
-        self.log
-            .metrics()
-            .consumer(self.reader.name(), head - self.position, refused);
-    }
-
     /// Logs a failing database and says how long to wait.
     fn failed(&mut self, error: &Error) -> Duration {
+        self.log.metrics().consumer_failed(self.reader.name(), None);
         tracing::warn!(consumer = self.reader.name(), %error, "database trouble; will look again");
         let doubled = self
             .options

@@ -15,7 +15,7 @@ use super::{
     wake::Heads,
     within,
 };
-use crate::Metrics;
+use crate::metrics::Appends;
 
 /// Callers that may wait; whoever comes then waits for a place, so a log that stalls holds its
 /// callers back instead of growing.
@@ -97,7 +97,7 @@ impl GroupCommit {
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) heads: Heads,
-    pub(super) metrics: Metrics,
+    pub(super) appends: Appends,
     pub(super) timeout: Duration,
 }
 
@@ -164,7 +164,8 @@ impl Writer {
                 Dialect::Sqlite => sqlite::append(&self.database, batches).await,
             }
         })
-        .await?;
+        .await
+        .inspect_err(|_| self.appends.failed())?;
         let new = written
             .outcomes
             .iter()
@@ -172,9 +173,7 @@ impl Writer {
             .flatten()
             .filter(|a| !a.duplicate)
             .count();
-        self.metrics
-            .appended_group(batches.len(), new, began.elapsed());
-        self.metrics.log_head.set(written.head);
+        self.appends.committed(batches.len(), new, began.elapsed());
         self.heads.saw(written.head);
         Ok(written.outcomes)
     }

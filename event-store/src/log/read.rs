@@ -1,7 +1,7 @@
 //! Reading by position, stream, type and correlation, always with a bound.
 
 use contracts::{Event, Recorded};
-use database::{Database, Error, Sql, Timestamp, Value, params};
+use database::{Database, Dialect, Error, Sql, Timestamp, Value, params};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -119,7 +119,7 @@ macro_rules! select {
     (@base) => {
         "SELECT (SELECT epoch FROM log_head) AS epoch, position, id, stream, version, type,
                 aggregate_id, schema_version, payload, occurred_at, correlation_id, causation_id,
-                saga_id, step, service_id, traceparent
+                saga_id, step, service_id, traceparent, recorded_at
          FROM events WHERE "
     };
 }
@@ -152,6 +152,7 @@ struct Row {
     step: Option<String>,
     service_id: String,
     traceparent: Option<String>,
+    recorded_at: Option<Timestamp>,
 }
 
 impl From<Row> for Recorded {
@@ -159,6 +160,7 @@ impl From<Row> for Recorded {
         Self {
             epoch: row.epoch,
             position: row.position,
+            recorded_at: row.recorded_at.map(Into::into),
             event: Event {
                 id: row.id,
                 event_type: row.event_type,
@@ -203,6 +205,22 @@ pub(super) async fn events(database: &Database, query: &ReadQuery) -> Result<Vec
     };
     let rows: Vec<Row> = database.fetch_all(sql, values).await?;
     Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// The head, and what the log's clock says while it is read.
+pub(super) async fn head_and_time(database: &Database) -> Result<(Head, Timestamp), Error> {
+    match database.dialect() {
+        Dialect::Sqlite => Ok((head(database).await?, Timestamp::system())),
+        Dialect::Postgres => {
+            let (epoch, position, now) = database
+                .fetch_one(
+                    "SELECT epoch, head, clock_timestamp() FROM log_head",
+                    Vec::new(),
+                )
+                .await?;
+            Ok((Head { epoch, position }, now))
+        }
+    }
 }
 
 pub(super) async fn head(database: &Database) -> Result<Head, Error> {

@@ -79,6 +79,7 @@ fn lost(epoch: Uuid, position: i64, timestamp: OffsetDateTime) -> Recorded {
     Recorded {
         epoch,
         position,
+        recorded_at: None,
         event: Event {
             id,
             event_type: LOST.to_owned(),

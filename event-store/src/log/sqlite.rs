@@ -228,12 +228,13 @@ async fn insert(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO events (position, id, stream, version, type, aggregate_id, schema_version,
                              payload, occurred_at, correlation_id, causation_id, saga_id, step,
-                             service_id, traceparent)
+                             service_id, traceparent, recorded_at)
          SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
                 value ->> 5, value ->> 6, value -> 7, value ->> 8, unhex(value ->> 9),
-                unhex(value ->> 10), unhex(value ->> 11), value ->> 12, value ->> 13, value ->> 14
+                unhex(value ->> 10), unhex(value ->> 11), value ->> 12, value ->> 13, value ->> 14,
+                $2
          FROM json_each($1)",
-        params![Value::Array(rows)],
+        params![Value::Array(rows), Timestamp::system()],
     )
     .await?;
     Ok(())

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use database::Database;
+use database::{Database, Timestamp};
+use prometheus_client::metrics::gauge::Gauge;
 use sqlx::postgres::PgListener;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{read, within};
+use crate::clock::Clock;
 
 /// How late an append of another process may be noticed when no notification came.
 const POLL: Duration = Duration::from_millis(75);
@@ -26,12 +28,21 @@ const CHANNEL: &str = "banyan_log";
 #[derive(Clone)]
 pub(super) struct Heads {
     newest: watch::Sender<i64>,
+    pub(super) clock: Clock,
+    head: Gauge,
 }
 
 impl Heads {
-    pub(super) fn watch(database: Database, head: i64, stop: CancellationToken) -> Self {
+    pub(super) fn watch(
+        database: Database,
+        head: i64,
+        gauge: Gauge,
+        stop: CancellationToken,
+    ) -> Self {
         let heads = Self {
             newest: watch::Sender::new(head),
+            clock: Clock::default(),
+            head: gauge,
         };
         tokio::spawn(
             stop.clone()
@@ -48,6 +59,7 @@ impl Heads {
         self.newest.send_if_modified(|newest| {
             let grew = head > *newest;
             *newest = head.max(*newest);
+            self.head.set(*newest);
             grew
         });
     }
@@ -63,9 +75,11 @@ async fn poll(database: Database, heads: Heads) {
     let mut away = false;
     loop {
         ticks.tick().await;
-        match within(POLL_TIMEOUT, read::head(&database)).await {
-            Ok(head) => {
+        let asked = Timestamp::system();
+        match within(POLL_TIMEOUT, read::head_and_time(&database)).await {
+            Ok((head, time)) => {
                 away = false;
+                heads.clock.learn(asked, time);
                 heads.saw(head.position);
             }
             Err(error) if !away => {

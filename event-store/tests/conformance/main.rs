@@ -11,6 +11,7 @@ mod log_alike;
 mod log_append;
 mod log_order;
 mod log_read;
+mod measured;
 mod operating;
 mod outage;
 mod publishing;

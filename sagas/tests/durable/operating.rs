@@ -306,6 +306,7 @@ async fn sagas_are_counted_by_outcome(backend: Backend) {
     world.drive(Uuid::now_v7()).await;
     world.plan.set("ship", Conduct::Silent);
     world.drive(Uuid::now_v7()).await;
+    world.engine().count_open().await.unwrap();
     let metrics = chassis::Metrics::new();
     metrics.register(|registry| world.engine().metrics().register(registry));
     let text = metrics.encode().unwrap();
@@ -315,6 +316,10 @@ async fn sagas_are_counted_by_outcome(backend: Backend) {
         "sagas_ended_total{definition=\"order\",outcome=\"compensated\"} 1",
         "sagas_turned_total{definition=\"order\"} 1",
         "saga_timer_lateness_seconds_count{kind=\"deadline\"} 1",
+        "sagas_ended_total{definition=\"order\",outcome=\"abandoned\"} 0",
+        "sagas_open{definition=\"order\",state=\"running\"} 0",
+        "saga_oldest_open_seconds{definition=\"order\"} 0.0",
+        "saga_timer_overdue_seconds 0.0",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }

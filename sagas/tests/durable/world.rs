@@ -317,6 +317,7 @@ impl World {
         Recorded {
             epoch: self.log.epoch(),
             position: appended[0].position,
+            recorded_at: None,
             event,
         }
     }

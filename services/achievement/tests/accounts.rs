@@ -73,6 +73,7 @@ impl Bench {
         let recorded = Recorded {
             epoch: Uuid::nil(),
             position: 1,
+            recorded_at: None,
             event: event(saga, payload),
         };
         let mut tx = self.database.begin().await.expect("a transaction");

@@ -380,6 +380,7 @@ fn ask(user_id: Uuid, now: OffsetDateTime) -> anyhow::Result<Recorded> {
     Ok(Recorded {
         epoch,
         position,
+        recorded_at: None,
         event,
     })
 }

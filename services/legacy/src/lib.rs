@@ -53,10 +53,12 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         async move { probed.ping().await.map_err(|error| error.to_string()) }
     };
     health.check("database", ping).await;
+    let metrics = Metrics::new();
+    metrics.watch_databases(&[("own", &db)]);
     let service = serving::Service {
         name: "legacy",
         health,
-        metrics: Metrics::new(),
+        metrics,
     };
     let verbs = chassis::ops::router(config.ops_token, ops::verbs(db.clone()));
     let courier = Courier::new(db.clone(), post);

@@ -12,7 +12,7 @@ use axum::{
 use http::{HeaderValue, StatusCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -57,6 +57,8 @@ struct Observer {
     service: &'static str,
     requests: Family<Labels, Counter>,
     seconds: Family<Route, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    panics: Counter,
 }
 
 /// Surrounds a service's router with what every service has.
@@ -70,15 +72,32 @@ pub fn stack(router: Router, service: &Service) -> Router {
         service: service.name,
         requests: Family::default(),
         seconds: Family::new_with_constructor(buckets),
+        in_flight: Gauge::default(),
+        panics: Counter::default(),
     };
+    let panics = observer.panics.clone();
     service.metrics.register(|registry| {
         let requests = observer.requests.clone();
-        registry.register("http_requests", "Requests answered", requests);
+        registry.register(
+            "http_requests",
+            "Requests answered, by method, the router's path template and status",
+            requests,
+        );
         let seconds = observer.seconds.clone();
         registry.register(
             "http_request_seconds",
-            "Time from request to response head",
+            "Time from request to response head, by the router's path template",
             seconds,
+        );
+        registry.register(
+            "http_requests_in_flight",
+            "Requests that have no response head yet",
+            observer.in_flight.clone(),
+        );
+        registry.register(
+            "http_panics",
+            "Requests whose handler panicked",
+            observer.panics.clone(),
         );
     });
     let no_such_path =
@@ -95,7 +114,12 @@ pub fn stack(router: Router, service: &Service) -> Router {
                 // Outermost: everything below knows its trace, is logged and counted, even a panic.
                 .layer(middleware::from_fn_with_state(observer, observe))
                 // A panic is one request's failure, not the connection's.
-                .layer(CatchPanicLayer::custom(panicked))
+                .layer(CatchPanicLayer::custom(
+                    move |cause: Box<dyn Any + Send>| {
+                        panics.inc();
+                        panicked(cause.as_ref())
+                    },
+                ))
                 // No handler waits for ever.
                 .layer(middleware::from_fn(bounded))
                 // Refused before it is read.
@@ -103,7 +127,7 @@ pub fn stack(router: Router, service: &Service) -> Router {
         )
         // Probes and scrapes are not traffic: neither logged nor counted.
         .merge(service.health.router())
-        .merge(service.metrics.router())
+        .merge(service.metrics.router(service.health.clone()))
 }
 
 async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
@@ -119,9 +143,11 @@ async fn observe(State(observer): State<Observer>, request: Request, next: Next)
         correlation_id = %context.correlation_id()
     );
     let begun = Instant::now();
+    let under_way = UnderWay::begin(&observer.in_flight);
     let mut response = context
         .scope(next.run(request).instrument(span.clone()))
         .await;
+    drop(under_way);
     let elapsed = begun.elapsed();
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered"));
@@ -141,6 +167,22 @@ async fn observe(State(observer): State<Observer>, request: Request, next: Next)
         response.headers_mut().insert(X_TRACE_ID, value);
     }
     response
+}
+
+/// Counts a request until its head is there, or its client has gone away.
+struct UnderWay(Gauge);
+
+impl UnderWay {
+    fn begin(in_flight: &Gauge) -> Self {
+        in_flight.inc();
+        Self(in_flight.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A label must not grow with what clients invent.
@@ -167,11 +209,7 @@ async fn bounded(request: Request, next: Next) -> Response {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature is tower-http's"
-)]
-fn panicked(cause: Box<dyn Any + Send>) -> Response {
+fn panicked(cause: &(dyn Any + Send)) -> Response {
     let text = cause
         .downcast_ref::<String>()
         .map(String::as_str)

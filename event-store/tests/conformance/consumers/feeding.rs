@@ -52,6 +52,10 @@ impl Bus for Unreliable {
         *self.subscribers.lock().unwrap() += 1;
         self.inner.subscribe().await
     }
+    fn status(&self) -> bus::BusStatus {
+        bus::BusStatus::default()
+    }
+
     fn memory(&self) -> Memory {
         Memory::None
     }

@@ -51,6 +51,10 @@ impl Bus for Shelf {
     async fn subscribe(&self) -> Result<Subscription, BusError> {
         Err(BusError::Refused("nobody reads this".to_owned()))
     }
+    fn status(&self) -> bus::BusStatus {
+        bus::BusStatus::default()
+    }
+
     fn memory(&self) -> Memory {
         Memory::Durable
     }

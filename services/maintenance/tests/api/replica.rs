@@ -167,6 +167,7 @@ pub(crate) fn recorded(kind: &str, payload: &impl serde::Serialize) -> Recorded 
     Recorded {
         epoch: Uuid::nil(),
         position: 1,
+        recorded_at: None,
         event: event(kind, payload),
     }
 }

@@ -46,6 +46,7 @@ fn recorded(position: i64, payload: &impl Payload) -> Recorded {
     Recorded {
         epoch: Uuid::nil(),
         position,
+        recorded_at: None,
         event: event(position, payload),
     }
 }
