@@ -139,6 +139,14 @@ async fn health_metrics_and_the_console_need_no_token() -> anyhow::Result<()> {
         metrics.contains("banyan_gateway_flag_percent{flag=\"quiz-cutover\"} 25.0"),
         "{metrics}"
     );
+    for line in [
+        "banyan_gateway_config_reloads_total{result=\"refused\"} 0",
+        "banyan_gateway_config_fault 0",
+        "banyan_gateway_route_info{route=\"all\",flag=\"\",legacy=\"legacy\",candidate=\"\"} 1",
+        "dependency_up{dependency=\"flags\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
     let console = gateway.request(Method::GET, "/").send().await?;
     let policy = console.headers()["content-security-policy"]
         .to_str()?

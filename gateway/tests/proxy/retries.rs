@@ -123,6 +123,11 @@ async fn the_budget_ends_a_storm_of_retries() {
     }
     // The reserve of ten, and nothing beyond.
     assert_eq!(legacy.count(), 25);
+    let refusals = "banyan_gateway_upstream_refusals_total";
+    stage.shows(
+        &format!("{refusals}{{upstream=\"legacy\",reason=\"retry_budget\"}}"),
+        "5",
+    );
 }
 
 #[tokio::test]
@@ -176,6 +181,12 @@ async fn an_open_circuit_answers_at_once_and_closes_after_a_good_probe() {
     );
     assert!(reply.header("retry-after").is_some());
     assert_eq!(legacy.count(), 2);
+    let endpoint = format!("upstream=\"legacy\",endpoint=\"http://{}\"", legacy.address);
+    let closed = format!("banyan_gateway_breaker_state{{{endpoint},state=\"closed\"}}");
+    let opened = format!("banyan_gateway_breaker_opened_total{{{endpoint}}}");
+    stage.shows(&opened, "1");
+    let refused = "banyan_gateway_upstream_refusals_total{upstream=\"legacy\",reason=\"open\"}";
+    stage.shows(refused, "1");
     legacy.now(Act::Say(ok("up")));
     let reopened = async {
         while stage.get("/", "").await.status() != 200 {
@@ -186,6 +197,8 @@ async fn an_open_circuit_answers_at_once_and_closes_after_a_good_probe() {
         .await
         .unwrap();
     assert_eq!(stage.get("/", "").await.body, "up");
+    stage.shows(&closed, "1");
+    stage.shows(&opened, "1");
 }
 
 #[tokio::test]
@@ -202,6 +215,15 @@ async fn a_full_bulkhead_answers_503_at_once() {
     );
     assert_eq!(reply.header("retry-after"), Some("1"));
     assert_eq!(legacy.count(), 1);
+    let of_legacy = "{upstream=\"legacy\"";
+    stage.shows(
+        &format!("banyan_gateway_upstream_refusals_total{of_legacy},reason=\"full\"}}"),
+        "1",
+    );
+    stage.shows(
+        &format!("banyan_gateway_upstream_in_flight{of_legacy}}}"),
+        "1.0",
+    );
     // The client goes away: its place is free again.
     drop(first);
     legacy.now(Act::Say(ok("hello")));

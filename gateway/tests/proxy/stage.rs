@@ -125,6 +125,23 @@ impl Stage {
             .map(|(_, stats)| stats)
             .expect("a route of this name")
     }
+
+    /// What a scrape would show of the data plane now.
+    pub(crate) fn metrics(&self) -> String {
+        let metrics = chassis::Metrics::new();
+        metrics.register(|registry| {
+            registry.register_collector(Box::new(Arc::clone(self.data.stats())));
+            registry.register_collector(Box::new(Arc::clone(self.data.upstreams())));
+        });
+        metrics.encode().expect("a text")
+    }
+
+    /// Fails where a series is not there with this value.
+    pub(crate) fn shows(&self, series: &str, value: &str) {
+        let metrics = self.metrics();
+        let line = format!("\n{series} {value}\n");
+        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    }
 }
 
 impl Drop for Stage {
