@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    Saga,
+    Saga, Verb,
     state::{Phase, Timer},
 };
 
@@ -125,6 +125,10 @@ impl Metrics {
                 self.open
                     .get_or_create_owned(&state(definition, phase.as_str()));
             }
+        }
+        for verb in Verb::NAMES {
+            self.interventions
+                .get_or_create_owned(&vec![("verb", verb.to_owned())]);
         }
         for timer in [Timer::Deadline, Timer::Retry, Timer::UndoRetry] {
             self.lateness

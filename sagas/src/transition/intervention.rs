@@ -68,6 +68,15 @@ impl Resolution {
 }
 
 impl Verb {
+    /// What [`Verb::name`] can be.
+    pub(crate) const NAMES: [&'static str; 5] = [
+        "retry_step",
+        "retry_compensation",
+        "resolve_step",
+        "force_compensation",
+        "abandon",
+    ];
+
     /// The verb's name on the wire.
     pub const fn name(&self) -> &'static str {
         match self {
