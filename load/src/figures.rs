@@ -226,6 +226,9 @@ pub struct Phase {
     pub costs: Vec<Cost>,
     /// Which part of the machine's processors was busy, 0 to 1.
     pub machine_busy: f64,
+    /// Processors that were busy with what is neither the system nor the generator: with the
+    /// kernel's own work, or with somebody who disturbs the measurement.
+    pub other_cores: f64,
     /// The load average of the minute before the end.
     pub load_average: f64,
     /// Events that came into the log; none where nobody can be asked.
@@ -276,6 +279,7 @@ impl Phase {
             distribution: distribution(&curve),
             costs: Vec::new(),
             machine_busy: 0.0,
+            other_cores: 0.0,
             load_average: 0.0,
             events: None,
             grown: Vec::new(),
@@ -398,6 +402,8 @@ pub struct Run {
     pub audit: Option<Audit>,
     /// The verdict.
     pub bars: Vec<Bar>,
+    /// What an answer's p99 may be, in milliseconds.
+    pub p99_bar: f64,
     /// How long all of it took.
     pub took_seconds: f64,
 }

@@ -116,7 +116,10 @@ impl Mix {
         let mut file: Table = text
             .parse()
             .map_err(|error: toml::de::Error| Faults(vec![error.to_string()]))?;
-        let mut reader = Reader { faults: Vec::new() };
+        let mut reader = Reader {
+            faults: Vec::new(),
+            missing: Vec::new(),
+        };
         let mut players = reader.table(&mut file, "players");
         let mut journeys = reader.table(&mut file, "journeys");
         reader.no_more("", &file);
@@ -173,10 +176,12 @@ impl Mix {
 
 struct Reader {
     faults: Vec<String>,
+    /// Tables that are not there.
+    missing: Vec<&'static str>,
 }
 
 impl Reader {
-    fn table(&mut self, file: &mut Table, name: &str) -> Table {
+    fn table(&mut self, file: &mut Table, name: &'static str) -> Table {
         match file.remove(name) {
             Some(Value::Table(table)) => table,
             Some(_) => {
@@ -185,6 +190,7 @@ impl Reader {
             }
             None => {
                 self.faults.push(format!("[{name}] is missing"));
+                self.missing.push(name);
                 Table::new()
             }
         }
@@ -204,6 +210,8 @@ impl Reader {
                 let fault = format!("{path} must be a whole number from {low} to {high}: {other}");
                 self.faults.push(fault);
             }
+            // Of a table that is missing that is told already.
+            None if self.missing.iter().any(|table| path.starts_with(table)) => {}
             None => self.faults.push(format!("{path} is missing")),
         }
         low

@@ -5,11 +5,11 @@ const CLOSE: f64 = 1.06;
 /// Raised by this until something breaks.
 const RAISE: f64 = 1.6;
 /// Lowered by this while nothing holds.
-const LOWER: f64 = 0.5;
+const LOWER: f64 = 0.3;
 /// Below this rate nothing is worth measuring.
 const LOWEST: f64 = 1.0;
 /// However long it takes, no more steps than this.
-const STEPS_MAX: u32 = 24;
+const STEPS_MAX: u32 = 30;
 
 /// A search under way.
 #[derive(Clone, Debug)]
@@ -97,7 +97,10 @@ mod tests {
                 let peak = peak.unwrap();
                 let is_close = peak <= limit && peak >= limit / CLOSE;
                 assert!(is_close, "limit {limit} from {from}: {peak}");
-                assert!(steps <= 24, "limit {limit} from {from}: {steps} steps");
+                assert!(
+                    steps < STEPS_MAX,
+                    "limit {limit} from {from}: {steps} steps"
+                );
             }
         }
     }

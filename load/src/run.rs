@@ -73,7 +73,8 @@ struct Runner<'a> {
 /// missed is no error: it is in the verdict.
 pub async fn run(arguments: &Arguments, mix: Mix) -> anyhow::Result<Run> {
     let begun = Instant::now();
-    let at = OffsetDateTime::now_utc().format(&Rfc3339)?;
+    let now = OffsetDateTime::now_utc();
+    let at = now.replace_nanosecond(0)?.format(&Rfc3339)?;
     let seed = arguments.seed.unwrap_or_else(rand::random);
     say(&format!("seed {seed}"));
     let system = System::open(arguments).await?;
@@ -91,11 +92,12 @@ pub async fn run(arguments: &Arguments, mix: Mix) -> anyhow::Result<Run> {
         phases: Vec::new(),
         audit: None,
         bars: Vec::new(),
+        p99_bar: arguments.p99,
         took_seconds: 0.0,
     };
     let judged = runner.measure(&mut run).await?;
     run.audit = runner.audit().await?;
-    run.bars = verdict::bars(&run, judged, arguments.p99);
+    run.bars = verdict::bars(&run, judged);
     run.took_seconds = begun.elapsed().as_secs_f64();
     Ok(run)
 }
@@ -150,6 +152,7 @@ impl<'a> Runner<'a> {
             runner
                 .phase("warm-up", &mix, rate, Duration::ZERO, seconds)
                 .await?;
+            system.quiet(QUIET_WITHIN).await;
         }
         Ok(runner)
     }
@@ -243,6 +246,8 @@ impl<'a> Runner<'a> {
         let journeys = measured.achieved as f64;
         phase.costs = accounts.costs(window, measured.requests as f64, journeys);
         phase.machine_busy = accounts.busy;
+        let cores: f64 = phase.costs.iter().map(|cost| cost.cores).sum();
+        phase.other_cores = (accounts.busy * processors() - cores).max(0.0);
         phase.load_average = process::load_average();
         let now = self.system.events().await;
         phase.events = events.zip(now).map(|(before, now)| now - before);
@@ -304,6 +309,10 @@ async fn nothing(window: Window) -> Driven {
     }
 }
 
+fn processors() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
+}
+
 /// What the parts used during a window.
 struct Accounts {
     before: std::collections::BTreeMap<String, Usage>,
@@ -362,9 +371,10 @@ async fn curation(site: &Site, system: &System) -> anyhow::Result<Curation> {
     for _ in 0..CURATED {
         let request = site.request(Method::POST, "/api/admin/questions", Some(&token));
         let reply = send(request.json(&question())).await;
+        // 202 is a question, too, which players do not see yet.
         match reply.read::<CuratedQuestion>() {
-            Some(question) if reply.outcome.is_good() => questions.push(question),
-            _ => bail!("a curator cannot add a question: {}", reply.describe()),
+            Some(question) => questions.push(question),
+            None => bail!("a curator cannot add a question: {}", reply.describe()),
         }
     }
     Ok(Curation { token, questions })
@@ -446,12 +456,14 @@ fn summary(phase: &Phase) -> String {
         )
     });
     format!(
-        "{}: {:.0} arrivals/s offered, {:.0}/s ended{answers}, {} faults, machine {:.0} % busy",
+        "{}: {:.0} arrivals/s offered, {:.0}/s ended{answers}, {} faults, machine {:.0} % busy \
+         (others: {:.2} processors)",
         phase.name,
         phase.offered,
         phase.achieved,
         phase.faults,
-        phase.machine_busy * 100.0
+        phase.machine_busy * 100.0,
+        phase.other_cores
     )
 }
 

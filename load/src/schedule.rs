@@ -48,6 +48,7 @@ pub struct Schedule {
     random: StdRng,
     journeys: Option<(Vec<Journey>, WeightedIndex<f64>)>,
     spread: Spread,
+    count: u32,
     /// Seconds.
     gap: f64,
     /// Seconds: the next arrival's time.
@@ -63,6 +64,7 @@ impl Schedule {
             random: StdRng::seed_from_u64(seed),
             journeys: mix.draw().map(|draw| (journeys, draw)),
             spread,
+            count: 0,
             gap: 1.0 / rate.max(f64::MIN_POSITIVE),
             next: 0.0,
             end: end.as_secs_f64(),
@@ -75,13 +77,14 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Arrival> {
         let (journeys, draw) = self.journeys.as_ref()?;
-        let gap = match self.spread {
-            Spread::Uniform => self.gap,
-            // The inverse of the exponential distribution; the argument is never 0.
-            Spread::Poisson => -self.gap * (1.0 - self.random.random::<f64>()).ln(),
-        };
         let at = self.next;
-        self.next += gap;
+        self.count += 1;
+        self.next = match self.spread {
+            // Not summed up: errors of rounding would be, too.
+            Spread::Uniform => f64::from(self.count) * self.gap,
+            // The inverse of the exponential distribution; the argument is never 0.
+            Spread::Poisson => at - self.gap * (1.0 - self.random.random::<f64>()).ln(),
+        };
         (at < self.end).then(|| Arrival {
             at: Duration::from_secs_f64(at),
             journey: journeys[draw.sample(&mut self.random)],

@@ -20,7 +20,7 @@ async fn a_small_load_on_the_embedded_form_passes_and_is_reported() {
     ];
     // Few arrivals, for a machine that does other things; the latency bar is for measurements, so
     // it is out of the way here.
-    let small = "--rate 8 --seconds 3 --warm-up 0 --players 10 --p99 60000";
+    let small = "--rate 5 --seconds 3 --warm-up 0 --players 10 --p99 60000";
     let arguments = line.into_iter().chain(small.split_whitespace());
     let arguments = Arguments::try_parse_from(arguments).expect("good arguments");
     let run = load::run(&arguments).await.expect("a system to measure");

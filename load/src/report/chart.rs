@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 80.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
@@ -241,9 +241,11 @@ pub(super) fn bars(title: &str, rows: &[(String, f64, String)]) -> Markup {
 
 fn mark(y: f64, name: &str) -> Markup {
     let (y, right) = (round(y), WIDTH - RIGHT);
+    // Above its line, unless that is at the top.
+    let base = if y < TOP + 16.0 { y + 14.0 } else { y - 5.0 };
     html! {
         line.mark x1=(LEFT) x2=(right) y1=(y) y2=(y) {}
-        text.mark x=(right - 4.0) y=(y - 5.0) text-anchor="end" { (name) }
+        text.mark x=(right - 4.0) y=(base) text-anchor="end" { (name) }
     }
 }
 

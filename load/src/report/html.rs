@@ -9,8 +9,6 @@ use crate::{
 };
 
 const STYLE: &str = include_str!("page.css");
-/// Where the charts draw the bar, in milliseconds.
-const BAR: f64 = 100.0;
 const PERCENTILES: [&str; 6] = ["p50", "p90", "p95", "p99", "p99.9", "longest"];
 
 /// The whole page.
@@ -32,7 +30,7 @@ pub fn page(run: &Run) -> String {
                 (tiles(run))
                 @if is_costs { (costs(run)) }
                 @if !run.search.is_empty() { (search(run)) }
-                @for phase in &run.phases { (measurement(phase)) }
+                @for phase in &run.phases { (measurement(phase, run.p99_bar)) }
                 (conditions(run))
             }
         }
@@ -112,7 +110,7 @@ fn search(run: &Run) -> Markup {
     }
 }
 
-fn measurement(phase: &Phase) -> Markup {
+fn measurement(phase: &Phase, bar: f64) -> Markup {
     html! {
         h2 { (phase.name) }
         p {
@@ -120,13 +118,15 @@ fn measurement(phase: &Phase) -> Markup {
             (number(phase.requests_per_second)) " requests/s, of them "
             (number(phase.answers_per_second)) " answers/s; " (phase.faults) " faults; "
             "measured for " (number(phase.seconds)) " s; the machine was "
-            (percent(phase.machine_busy)) " busy, load average " (number(phase.load_average)) "."
+            (percent(phase.machine_busy)) " busy, " (number(phase.other_cores))
+            " processors of it with what is no part of this, load average "
+            (number(phase.load_average)) "."
         }
         @for fault in &phase.generator.faults { p.bad { strong { "Invalid: " (fault) } } }
         @if phase.rate > 0.0 {
             (plots::throughput(phase))
-            @if phase.answers.is_some() { (plots::latency(phase, BAR)) }
-            (plots::distribution(phase, BAR))
+            @if phase.answers.is_some() { (plots::latency(phase, bar)) }
+            (plots::distribution(phase, bar))
             h3 { "Requests: corrected latency, in ms" }
             (rows(phase.answers.iter().chain(&phase.requests), |row| row.corrected))
             h3 { "Requests: uncorrected, as a client alone sees it, in ms" }
