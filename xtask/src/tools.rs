@@ -15,7 +15,7 @@ const DENY_AT_LEAST: (u32, u32) = (0, 18);
 const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 
 /// Programs that the tests run, and the Debian package that each comes in.
-const PROGRAMS: [(&str, &str); 1] = [("nats-server", "nats-server")];
+const PROGRAMS: [(&str, &str); 2] = [("nats-server", "nats-server"), ("promtool", "prometheus")];
 
 /// Who runs the tests.
 #[derive(Clone, Copy)]

@@ -6,6 +6,7 @@ mod drills;
 mod embedded;
 mod faults;
 mod load;
+mod observability;
 mod outage;
 mod parity;
 mod player;
