@@ -26,6 +26,9 @@ pub trait Work: Send + Sync + 'static {
     /// Who does it; one thing at a time.
     type Player: Send + 'static;
 
+    /// Notes that an arrival was due, so long after the phase began; also one that is then dropped.
+    fn due(&self, _at: Duration) {}
+
     /// Does all of it and gives the player back.
     fn perform(
         self: Arc<Self>,
@@ -96,6 +99,7 @@ pub async fn drive<W: Work>(
         let now = phase.elapsed();
         while let Some(arrival) = arrivals.next_if(|next| next.at <= now) {
             driven.lag.saturating_record(micros(now - arrival.at));
+            work.due(arrival.at);
             if waiting.len() < queue.max(1) {
                 waiting.push_back(arrival);
             } else {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use contracts::http::{CuratedQuestion, Question, QuestionPage, Session, WriteQuestion};
@@ -61,8 +62,8 @@ impl World {
         remembered: u8,
     ) -> Self {
         let nothing = Window {
-            from: std::time::Duration::ZERO,
-            to: std::time::Duration::ZERO,
+            from: Duration::ZERO,
+            to: Duration::ZERO,
         };
         Self {
             site,
@@ -92,6 +93,10 @@ impl World {
 impl Work for World {
     type Player = Player;
 
+    fn due(&self, at: Duration) {
+        self.measured().arrival(at);
+    }
+
     async fn perform(
         self: Arc<Self>,
         arrival: Arrival,
@@ -99,7 +104,6 @@ impl Work for World {
         begin: Begin,
     ) -> Player {
         let due = begin.due - begin.phase;
-        self.measured().arrival(due);
         let mut visit = Visit {
             world: &self,
             journey: arrival.journey,

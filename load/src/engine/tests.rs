@@ -22,6 +22,7 @@ struct Stalls {
 struct Times {
     corrected: Vec<Duration>,
     service: Vec<Duration>,
+    due: u64,
     stalled: bool,
 }
 
@@ -48,6 +49,13 @@ impl Stalls {
 
 impl Work for Stalls {
     type Player = ();
+
+    fn due(&self, _: Duration) {
+        self.times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .due += 1;
+    }
 
     async fn perform(self: Arc<Self>, _: Arrival, (): (), begin: Begin) {
         let served = self.one_at_a_time.acquire().await;
@@ -108,6 +116,12 @@ async fn arrivals_beyond_the_queue_are_dropped_and_counted() {
     let server = Stalls::new(Duration::from_secs(1));
     let driven = drive(&server, &mut vec![()], schedule(100.0, 10), 20).await;
     assert_eq!(driven.started + driven.dropped, 1_000);
+    let due = server
+        .times
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .due;
+    assert_eq!(due, 1_000, "whoever was dropped was due all the same");
     assert!((70..90).contains(&driven.dropped), "{driven:?}");
     assert_eq!(driven.longest_queue, 20);
 }
