@@ -71,6 +71,9 @@ pub async fn serve(
 
     let mut tasks = Supervisor::new(shutdown.clone());
     if let Some(bus) = bus {
+        let noted = Arc::clone(&bus);
+        let reachable = move || std::future::ready(noted.reachable());
+        health.warning("bus", reachable).await;
         let connection = BusMetrics::of(Arc::clone(&bus));
         let publisher = Publisher::new(log.clone(), bus);
         metrics.register(|registry| {

@@ -10,6 +10,7 @@ mod outboxes;
 mod readiness;
 mod runbook;
 mod sagas;
+mod upstreams;
 
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,7 @@ impl Doctor {
 
 async fn look(context: &Context) -> Vec<Finding> {
     let mut findings = readiness::check(context).await;
+    findings.extend(upstreams::check(context).await);
     findings.extend(flags::check(context).await);
     findings.extend(consumers::check(context).await);
     findings.extend(outboxes::check(context).await);

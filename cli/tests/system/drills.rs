@@ -11,7 +11,11 @@ mod part;
 mod record;
 mod runbook;
 
+mod broker_down;
+mod consumer_lag;
 mod cut_over;
+mod poison_event;
+mod saga_timeouts;
 mod service_crashed;
 
 pub(crate) use drill::Drill;

@@ -69,6 +69,18 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The name in logs and of the publisher's cursor.
     fn name(&self) -> &'static str;
+
+    /// Whether the bus can be reached at this moment.
+    ///
+    /// # Errors
+    /// Why not.
+    fn reachable(&self) -> Result<(), String> {
+        if self.status().connected {
+            Ok(())
+        } else {
+            Err("not connected".to_owned())
+        }
+    }
 }
 
 /// How a connection to a bus is, and what went over it.

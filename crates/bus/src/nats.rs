@@ -91,7 +91,8 @@ pub struct NatsBus {
 
 impl NatsBus {
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
-    /// with commas.
+    /// with commas, the preferred one first. Each process takes the first that answers, so that
+    /// servers that know nothing of each other serve as backups: all processes end up on the same.
     ///
     /// # Errors
     /// [`BusError::Configuration`] when the URL is unusable. A server that does not answer yet is
@@ -106,6 +107,7 @@ impl NatsBus {
             .name("banyan")
             .retry_on_initial_connect()
             .max_reconnects(None)
+            .retain_servers_order()
             .reconnect_delay_callback(|attempts| {
                 let millis = 20_u64.saturating_mul(1 << attempts.min(10));
                 Duration::from_millis(millis).min(MAX_RECONNECT_DELAY)

@@ -143,6 +143,11 @@ impl Frame {
         let probed = log.clone();
         health.check("log", move || ping_log(probed.clone())).await;
         warn_of_full_disks(&health, &database, &log).await;
+        if let Some(bus) = bus.clone() {
+            // Without it events flow by polling the log, only slower.
+            let reachable = move || std::future::ready(bus.reachable());
+            health.warning("bus", reachable).await;
+        }
         let metrics = Metrics::new();
         metrics.register(|registry| log.metrics().register(registry));
         metrics.watch_databases(&[("own", &database), ("log", log.database())]);

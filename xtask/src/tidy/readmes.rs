@@ -43,6 +43,10 @@ fn check_service(files: &[File], service: &str, config: &File) -> Vec<Finding> {
             }
         }
     }
+    // `rest` is what stands under the last heading.
+    if !rest.contains("](../../runbooks/") {
+        findings.push(Finding::error(&path, 0, "links to no runbook".to_owned()));
+    }
     for key in keys(&config.text) {
         if !readme.text.contains(&format!("| `{key}` |")) {
             let text = format!("does not explain the setting `{key}` in a table");
@@ -89,7 +93,7 @@ mod tests {
     #[test]
     fn a_readme_with_all_rooms_and_keys_is_fine() {
         let text = "# quiz\n\n## Data\n\n## Events\n\n## HTTP\n\n## Configuration\n\n| `listen` | x \
-                    |\n\n## Runbooks\n";
+                    |\n\n## Runbooks\n\n[one](../../runbooks/one.md)\n";
         let files = [
             file("services/quiz/src/config.rs", CONFIG),
             file("services/quiz/README.md", text),
@@ -103,7 +107,7 @@ mod tests {
         assert_eq!(check(std::slice::from_ref(&config)).len(), 1);
         let readme = file("services/quiz/README.md", "# quiz\n\n## Data\n\n## HTTP\n");
         let found = texts(&check(&[config, readme]));
-        assert_eq!(found.len(), 4, "{found:?}");
-        assert!(found[3].contains("`listen`"), "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert!(found[4].contains("`listen`"), "{found:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! Runbooks have the same rooms, are drilled, and are found: by the list of them, by the doctor for
 //! each fault, and by the services' own pages.
 
+use std::collections::BTreeSet;
+
 use super::{Finding, numbered};
 use crate::workspace::File;
 
@@ -36,6 +38,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         .filter(|file| file.path.starts_with(DRILLS))
         .collect();
     let mut findings = Vec::new();
+    let mut names = BTreeSet::new();
     for file in files {
         let Some(name) = file.path.strip_prefix("runbooks/") else {
             continue;
@@ -43,6 +46,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         if !name.ends_with(".md") || name == "README.md" {
             continue;
         }
+        names.insert(name);
         findings.extend(rooms(file));
         let mut fault = |text: &str| findings.push(Finding::error(&file.path, 0, text));
         let quoted = format!("{name:?}");
@@ -54,6 +58,16 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         }
         if !PLANS.contains(&name) && !doctor.contains(&format!("\"runbooks/{name}\"")) {
             fault("is about a fault that `banyan doctor` does not name");
+        }
+    }
+    for (line, text) in numbered(doctor) {
+        let named = text.split("\"runbooks/").nth(1);
+        let Some(name) = named.and_then(|rest| rest.split('"').next()) else {
+            continue;
+        };
+        if !names.contains(name) {
+            let text = format!("there is no runbooks/{name}");
+            findings.push(Finding::warning(DOCTOR, line, text));
         }
     }
     findings
@@ -141,5 +155,10 @@ mod tests {
         assert_eq!(check(&around(&runbook())[..1]).len(), 3);
         let plan = file("runbooks/cut-over.md", &runbook());
         assert_eq!(check(&[plan]).len(), 2, "the doctor finds no plans");
+    }
+
+    #[test]
+    fn the_doctor_names_no_runbook_that_is_not_there() {
+        assert_eq!(check(&around(&runbook())[2..]).len(), 1);
     }
 }

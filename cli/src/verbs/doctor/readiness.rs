@@ -1,6 +1,7 @@
 //! Whether each part answers and says that it can serve.
 
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{Finding, Runbook};
 use crate::{client::Refused, verbs::Context};
@@ -9,48 +10,68 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
     let client = &context.client;
     let mut findings = Vec::new();
     let admin = client.admin(Method::GET, "/health/ready", None).await;
-    findings.extend(admin.err().and_then(|error| not_ready("gateway", &error)));
+    findings.extend(judged("gateway", &admin));
     for service in client.endpoints().services.keys() {
         let answer = client
             .ops(service, Method::GET, "/health/ready", None)
             .await;
-        findings.extend(answer.err().and_then(|error| not_ready(service, &error)));
+        findings.extend(judged(service, &answer));
     }
     findings
 }
 
-fn not_ready(place: &str, error: &anyhow::Error) -> Option<Finding> {
-    let Some(refused) = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Refused>())
-    else {
-        return Some(Finding {
-            place: place.to_owned(),
-            what: format!("does not answer: {error:#}"),
-            act: "start it; its last log lines say why it is gone".to_owned(),
-            runbook: Runbook::ServiceCrashed,
-        });
+fn judged(place: &str, answer: &anyhow::Result<Value>) -> Vec<Finding> {
+    let report = match answer {
+        Ok(report) => report,
+        Err(error) => match error.chain().find_map(|cause| cause.downcast_ref()) {
+            Some(Refused { problem, .. }) => problem,
+            None => return vec![silent(place, error)],
+        },
     };
-    let down: Vec<(&str, &str)> = refused.problem["dependencies"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, state)| state["status"] != "up")
-        .map(|(name, state)| (name.as_str(), state["reason"].as_str().unwrap_or("down")))
-        .collect();
-    let list: Vec<_> = down
-        .iter()
-        .map(|(name, reason)| format!("{name} ({reason})"))
-        .collect();
-    Some(Finding {
+    let (down, degraded) = (unwell(report, "down"), unwell(report, "degraded"));
+    let mut findings = Vec::new();
+    if answer.is_err() {
+        findings.push(Finding {
+            place: place.to_owned(),
+            what: format!("is not ready: {}", list(&down)),
+            act: "mend the dependency; it becomes ready by itself".to_owned(),
+            runbook: of_down(&down),
+        });
+    }
+    findings.extend(degraded.iter().map(|one| Finding {
         place: place.to_owned(),
-        what: format!("is not ready: {}", list.join(", ")),
-        act: "mend the dependency; it becomes ready by itself".to_owned(),
-        runbook: runbook(&down),
-    })
+        what: format!("serves, with less: {}", list(&[*one])),
+        act: "mend the dependency; it is used again by itself".to_owned(),
+        runbook: of_degraded(one.0),
+    }));
+    findings
 }
 
-fn runbook(down: &[(&str, &str)]) -> Runbook {
+/// The dependencies in this state, each with its reason.
+fn unwell<'a>(report: &'a Value, state: &'static str) -> Vec<(&'a str, &'a str)> {
+    let dependencies = report["dependencies"].as_object().into_iter().flatten();
+    let those = dependencies.filter(|(_, one)| one["status"] == state);
+    let reason = |one: &'a Value| one["reason"].as_str().unwrap_or(state);
+    those
+        .map(|(name, one)| (name.as_str(), reason(one)))
+        .collect()
+}
+
+fn silent(place: &str, error: &anyhow::Error) -> Finding {
+    Finding {
+        place: place.to_owned(),
+        what: format!("does not answer: {error:#}"),
+        act: "start it; its last log lines say why it is gone".to_owned(),
+        runbook: Runbook::ServiceCrashed,
+    }
+}
+
+fn list(dependencies: &[(&str, &str)]) -> String {
+    let one = |(name, reason): &(&str, &str)| format!("{name} ({reason})");
+    dependencies.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn of_down(down: &[(&str, &str)]) -> Runbook {
     let has = |wanted: &str| down.iter().any(|(name, _)| *name == wanted);
     if has("database") || has("log") {
         Runbook::PostgresDown
@@ -62,16 +83,23 @@ fn runbook(down: &[(&str, &str)]) -> Runbook {
     }
 }
 
+fn of_degraded(name: &str) -> Runbook {
+    match name {
+        "database_disk" | "log_disk" => Runbook::DiskFull,
+        _ => Runbook::BrokerDown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn found(dependencies: &serde_json::Value) -> Finding {
+    fn found(dependencies: &Value) -> Vec<Finding> {
         let problem = json!({ "status": "not_ready", "dependencies": dependencies });
         let error = crate::client::refused_for_test(503, &problem);
-        not_ready("quiz", &error).unwrap()
+        judged("quiz", &Err(error))
     }
 
     #[test]
@@ -80,18 +108,29 @@ mod tests {
             "database": { "status": "up" },
             "log": { "status": "down", "reason": "refused" },
         }));
-        assert_eq!(found.what, "is not ready: log (refused)");
-        assert_eq!(found.runbook, Runbook::PostgresDown);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].what, "is not ready: log (refused)");
+        assert_eq!(found[0].runbook, Runbook::PostgresDown);
     }
 
     #[test]
-    fn who_does_not_answer_at_all_has_crashed() {
-        let found = not_ready("quiz", &anyhow::anyhow!("connection refused")).unwrap();
-        assert_eq!(found.runbook, Runbook::ServiceCrashed);
+    fn what_a_ready_part_does_without_is_found_each_for_itself() {
+        let report = json!({ "status": "ready", "dependencies": {
+            "bus": { "status": "degraded", "reason": "not connected" },
+            "database": { "status": "up" },
+            "log_disk": { "status": "degraded", "reason": "read only" },
+        }});
+        let found = judged("quiz", &Ok(report));
+        let runbooks: Vec<_> = found.iter().map(|one| one.runbook).collect();
+        assert_eq!(runbooks, [Runbook::BrokerDown, Runbook::DiskFull]);
+        assert_eq!(found[0].what, "serves, with less: bus (not connected)");
+    }
+
+    #[test]
+    fn who_does_not_answer_at_all_has_crashed_and_who_refuses_the_log_has_not() {
+        let silent = judged("quiz", &Err(anyhow::anyhow!("connection refused")));
+        assert_eq!(silent[0].runbook, Runbook::ServiceCrashed);
         let refuses = json!({ "consumers": { "status": "down", "reason": "another epoch" } });
-        assert_eq!(
-            super::tests::found(&refuses).runbook,
-            Runbook::DataInconsistent
-        );
+        assert_eq!(found(&refuses)[0].runbook, Runbook::DataInconsistent);
     }
 }

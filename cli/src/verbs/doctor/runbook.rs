@@ -2,8 +2,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Runbook {
     BadRelease,
+    BrokerDown,
     ConsumerLag,
     DataInconsistent,
+    DiskFull,
+    GatewayOverloaded,
     PoisonEvent,
     PostgresDown,
     SagaTimeouts,
@@ -15,8 +18,11 @@ impl Runbook {
     pub(super) fn file(self) -> &'static str {
         match self {
             Self::BadRelease => "runbooks/bad-release.md",
+            Self::BrokerDown => "runbooks/broker-down.md",
             Self::ConsumerLag => "runbooks/consumer-lag.md",
             Self::DataInconsistent => "runbooks/data-inconsistent.md",
+            Self::DiskFull => "runbooks/disk-full.md",
+            Self::GatewayOverloaded => "runbooks/gateway-overloaded.md",
             Self::PoisonEvent => "runbooks/poison-event.md",
             Self::PostgresDown => "runbooks/postgres-down.md",
             Self::SagaTimeouts => "runbooks/saga-timeouts.md",

@@ -110,7 +110,6 @@ impl Drill {
     }
 
     /// The player.
-    #[expect(dead_code, reason = "for drills that look closer, or break a database")]
     pub(crate) fn player(&self) -> &Player {
         &self.player
     }
@@ -121,7 +120,6 @@ impl Drill {
     }
 
     /// Runs statements in a part's database, as the one who breaks it would.
-    #[expect(dead_code, reason = "for drills that look closer, or break a database")]
     pub(crate) async fn sql(&self, part: &str, statements: &str) {
         let url = self.system().await.database(part).to_owned();
         let psql = tokio::process::Command::new("psql")
@@ -170,7 +168,6 @@ impl Drill {
     }
 
     /// The block of this number of Act, from 0; to look at the system before the next one.
-    #[expect(dead_code, reason = "for drills that look closer, or break a database")]
     pub(crate) async fn act_block(&mut self, number: usize) {
         self.acting.get_or_insert_with(Instant::now);
         self.blocks("Act", number..number + 1).await;

@@ -56,8 +56,10 @@ async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
     let [verb, name] = words[..] else {
         bail!("start, stop, restart or logs, and a part's name");
     };
-    if name == "nats" {
-        return broker(system, verb).await;
+    match name {
+        "nats" => return broker(system, 0, verb).await,
+        "nats-backup" => return broker(system, 1, verb).await,
+        _ => {}
     }
     let parts = system.replicas(name);
     ensure!(!parts.is_empty(), "there is no part {name:?}");
@@ -84,9 +86,9 @@ async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The preferred server of NATS.
-async fn broker(system: &mut System, verb: &str) -> anyhow::Result<String> {
-    let broker = system.brokers.first_mut().context("no broker")?;
+/// A server of NATS, by its place in the setting.
+async fn broker(system: &mut System, place: usize, verb: &str) -> anyhow::Result<String> {
+    let broker = system.brokers.get_mut(place).context("no such broker")?;
     match verb {
         "start" | "restart" => broker.restart().await?,
         "stop" => broker.stop().await?,
