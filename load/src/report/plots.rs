@@ -8,6 +8,9 @@ use super::{
 };
 use crate::figures::{Latency, Phase, Point, SearchStep};
 
+/// Seconds after a window that say nothing: the last ones end.
+const ENDING: usize = 3;
+
 fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Line {
     Line {
         name: name.to_owned(),
@@ -160,11 +163,11 @@ pub(super) fn processors(phase: &Phase) -> Markup {
     bars("Processors kept busy, by part", &rows)
 }
 
-/// The seconds up to the end of the window: what comes after is the last ones ending.
+/// The seconds up to the end of the window; where the last ones took long to end, those, too, for
+/// that is where they failed.
 fn whole_seconds(phase: &Phase) -> impl Iterator<Item = &Point> + Clone {
     let end = (phase.from + phase.seconds) as usize;
-    phase
-        .timeline
-        .iter()
-        .filter(move |point| point.second < end)
+    let is_long = phase.timeline.len() > end + ENDING;
+    let shown = if is_long { phase.timeline.len() } else { end };
+    phase.timeline.iter().take(shown)
 }
