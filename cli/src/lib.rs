@@ -26,7 +26,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Verb(_) | Command::Demo(_) | Command::Log { verb: Some(_), .. } => "warn",
         _ => "info",
     };
-    telemetry::init(Format::detect(), filter);
+    let parts = match &command {
+        Command::Up(_) => parts::ALL.as_slice(),
+        Command::Gateway(_) => &["gateway"],
+        Command::Log { verb: None, .. } => &["log"],
+        Command::Service(service) => parts::named(&service.name),
+        Command::Demo(_) | Command::Verb(_) | Command::Log { verb: Some(_), .. } => &[],
+    };
+    telemetry::init(Format::detect(), filter, parts);
     process::run(async move |shutdown| {
         let config = global.config.as_deref();
         match command {

@@ -23,6 +23,26 @@ pub const NAMES: [&str; 8] = [
     "maintenance",
 ];
 
+/// Every part of the system, as `banyan up` runs them in one process.
+pub const ALL: [&str; 10] = [
+    "gateway",
+    "log",
+    "legacy",
+    "auth",
+    "question",
+    "quiz",
+    "achievement",
+    "leaderboard",
+    "admin",
+    "maintenance",
+];
+
+/// The part of this name, as a list of one; an unknown one gives an empty list.
+pub fn named(name: &str) -> &'static [&'static str] {
+    let place = ALL.iter().position(|part| *part == name);
+    place.map_or(&[], |place| &ALL[place..=place])
+}
+
 /// Reads a service's configuration, opens log and bus, and runs it; or only asks for its readiness.
 macro_rules! event_service {
     ($service:ident, $config:expr, $probe:expr, $shutdown:expr) => {{

@@ -19,10 +19,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bus::Bus;
-use chassis::Shutdown;
+use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Database, Tx};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 pub use error::{Fault, HandlerError};
 pub use operator::{Beyond, ConsumerStatus, OperatorError};
@@ -30,7 +31,7 @@ pub use parking::{Parked, Retried};
 pub use progress::{Progress, State};
 
 use self::{progress::Reporter, runner::Runner};
-use crate::Log;
+use crate::{Log, trace};
 
 /// What a consumer does with events.
 #[async_trait]
@@ -64,9 +65,16 @@ pub trait Handler: Send + Sync + 'static {
     /// As [`Handler::handle`].
     async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
         for event in events {
-            attempt::trace_of(event)
+            let mut span = trace::handling(self.name(), event);
+            let handled = span
                 .scope(self.handle(tx, event))
-                .await?;
+                .instrument(trace::named(self.name(), event))
+                .await;
+            if let Err(error) = &handled {
+                // It comes again by itself, and then its outcome is told.
+                span.fail(error.fault().as_str(), error);
+            }
+            handled?;
         }
         Ok(())
     }
@@ -137,6 +145,8 @@ pub struct Consumers {
     log: Log,
     options: ConsumerOptions,
     readers: Vec<Arc<Reader>>,
+    /// Whose they are, where the process runs several services.
+    service: Option<&'static str>,
 }
 
 /// One consumer.
@@ -164,7 +174,19 @@ impl Consumers {
             log,
             options: ConsumerOptions::default(),
             readers: Vec::new(),
+            service: None,
         }
+    }
+
+    /// Says whose consumers they are: traces show it.
+    #[must_use]
+    pub const fn of(mut self, service: &'static str) -> Self {
+        self.service = Some(service);
+        self
+    }
+
+    fn tracer(&self) -> Tracer {
+        self.service.map_or_else(Tracer::here, Tracer::of)
     }
 
     /// Reads and repeats in another way.
@@ -236,7 +258,9 @@ impl Consumers {
                 self.options,
                 shutdown.clone(),
             );
-            tasks.spawn(runner.run());
+            let run = self.tracer().within(runner.run());
+            // Their log lines belong to the service that runs them.
+            tasks.spawn(run.in_current_span());
         }
         if tasks.is_empty() {
             shutdown.cancelled().await;

@@ -23,6 +23,7 @@ pub mod ops;
 pub mod outbox;
 pub mod publisher;
 pub mod relay;
+mod trace;
 pub mod watch;
 
 pub use consumer::{Consumers, Handler, HandlerError, Kind, Order};

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chassis::trace::TraceContext;
+use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded};
 use database::{Database, Error, Sql, Timestamp, Tx, params};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use uuid::{Builder, Uuid};
 
 pub use crate::relay::{RelayOptions, run as run_relay};
+use crate::trace;
 
 /// The signal that a commit with a new outbox row raises; the relay waits for it.
 pub(crate) const SIGNAL: &str = "outbox";
@@ -81,6 +82,8 @@ pub struct NewEvent {
     saga_id: Option<Uuid>,
     step: Option<String>,
     traceparent: Option<String>,
+    /// Traces that it may belong to, should the work at hand be for another one.
+    origins: Vec<TraceContext>,
 }
 
 impl NewEvent {
@@ -99,6 +102,7 @@ impl NewEvent {
             saga_id: None,
             step: None,
             traceparent: None,
+            origins: Vec::new(),
         }
     }
 
@@ -133,9 +137,7 @@ impl NewEvent {
     pub fn caused_by(mut self, cause: &Recorded) -> Self {
         self.causation_id = Some(cause.event.id);
         self.correlation_id = Some(cause.event.correlation_id);
-        if self.traceparent.is_none() {
-            self.traceparent.clone_from(&cause.event.traceparent);
-        }
+        self.origins.extend(trace::written_by(&cause.event));
         self
     }
 
@@ -158,6 +160,13 @@ impl NewEvent {
     #[must_use]
     pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
         self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// The trace context that it continues when the current one belongs to another chain.
+    #[must_use]
+    pub fn begun_by(mut self, traceparent: &str) -> Self {
+        self.origins.extend(TraceContext::parse(traceparent));
         self
     }
 
@@ -242,7 +251,13 @@ impl Outbox {
         );
         let (version, now): (i64, Option<Timestamp>) = tx.fetch_one(sql, params![&stream]).await?;
         let now = now.unwrap_or_else(Timestamp::system);
-        let event = self.event(new, version, now)?;
+        let mut event = self.event(new, version, now)?;
+        let parent = trace::written_by(&event)
+            .map_or(Origin::Root(event.correlation_id.as_u128()), Origin::Child);
+        let creating = trace::creating(self.service_id, &event, parent);
+        if let Some(span) = &creating {
+            event.traceparent = Some(span.context().to_string());
+        }
         let json = serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?;
         tx.execute(
             "INSERT INTO outbox (id, stream, version, event, written_at)
@@ -318,11 +333,19 @@ impl Outbox {
         Ok(())
     }
 
-    /// The event as its stream's `version`-th.
+    /// The event as its stream's `version`-th, with the trace context of whoever writes it.
     fn event(&self, new: NewEvent, version: i64, now: Timestamp) -> Result<Event, Error> {
         let stream = new.stream_name().to_owned();
-        let trace = TraceContext::current();
+        let current = TraceContext::current();
         let id = new.id.unwrap_or_else(Uuid::now_v7);
+        let of_current = current.map(|context| context.correlation_id());
+        let correlation_id = new.correlation_id.or(of_current).unwrap_or(id);
+        // One click, one trace: work for one chain may write an event of another.
+        let written_by = current
+            .into_iter()
+            .chain(new.origins)
+            .find(|context| context.correlation_id() == correlation_id);
+        let written_by = written_by.map(|context| context.to_string());
         Ok(Event {
             id,
             event_type: new.event_type,
@@ -332,17 +355,12 @@ impl Outbox {
             schema_version: new.schema_version,
             payload: new.payload.map_err(encoding)?,
             timestamp: now.into(),
-            correlation_id: new
-                .correlation_id
-                .or_else(|| trace.map(|trace| trace.correlation_id()))
-                .unwrap_or(id),
+            correlation_id,
             causation_id: new.causation_id,
             saga_id: new.saga_id,
             step: new.step,
             service_id: self.service_id.to_owned(),
-            traceparent: new
-                .traceparent
-                .or_else(|| trace.map(|trace| trace.to_string())),
+            traceparent: new.traceparent.or(written_by),
         })
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bus::{Bus, BusError, Memory};
-use chassis::Shutdown;
+use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Error, params};
 use prometheus_client::registry::Registry;
@@ -25,6 +25,7 @@ use self::shown::Shown;
 use crate::{
     Head, Log, ReadQuery,
     lease::{Fence, LOOK_AGAIN, Lease},
+    trace,
 };
 
 /// Events handed over between two looks at the shutdown and the lease.
@@ -260,7 +261,20 @@ impl Publisher {
             return Ok(None);
         };
         let began = Instant::now();
-        self.bus.publish(events).await?;
+        let mut span = trace::moving(
+            Tracer::here_or("log"),
+            self.bus.name(),
+            "publish",
+            events.iter().map(|recorded| &recorded.event),
+        );
+        let published = self.bus.publish(events).await;
+        if let Some(span) = &mut span {
+            span.set("banyan.event.position", last.position);
+            if let Err(error) = &published {
+                span.fail("publish", error);
+            }
+        }
+        published?;
         let (metrics, now) = (self.log.metrics(), self.log.clock());
         metrics.published(events, began.elapsed(), now);
         self.is(PublisherState::Forwarding(last.position));

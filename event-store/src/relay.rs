@@ -7,7 +7,7 @@ mod rows;
 
 use std::{collections::HashSet, time::Duration};
 
-use chassis::Shutdown;
+use chassis::{Shutdown, trace::Tracer};
 use contracts::Event;
 use database::{Database, Error, Timestamp};
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use crate::{
     lease::{Fence, LOOK_AGAIN, Lease},
     metrics::Hop,
     outbox::SIGNAL,
+    trace,
 };
 
 /// Between looks at the clocks, at what may be pruned, and at the log's epoch.
@@ -196,7 +197,15 @@ impl Relay {
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
-        let Moved { sent, refused } = self.append(rows).await?;
+        let tracer = Tracer::here_or(self.options.service);
+        let events = rows.iter().map(|row| &row.event);
+        let mut span = trace::moving(tracer, trace::SYSTEM, "relay append", events);
+        let appended = self.append(rows).await;
+        if let (Some(span), Err(error)) = (&mut span, &appended) {
+            span.fail("append", error);
+        }
+        let Moved { sent, refused } = appended?;
+        drop(span);
         if sent.is_empty() && refused.is_empty() {
             return Ok(Round::Idle);
         }

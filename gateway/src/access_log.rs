@@ -32,6 +32,7 @@ impl Drop for Entry {
         tracing::info!(
             target: "access",
             trace_id = %self.trace,
+            correlation_id = %self.trace.context().correlation_id(),
             client = %self.client,
             method = %self.method,
             path = self.path,

@@ -8,10 +8,12 @@ mod body;
 mod judge;
 mod relay;
 mod retry;
+mod span;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use chassis::trace::{TraceContext, Tracer};
 use http::{HeaderMap, Method, Request, Response, Uri};
 
 pub(crate) use body::{BodySource, RequestBody};
@@ -20,6 +22,7 @@ pub(crate) use retry::{Sent, may_cross};
 
 use crate::flag::Side;
 use crate::stats::RouteStats;
+use crate::trace::traceparent;
 use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy, breaker::Permit};
 
 /// A request as one upstream gets it.
@@ -41,6 +44,9 @@ pub(crate) struct Context<'a> {
     pub(crate) side: Side,
     pub(crate) stats: &'a RouteStats,
     pub(crate) when_unhealthy: WhenUnhealthy,
+    pub(crate) tracer: Tracer,
+    /// The request's own span: the attempts' parent.
+    pub(crate) trace: TraceContext,
 }
 
 /// Why an upstream gave no response.
@@ -103,6 +109,21 @@ impl Outgoing<'_> {
 }
 
 impl Cause {
+    /// The name in traces.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::BadResponse => "bad_response",
+            Self::Overloaded => "overloaded",
+            Self::Open => "circuit_open",
+            Self::Unhealthy => "unhealthy",
+            Self::ClientTimeout => "client_timeout",
+            Self::ClientGone => "client_gone",
+            Self::BodyTooLarge => "body_too_large",
+        }
+    }
+
     /// True when it is the upstream's doing, so that its breaker must hear of it.
     fn blames_upstream(self) -> bool {
         matches!(self, Self::Unreachable | Self::Timeout | Self::BadResponse)
@@ -128,7 +149,7 @@ pub(crate) async fn forward(
     let mut number = 1;
     loop {
         let endpoint = Arc::clone(chosen.in_flight.endpoint());
-        let outcome = once(outgoing, upstream, context, chosen).await;
+        let outcome = once(outgoing, upstream, context, (number, chosen)).await;
         let sent = match &outcome {
             Ok(_) => Sent::Something,
             Err(failure) => failure.sent,
@@ -164,14 +185,20 @@ async fn once(
     outgoing: &Outgoing<'_>,
     upstream: &Upstream,
     context: Context<'_>,
-    chosen: Chosen,
+    (number, chosen): (u32, Chosen),
 ) -> Result<Answer, Failure> {
     let Chosen { in_flight, permit } = chosen;
-    let tried = attempt::run(outgoing, upstream.settings(), in_flight, context.worker).await;
+    let span = span::begin(outgoing, upstream, context, number, in_flight.endpoint());
+    let parent = span.as_ref().map(|span| traceparent(&span.context()));
+    let worker = context.worker;
+    let tried = attempt::run(outgoing, upstream.settings(), in_flight, worker, parent).await;
     let outcome = match tried {
         Ok(response) => judge::judge(response, upstream.settings().timeout).await,
         Err(failure) => Err(failure),
     };
+    if let Some(span) = span {
+        span::end(span, &outcome);
+    }
     let failed = match &outcome {
         Ok(answer) => answer.verdict == Verdict::Failed,
         Err(failure) if failure.cause.blames_upstream() => true,

@@ -49,7 +49,7 @@ async fn serve(arguments: Arguments, shutdown: Shutdown) -> anyhow::Result<()> {
     if arguments.probe {
         return probe::ready(config.admin_listen).await;
     }
-    telemetry::init(telemetry::Format::detect(), "info");
+    telemetry::init(telemetry::Format::detect(), "info", &["gateway"]);
     let ports = Ports::bind(&config).await?;
     let running = run(config, Some(arguments.config), None, ports, &shutdown).await?;
     tracing::info!(data = %running.data_address(), admin = %running.admin_address(), "listening");

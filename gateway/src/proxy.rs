@@ -13,6 +13,7 @@ mod plane;
 mod reply;
 mod respond;
 mod rewrite;
+mod span;
 mod tunnel;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
+use chassis::trace::{Span, Tracer};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
@@ -39,6 +41,7 @@ pub(crate) use keyed::KeyedSides;
 pub(crate) use plane::Plane;
 use reply::Refusal;
 pub(crate) use reply::ReplyBody;
+pub(crate) use span::known;
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) signer: Arc<CookieSigner>,
     pub(crate) keyed: Arc<KeyedSides>,
+    /// What makes the requests' spans.
+    pub(crate) tracer: Tracer,
     /// Where key sets are fetched.
     pub(crate) background: Handle,
     /// Held while a new plane is made.
@@ -81,6 +86,7 @@ struct Record {
     route: Option<Arc<Route>>,
     side: Option<Side>,
     fell_back: bool,
+    span: Option<Span>,
 }
 
 impl Proxy {
@@ -91,10 +97,14 @@ impl Proxy {
         peer: IpAddr,
     ) -> Response<ReplyBody> {
         let plane = self.shared.plane();
-        let call = Call::new(&plane, request.headers(), peer);
+        let mut call = Call::new(&plane, request.headers(), peer);
         let mut record = Record::new(&plane, &request);
+        record.span = span::begin(self.shared.tracer, &mut call, request.method());
+        // Whatever is said meanwhile is said with the request's ids.
+        let context = call.trace.context();
         let may_switch = request.headers().contains_key(header::UPGRADE);
-        let answered = self.answer(&plane, &call, request, &mut record).await;
+        let answered = self.answer(&plane, &call, request, &mut record);
+        let answered = context.scope(answered).await;
         let mut response = match answered {
             Ok(response) => response,
             Err(refusal) => {
@@ -108,7 +118,7 @@ impl Proxy {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        record.log(&call, response)
+        record.close(&call, response)
     }
 
     async fn answer(
@@ -198,11 +208,16 @@ impl Record {
             route: None,
             side: None,
             fell_back: false,
+            span: None,
         }
     }
 
-    /// Leaves the line to the response's end, if requests are logged.
-    fn log(self, call: &Call, response: Response<ReplyBody>) -> Response<ReplyBody> {
+    /// Leaves the span's end and the line, where there are any, to the response's end.
+    fn close(mut self, call: &Call, mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+        if let Some(mut span) = self.span.take() {
+            span::describe(&mut span, &self, response.status());
+            response = response.map(|body| body.traced(span));
+        }
         let Some(path) = self.path else {
             return response;
         };

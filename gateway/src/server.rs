@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use chassis::Shutdown;
+use chassis::{Shutdown, trace::Tracer};
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use tokio::runtime::Handle;
@@ -165,9 +165,12 @@ impl Worker {
             .enable_all()
             .build()?;
         let (ends, ended) = oneshot::channel();
+        let part = chassis::telemetry::part("gateway");
         let thread = std::thread::Builder::new()
             .name(format!("gateway-{number}"))
             .spawn(move || {
+                // All that is said on this thread is the gateway's.
+                let _part = part.entered();
                 runtime.block_on(connection::accept(socket, Arc::new(proxy), shutdown));
                 // Whatever did not finish within the drain ends here.
                 drop(runtime);
@@ -197,6 +200,7 @@ impl Shared {
             stats,
             signer,
             keyed: Arc::new(keyed),
+            tracer: Tracer::of("gateway"),
             background,
             refreshing: Mutex::default(),
         }

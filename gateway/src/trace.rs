@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use chassis::trace::{Origin, TraceContext};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
@@ -20,6 +21,8 @@ pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
     id: u128,
+    /// The client's own span, where it sent one.
+    parent: Option<u64>,
     span: u64,
     flags: u8,
 }
@@ -30,18 +33,45 @@ impl Trace {
         let incoming = headers
             .get(TRACEPARENT)
             .and_then(|value| parse_traceparent(value.as_bytes()));
-        let (id, flags) = incoming
+        let (id, parent, flags) = incoming
+            .map(|(id, parent, flags)| (id, Some(parent), flags))
             .or_else(|| {
                 let id = headers.get(X_TRACE_ID)?.to_str().ok()?;
                 let id = Uuid::try_parse(id).ok().filter(|id| !id.is_nil())?;
-                Some((id.as_u128(), SAMPLED))
+                Some((id.as_u128(), None, SAMPLED))
             })
-            .unwrap_or_else(|| (fresh().max(1), SAMPLED));
+            .unwrap_or_else(|| (fresh().max(1), None, SAMPLED));
         Self {
             id,
+            parent,
             span: span.max(1),
             flags,
         }
+    }
+
+    /// Where a span for this request comes from.
+    pub fn origin(&self) -> Origin {
+        match self.parent {
+            Some(parent) => Origin::Child(TraceContext::new(self.id, parent, self.flags)),
+            None => Origin::Root(self.id),
+        }
+    }
+
+    /// The same request, with the span that was made for it.
+    #[must_use]
+    pub fn with_span(self, span: TraceContext) -> Self {
+        let (id, span, flags) = span.ids();
+        Self {
+            id,
+            span,
+            flags,
+            ..self
+        }
+    }
+
+    /// This gateway's span, as a parent.
+    pub const fn context(&self) -> TraceContext {
+        TraceContext::new(self.id, self.span, self.flags)
     }
 
     /// A trace id for a request that brought none: time-ordered like the UUIDv7 that it is, since
@@ -72,11 +102,7 @@ impl Trace {
 
     /// The value of `traceparent` with this gateway's span as the parent.
     pub fn traceparent(&self) -> HeaderValue {
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], &self.id.to_be_bytes());
-        write_hex(&mut text[36..52], &self.span.to_be_bytes());
-        write_hex(&mut text[53..55], &[self.flags]);
-        ascii(&text)
+        traceparent(&self.context())
     }
 }
 
@@ -88,8 +114,18 @@ impl fmt::Display for Trace {
 
 const SAMPLED: u8 = 1;
 
+/// The value of `traceparent` with this span as the parent.
+pub(crate) fn traceparent(context: &TraceContext) -> HeaderValue {
+    let (id, span, flags) = context.ids();
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    write_hex(&mut text[3..35], &id.to_be_bytes());
+    write_hex(&mut text[36..52], &span.to_be_bytes());
+    write_hex(&mut text[53..55], &[flags]);
+    ascii(&text)
+}
+
 /// `version-traceid-parentid-flags`; versions above 00 may carry more fields behind.
-fn parse_traceparent(value: &[u8]) -> Option<(u128, u8)> {
+fn parse_traceparent(value: &[u8]) -> Option<(u128, u64, u8)> {
     if value.len() < 55 || value[2] != b'-' || value[35] != b'-' || value[52] != b'-' {
         return None;
     }
@@ -104,7 +140,12 @@ fn parse_traceparent(value: &[u8]) -> Option<(u128, u8)> {
     if !length_fits || parent == 0 {
         return None;
     }
-    Some((parse_trace_id(&value[3..35])?, u8::try_from(flags).ok()?))
+    let parent = u64::try_from(parent).ok()?;
+    Some((
+        parse_trace_id(&value[3..35])?,
+        parent,
+        u8::try_from(flags).ok()?,
+    ))
 }
 
 fn parse_trace_id(text: &[u8]) -> Option<u128> {

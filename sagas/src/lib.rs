@@ -20,6 +20,7 @@ pub mod participating;
 mod saga;
 pub mod state;
 mod store;
+mod trace;
 pub mod transition;
 mod workflow;
 

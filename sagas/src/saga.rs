@@ -103,7 +103,7 @@ impl Saga {
             .id(derived_id(self.id, &self.moment.label, number))
             .saga(self.id, self.moment.step.as_str());
         if let Some(traceparent) = &self.traceparent {
-            event = event.traceparent(traceparent.as_str());
+            event = event.begun_by(traceparent);
         }
         if let Some(cause) = &self.moment.cause {
             event = event.caused_by(cause);

@@ -179,6 +179,10 @@ pub struct StepState {
     /// What the step's owner or participant gave back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
+    /// The trace context of the transition that a participant's reply caused, where it is recorded:
+    /// what decides the saga later links to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_in: Option<String>,
     /// What it waits for, and when that is due.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timers: BTreeMap<Timer, Timestamp>,
@@ -247,6 +251,11 @@ impl State {
         self.steps.iter().find(|step| step.name == name)
     }
 
+    /// The step of that name, to be written to.
+    pub(crate) fn step_mut(&mut self, name: &str) -> Option<&mut StepState> {
+        self.steps.iter_mut().find(|step| step.name == name)
+    }
+
     /// All that is waited for: step, timer and when it is due. Nothing while it is suspended or
     /// has ended.
     pub fn timers(&self) -> impl Iterator<Item = (&str, Timer, Timestamp)> {
@@ -313,6 +322,7 @@ impl StepState {
             late: None,
             error: None,
             result: None,
+            answered_in: None,
             timers: BTreeMap::new(),
         }
     }

@@ -5,11 +5,12 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use auth::config::Administrator;
 use bus::InProcessBus;
-use chassis::{Shutdown, net::BindError, tasks::Supervisor};
+use chassis::{Shutdown, net::BindError, tasks::Supervisor, telemetry};
 use database::{Database, Options};
 use event_store::{Log, LogOptions, log_process};
 use service::Shared;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use super::{ADMINISTRATOR, folder::Folder, ready, routing};
 use crate::{client::Client, endpoints::Endpoints, parts::gateway_config, verbs::sync};
@@ -36,6 +37,7 @@ impl System {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let log = Log::open(&folder.database("log"), LogOptions::default())
+            .instrument(telemetry::part("log"))
             .await
             .context("cannot open the log (--data-dir)")?;
         let bus = Some(Arc::new(InProcessBus::new()) as _);
@@ -101,7 +103,9 @@ impl System {
             tracing::warn!(error = format!("{error:#}"), "the import did not finish");
         }
         let (file, log) = (self.folder.file("gateway.toml"), self.shared.log.clone());
-        let gateway = gateway::run(config, Some(file), Some(log), ports, &self.shutdown).await?;
+        let gateway = gateway::run(config, Some(file), Some(log), ports, &self.shutdown)
+            .instrument(telemetry::part("gateway"))
+            .await?;
         self.start(tasks, "gateway", gateway.ended());
         self.until(ready::wait([self.endpoints.admin.as_str()]))
             .await
@@ -231,6 +235,7 @@ impl System {
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         let shutdown = self.shutdown.clone();
+        let part = part.instrument(telemetry::part(name));
         tasks.spawn(name, async move {
             let ended = part.await;
             if ended.is_err() {

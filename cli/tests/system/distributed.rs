@@ -57,6 +57,8 @@ pub(crate) struct Setup {
     /// More lines of configuration: a part and a top-level setting of its file; `upstreams.quiz`
     /// stands for that table of the gateway's file.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// What every process has in its environment beside ours.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Setup {
@@ -66,6 +68,7 @@ impl Default for Setup {
             reached_as: Box::new(ToOwned::to_owned),
             brokers: 1,
             settings: Vec::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -78,6 +81,7 @@ pub(crate) struct System {
     pub(crate) brokers: Vec<Nats>,
     ports: BTreeMap<String, u16>,
     databases: BTreeMap<String, TestDatabase>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl System {
@@ -108,6 +112,7 @@ impl System {
             brokers,
             ports,
             databases: BTreeMap::new(),
+            environment: std::mem::take(&mut setup.environment),
         };
         system.write_configurations(&setup);
         system.databases = setup.databases;
@@ -159,7 +164,11 @@ impl System {
             "log" | "gateway" => vec![part, "--config", file],
             service => vec!["service", service.trim_end_matches("-2"), "--config", file],
         };
-        let process = Process::spawn(BANYAN, arguments).expect("banyan starts");
+        let mut command = std::process::Command::new(BANYAN);
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
+        let process = Process::spawn_command(command).expect("banyan starts");
         self.processes.insert(part.to_owned(), process);
     }
 
@@ -173,6 +182,11 @@ impl System {
             anyhow::Ok(())
         })
         .await;
+    }
+
+    /// The lines that a part has written so far.
+    pub(crate) fn output(&self, part: &str) -> Vec<String> {
+        self.processes[part].output()
     }
 
     pub(crate) fn process(&mut self, part: &str) -> &mut Process {

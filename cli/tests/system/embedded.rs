@@ -21,8 +21,13 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with these variables in its environment.
+    pub(crate) async fn start_with(environment: &[(&str, &str)]) -> Self {
         let (folder, offset) = (testkit::temp_dir(), testkit::free_port_offset());
-        let process = Self::spawn(folder.path(), offset).await;
+        let process = Self::spawn(folder.path(), offset, environment).await;
         Self {
             process,
             folder,
@@ -33,13 +38,14 @@ impl Up {
     /// Kills it (SIGKILL) and starts it again on what it left.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.process.kill().expect("it was running");
-        self.process = Self::spawn(self.folder.path(), self.offset).await;
+        self.process = Self::spawn(self.folder.path(), self.offset, &[]).await;
     }
 
-    async fn spawn(folder: &Path, offset: u16) -> Process {
+    async fn spawn(folder: &Path, offset: u16, environment: &[(&str, &str)]) -> Process {
         let mut command = std::process::Command::new(BANYAN);
         command
             .args(["up", "--port-offset", &offset.to_string()])
+            .envs(environment.iter().copied())
             .current_dir(folder);
         let process = Process::spawn_command(command).expect("banyan starts");
         process.line("Banyan is up", PATIENCE).await;

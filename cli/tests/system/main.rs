@@ -13,6 +13,7 @@ mod player;
 mod rolling;
 mod runbooks;
 mod story;
+mod traced;
 mod verbs;
 
 use std::{path::Path, process::Output, time::Duration};

@@ -4,12 +4,12 @@ use std::{future::Future, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Shutdown, config, problem};
+use crate::{Shutdown, config, problem, trace};
 
 /// Exit code for a wrong configuration or wrong arguments (`EX_USAGE` of sysexits.h).
 pub const MISUSED: u8 = 64;
 
-/// Runs `body` until it returns. SIGTERM or SIGINT begins the shutdown; a second one leaves at
+/// Runs `body` until it returns, and sends the last spans, within a bound. SIGTERM or SIGINT begins the shutdown; a second one leaves at
 /// once. Exit codes: 0 done, 1 failed, 64 for [`config::Faults`].
 pub fn run<F>(body: impl FnOnce(Shutdown) -> F) -> ExitCode
 where
@@ -35,6 +35,7 @@ where
             Err(error) => Err(anyhow::Error::new(error).context("cannot listen for signals")),
         }
     });
+    trace::finish();
     // Whatever is still blocked (a hash, a file) must not hold the exit.
     runtime.shutdown_background();
     report(result)

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, future::Future};
 
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument;
 
 use crate::{Shutdown, shutdown::DRAIN};
 
@@ -31,7 +32,8 @@ impl Supervisor {
         name: impl Into<String>,
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        let handle = self.tasks.spawn(task);
+        // Its log lines belong to the part that starts it.
+        let handle = self.tasks.spawn(task.in_current_span());
         self.names.insert(handle.id(), name.into());
     }
 

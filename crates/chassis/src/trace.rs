@@ -1,9 +1,20 @@
-//! W3C trace context of the request at hand, and the correlation id that goes with it.
+//! W3C trace context of the request at hand, the correlation id that goes with it, and the spans
+//! that tell where its time went.
+
+mod export;
+mod queue;
+mod sampling;
+mod span;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, future::Future};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
+
+pub(crate) use self::export::{finish, start};
+pub use self::span::{Kind, Origin, Span, Tracer};
 
 /// The header that carries the bare trace id.
 pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -12,7 +23,12 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
     static CURRENT: TraceContext;
+    /// What makes the spans of the part that this task works for.
+    static PART: Tracer;
 }
+
+/// `traceparent`'s flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
 
 /// One trace and the span that is current in it. The trace id, read as a UUID, is the correlation
 /// id of every event that the request causes.
@@ -24,39 +40,61 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// These ids and flags, as a `traceparent` has them.
+    pub const fn new(trace: u128, span: u64, flags: u8) -> Self {
+        Self { trace, span, flags }
+    }
+
     /// A new trace with a new span.
     pub fn generate() -> Self {
+        Self::root(Uuid::now_v7().as_u128())
+    }
+
+    /// A new span that begins this trace.
+    fn root(trace: u128) -> Self {
         Self {
-            trace: Uuid::now_v7().as_u128(),
+            trace,
             span: random_span(),
-            flags: 1,
+            flags: SAMPLED,
+        }
+    }
+
+    /// The same trace with a new span.
+    #[must_use]
+    pub fn child(self) -> Self {
+        Self {
+            span: random_span(),
+            ..self
         }
     }
 
     /// Continues the caller's trace with a new span: `traceparent` first, then `X-Trace-ID`
     /// (32 hexadecimal digits, or a UUID); a new trace when neither is valid.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(parent) = text(&TRACEPARENT).and_then(Self::parse) {
-            return Self {
-                span: random_span(),
-                ..parent
-            };
-        }
-        let bare = text(&X_TRACE_ID).and_then(|id| Uuid::try_parse(id).ok());
-        match bare.filter(|id| !id.is_nil()) {
-            Some(id) => Self::from_correlation(id),
-            None => Self::generate(),
-        }
+        Origin::of_headers(headers).context()
+    }
+
+    /// The caller's own span, where its `traceparent` is valid.
+    fn parent_of(headers: &HeaderMap) -> Option<Self> {
+        headers
+            .get(TRACEPARENT)?
+            .to_str()
+            .ok()
+            .and_then(Self::parse)
+    }
+
+    /// The trace that `X-Trace-ID` names; a new one where it names none.
+    fn trace_of(headers: &HeaderMap) -> u128 {
+        let bare = headers.get(X_TRACE_ID).and_then(|id| id.to_str().ok());
+        let id = bare.and_then(|id| Uuid::try_parse(id).ok());
+        id.filter(|id| !id.is_nil())
+            .unwrap_or_else(Uuid::now_v7)
+            .as_u128()
     }
 
     /// Continues the trace that a correlation id names.
     pub fn from_correlation(id: Uuid) -> Self {
-        Self {
-            trace: id.as_u128(),
-            span: random_span(),
-            flags: 1,
-        }
+        Self::root(id.as_u128())
     }
 
     /// Reads a `traceparent` of version 00 or later (W3C Trace Context, section 3.2).
@@ -87,9 +125,29 @@ impl TraceContext {
         })
     }
 
+    /// Trace id, span id and flags.
+    pub const fn ids(&self) -> (u128, u64, u8) {
+        (self.trace, self.span, self.flags)
+    }
+
     /// 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+
+    /// 16 hexadecimal digits.
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.span)
+    }
+
+    /// Whether the trace is recorded, as was decided at its head.
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// Whether both are of one trace.
+    pub const fn is_beside(&self, other: &Self) -> bool {
+        self.trace == other.trace
     }
 
     /// The trace id as a UUID.
@@ -149,51 +207,4 @@ fn random_span() -> u64 {
     )]
     let low = bytes as u64;
     low
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn a_traceparent_survives_the_round_trip() {
-        assert_eq!(TraceContext::parse(PARENT).unwrap().to_string(), PARENT);
-    }
-
-    #[test]
-    fn malformed_traceparents_are_not_continued() {
-        for text in [
-            "",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
-        ] {
-            assert_eq!(TraceContext::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_next_hop_gets_the_same_trace_and_another_span() {
-        let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, HeaderValue::from_static(PARENT));
-        let context = TraceContext::from_headers(&headers);
-        assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
-        assert_ne!(context.to_string(), PARENT);
-    }
-
-    #[test]
-    fn a_bare_trace_id_is_continued() {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            X_TRACE_ID,
-            HeaderValue::from_static("0af7651916cd43dd8448eb211c80319c"),
-        );
-        let context = TraceContext::from_headers(&headers);
-        assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
-    }
 }

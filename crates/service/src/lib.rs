@@ -161,7 +161,7 @@ impl Frame {
             about: plan.about,
             listener,
             ops_token: plan.ops_token,
-            consumers: Consumers::new(database.clone(), log.clone()),
+            consumers: Consumers::new(database.clone(), log.clone()).of(plan.name),
             duties: Vec::new(),
             outbox: Outbox::new(plan.name),
             health,

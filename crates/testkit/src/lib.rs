@@ -1,5 +1,5 @@
 //! What tests stand on: private PostgreSQL and NATS servers, child processes, a fault-injecting
-//! TCP proxy, commits that fail on demand, and waiting with a bound.
+//! TCP proxy, a receiver of traces, commits that fail on demand, and waiting with a bound.
 //!
 //! Only tests depend on this crate. Its invariant: nothing outlives the test that started it, not
 //! even when that test is killed with SIGKILL. Each test process has one small guard process
@@ -17,6 +17,7 @@ mod process;
 pub mod proxy;
 mod python;
 mod server;
+mod traces;
 
 pub use backend::{Backend, backends};
 pub use commit_faults::CommitFaults;
@@ -28,6 +29,7 @@ pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
 pub use process::Process;
 pub use python::python;
 pub use tempfile::TempDir;
+pub use traces::{ReceivedSpan, TraceReceiver};
 
 /// A fresh folder, deleted when the value is dropped or when this process dies.
 ///

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use chassis::trace::TraceContext;
 use contracts::Recorded;
 use database::{Database, Error, Tx};
 use futures::FutureExt;
@@ -104,7 +103,7 @@ impl Standing<'_> {
 }
 
 /// Calls the handler, bounded in time, with panics caught: a bug in a handler parks an event, it
-/// does not end the consumer.
+/// does not end the consumer. A single event's trace context is the caller's to make current.
 pub(super) async fn call(
     handler: &dyn Handler,
     tx: &mut Tx,
@@ -113,7 +112,7 @@ pub(super) async fn call(
     let work = async {
         match events {
             [] => Ok(()),
-            [event] => trace_of(event).scope(handler.handle(tx, event)).await,
+            [event] => handler.handle(tx, event).await,
             many => handler.handle_batch(tx, many).await,
         }
     };
@@ -127,16 +126,6 @@ pub(super) async fn call(
             "took longer than {HANDLER_TIMEOUT:?}"
         ))),
     }
-}
-
-/// The trace that an event belongs to.
-pub(super) fn trace_of(event: &Recorded) -> TraceContext {
-    let event = &event.event;
-    event
-        .traceparent
-        .as_deref()
-        .and_then(TraceContext::parse)
-        .unwrap_or_else(|| TraceContext::from_correlation(event.correlation_id))
 }
 
 /// Tries of the event that troubles a consumer at the moment.

@@ -20,6 +20,17 @@ pub enum Fault {
     Poison,
 }
 
+impl Fault {
+    /// The name in traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Unclear => "unclear",
+            Self::Poison => "poison",
+        }
+    }
+}
+
 impl HandlerError {
     /// A repeat will succeed once the surroundings are well again.
     pub fn transient(cause: impl Into<Cause>) -> Self {

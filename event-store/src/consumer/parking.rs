@@ -6,9 +6,11 @@ use contracts::Recorded;
 use database::{Database, Error, Timestamp, Tx, params};
 use serde::Serialize;
 use sqlx::types::Json;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Order, Reader, attempt::call, checkpoint::hold};
+use crate::trace;
 
 /// Errors are shown in tables; the tail of a longer one is in the process's log.
 const MAX_ERROR: usize = 2_000;
@@ -229,7 +231,16 @@ async fn retry_next(database: &Database, reader: &Reader, parked: &Parked) -> Re
         return Ok(One::Nothing);
     };
     delete(&mut tx, name, id).await?;
-    let error = match call(&*reader.handler, &mut tx, &[&event]).await {
+    let mut span = trace::handling(name, &event);
+    let called = span
+        .scope(call(&*reader.handler, &mut tx, &[&event]))
+        .instrument(trace::named(name, &event))
+        .await;
+    if let Err(error) = &called {
+        span.fail(error.fault().as_str(), error);
+        span.set("banyan.outcome", "parked");
+    }
+    let error = match called {
         Ok(()) => {
             tx.commit().await?;
             return Ok(One::Handled);

@@ -4,20 +4,21 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::Bus;
-use chassis::Shutdown;
+use chassis::{Shutdown, trace::Span};
 use contracts::Recorded;
 use database::{Database, Error};
 use tokio::{sync::watch, time::Instant};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    ConsumerOptions, Reader, State,
+    ConsumerOptions, HandlerError, Reader, State,
     attempt::{Attempt, Next, Standing, Trouble, wanted},
     checkpoint::{self, CONTROL},
     feed::{Feed, FeedError},
     parking,
 };
-use crate::Log;
+use crate::{Log, trace};
 
 /// Foreign positions that may be passed over before the checkpoint is stored: what a restart reads
 /// again in vain.
@@ -193,7 +194,13 @@ impl Runner {
     ) -> Result<Option<Interrupted>, Error> {
         if events.len() > 1 {
             let began = Instant::now();
-            match self.standing().handle(events, to).await? {
+            let mut span = trace::handling_many(self.reader.name(), events);
+            let tried = self.standing().handle(events, to).await;
+            if let Some(span) = &mut span {
+                tell(span, &tried);
+            }
+            drop(span);
+            match tried? {
                 Attempt::Done => {
                     self.handled(events, to, began);
                     return Ok(None);
@@ -205,7 +212,9 @@ impl Runner {
             }
         }
         for event in events {
-            if let Some(interrupted) = self.handle_one(event).await? {
+            let names = trace::named(self.reader.name(), event);
+            let one = trace::context_of(&event.event).scope(self.handle_one(event));
+            if let Some(interrupted) = one.instrument(names).await? {
                 return Ok(Some(interrupted));
             }
         }
@@ -215,22 +224,31 @@ impl Runner {
 
     /// Tries one event until it is handled or parked.
     async fn handle_one(&mut self, event: &Recorded) -> Result<Option<Interrupted>, Error> {
+        let consumer = self.reader.name();
+        let (position, id) = (event.position, event.event.id);
         loop {
             let began = Instant::now();
-            let error = match self.standing().handle(&[event], event.position).await? {
+            let mut span = trace::handling(consumer, event);
+            let standing = self.standing();
+            let tried = span.scope(standing.handle(&[event], position)).await;
+            tell(&mut span, &tried);
+            let error = match tried? {
                 Attempt::Done => {
-                    self.handled(&[event], event.position, began);
+                    span.context()
+                        .scope(async { tracing::debug!("handled") })
+                        .await;
+                    self.handled(&[event], position, began);
                     return Ok(None);
                 }
                 Attempt::Lost => return Ok(Some(Interrupted::LookAgain)),
                 Attempt::Refused(error) => error,
             };
-            let consumer = self.reader.name();
-            let (position, id) = (event.position, event.event.id);
             let metrics = self.log.metrics();
             metrics.consumer_failed(consumer, Some(error.fault()));
             match self.trouble.after(position, error.fault(), &self.options) {
                 Next::Retry(pause) => {
+                    span.set("banyan.outcome", "retried");
+                    drop(span);
                     tracing::warn!(consumer, position, %id, %error, ?pause, "will try again");
                     tokio::select! {
                         () = self.shutdown.cancelled() => return Ok(Some(Interrupted::ShutDown)),
@@ -239,17 +257,30 @@ impl Runner {
                     }
                 }
                 Next::Park(attempts) => {
-                    return match self.standing().park(event, &error, attempts).await? {
-                        Attempt::Lost => Ok(Some(Interrupted::LookAgain)),
-                        _ => {
-                            tracing::error!(consumer, position, %id, %error, "event parked");
-                            self.log.metrics().parked(consumer);
-                            self.may_be_parked = true;
-                            self.arrive(position, position);
-                            Ok(None)
-                        }
-                    };
+                    span.set("banyan.outcome", "parked");
+                    span.set("banyan.attempts", i64::from(attempts));
+                    return self.park(event, &error, attempts).await;
                 }
+            }
+        }
+    }
+
+    /// Sets an event aside that cannot be handled.
+    async fn park(
+        &mut self,
+        event: &Recorded,
+        error: &HandlerError,
+        attempts: u32,
+    ) -> Result<Option<Interrupted>, Error> {
+        let (consumer, position, id) = (self.reader.name(), event.position, event.event.id);
+        match self.standing().park(event, error, attempts).await? {
+            Attempt::Lost => Ok(Some(Interrupted::LookAgain)),
+            _ => {
+                tracing::error!(consumer, position, %id, %error, "event parked");
+                self.log.metrics().parked(consumer);
+                self.may_be_parked = true;
+                self.arrive(position, position);
+                Ok(None)
             }
         }
     }
@@ -315,6 +346,17 @@ impl Runner {
             _ = self.control.changed() => Interrupted::LookAgain,
             () = tokio::time::sleep(pause) => Interrupted::LookAgain,
         }
+    }
+}
+
+/// Says in a span what an attempt came to.
+fn tell(span: &mut Span, tried: &Result<Attempt, Error>) {
+    match tried {
+        Ok(Attempt::Done) => span.set("banyan.outcome", "done"),
+        // Another replica did it, or an operator paused the consumer.
+        Ok(Attempt::Lost) => span.set("banyan.outcome", "lost"),
+        Ok(Attempt::Refused(error)) => span.fail(error.fault().as_str(), error),
+        Err(error) => span.fail("database", error),
     }
 }
 

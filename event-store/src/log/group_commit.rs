@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis::trace::Tracer;
 use database::{Database, Dialect, Error};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 use super::{
     append::{Append, AppendError, Appended, check},
@@ -15,7 +17,7 @@ use super::{
     wake::Heads,
     within,
 };
-use crate::metrics::Appends;
+use crate::{metrics::Appends, trace};
 
 /// Callers that may wait; whoever comes then waits for a place, so a log that stalls holds its
 /// callers back instead of growing.
@@ -52,7 +54,7 @@ impl Request {
 impl GroupCommit {
     pub(super) fn start(writer: Writer) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(write_groups(writer, waiting));
+        tokio::spawn(write_groups(writer, waiting).in_current_span());
         Self { queue }
     }
 
@@ -158,6 +160,8 @@ impl Writer {
 
     async fn commit(&self, batches: &[Vec<Append>]) -> Result<Vec<Outcome>, Error> {
         let began = Instant::now();
+        let events = batches.iter().flatten().map(|append| &append.event);
+        let mut span = trace::moving(Tracer::of("log"), trace::SYSTEM, "log append", events);
         let written = within(self.timeout, async {
             match self.database.dialect() {
                 Dialect::Postgres => postgres::append(&self.database, batches).await,
@@ -165,7 +169,14 @@ impl Writer {
             }
         })
         .await
-        .inspect_err(|_| self.appends.failed())?;
+        .inspect_err(|_| self.appends.failed());
+        if let (Some(span), Err(error)) = (&mut span, &written) {
+            span.fail("commit", error);
+        }
+        let written = written?;
+        if let Some(span) = &mut span {
+            span.set("banyan.log.head", written.head);
+        }
         let new = written
             .outcomes
             .iter()

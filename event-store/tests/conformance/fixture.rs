@@ -16,7 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const OUTBOX: Outbox = Outbox::new("test");
 
 pub(crate) async fn open_log(backend: &Backend) -> Log {
-    chassis::telemetry::init(chassis::telemetry::Format::Pretty, "warn");
+    chassis::telemetry::init(chassis::telemetry::Format::Pretty, "warn", &[]);
     Log::open(&backend.url, LogOptions::default())
         .await
         .expect("the log opens")

@@ -222,7 +222,8 @@ fn event_of(entry: &Entry) -> Result<Event, serde_json::Error> {
         saga_id: None,
         step: None,
         service_id: SERVICE.to_owned(),
-        traceparent: Some(context.to_string()),
+        // Only a request has a span that others may be below.
+        traceparent: TraceContext::current().map(|context| context.to_string()),
     })
 }
 

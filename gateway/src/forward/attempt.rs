@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use super::relay::{Lease, Relay};
 use super::retry::Sent;
 use super::{Cause, Failure, Outgoing};
 use crate::config;
+use crate::trace::TRACEPARENT;
 use crate::upstream::{ConnectError, InFlight, Link};
 
 /// Sends the request to the endpoint and waits for the response's head.
@@ -25,6 +26,7 @@ pub(super) async fn run(
     settings: &config::Upstream,
     in_flight: InFlight,
     worker: usize,
+    traceparent: Option<HeaderValue>,
 ) -> Result<Response<Relay>, Failure> {
     let mut pending: Option<Request<RequestBody>> = None;
     loop {
@@ -35,7 +37,12 @@ pub(super) async fn run(
             Some(link) => link,
             None => Link::open(endpoint.address(), settings.connect_timeout).await?,
         };
-        let request = pending.take().unwrap_or_else(|| outgoing.request());
+        let mut request = pending.take().unwrap_or_else(|| outgoing.request());
+        if let Some(traceparent) = &traceparent {
+            request
+                .headers_mut()
+                .insert(TRACEPARENT, traceparent.clone());
+        }
         let meter = Meter::start(&link);
         let sending = link.sender.try_send_request(request);
         match head(sending, outgoing.body, settings.timeout).await {

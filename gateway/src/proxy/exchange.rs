@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use chassis::trace::TraceContext;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri};
@@ -30,6 +31,7 @@ pub(super) struct Served {
 /// A request that can be sent to either side.
 struct Exchange<'a> {
     proxy: &'a Proxy,
+    trace: TraceContext,
     admitted: &'a Admitted<'a>,
     parts: &'a Parts,
     body: BodySource,
@@ -50,6 +52,7 @@ pub(super) async fn run(
     let may_fall_back = side == Side::Candidate && admitted.route.config.fallback;
     let exchange = Exchange {
         proxy,
+        trace: call.trace.context(),
         admitted,
         parts,
         body,
@@ -110,6 +113,8 @@ impl Exchange<'_> {
             side,
             stats: &self.admitted.entry.stats,
             when_unhealthy,
+            tracer: self.proxy.shared.tracer,
+            trace: self.trace,
         };
         let outcome = forward::forward(&outgoing, &upstream, context).await;
         Ok(Served {

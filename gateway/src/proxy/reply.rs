@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use chassis::Problem;
+use chassis::{Problem, trace::Span};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 
@@ -19,6 +19,8 @@ pub(crate) struct ReplyBody {
     content: Content,
     /// Writes the request's line when the body is done with.
     log: Option<Box<access_log::Entry>>,
+    /// Ends when the body is done with.
+    _span: Option<Span>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ impl ReplyBody {
         Self {
             content: Content::Relayed(relay),
             log: None,
+            _span: None,
         }
     }
 
@@ -48,7 +51,13 @@ impl ReplyBody {
         Self {
             content: Content::Whole(None),
             log: None,
+            _span: None,
         }
+    }
+
+    pub(crate) fn traced(mut self, span: Span) -> Self {
+        self._span = Some(span);
+        self
     }
 
     pub(crate) fn logged(mut self, entry: access_log::Entry) -> Self {
@@ -145,6 +154,7 @@ impl Refusal {
         let mut response = Response::new(ReplyBody {
             content: Content::Whole(Some(body.into())),
             log: None,
+            _span: None,
         });
         *response.status_mut() = self.problem.status();
         let headers = response.headers_mut();

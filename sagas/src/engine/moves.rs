@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use chassis::trace::Span;
 use contracts::events::SagaIntervened;
 use database::Tx;
 use event_store::NewEvent;
@@ -13,7 +14,7 @@ use super::Inner;
 use crate::{
     Error, Saga, Workflow,
     state::{Outcome, Phase},
-    store,
+    store, trace,
     transition::{Effect, End, Input, Intervention, transition},
     workflow::{LocalOutcome, WorkflowError},
 };
@@ -65,6 +66,28 @@ impl Inner {
         steering: Steering,
         input: Input,
     ) -> Result<(), Error> {
+        let mut span = trace::moving(self.outbox.service_id(), saga, &input);
+        let context = span.context();
+        let making = self.make_move(tx, saga, workflow, steering, input, &mut span);
+        let moved = context.scope(making).await;
+        match &moved {
+            Ok(()) => {}
+            // A reply or a timer that comes late, twice or out of turn changes nothing.
+            Err(Error::Illegal(why)) => span.set_text("banyan.saga.ignored", why),
+            Err(error) => span.fail("saga", error),
+        }
+        moved
+    }
+
+    async fn make_move(
+        &self,
+        tx: &mut Tx,
+        saga: &mut Saga,
+        workflow: &dyn Workflow,
+        steering: Steering,
+        input: Input,
+        span: &mut Span,
+    ) -> Result<(), Error> {
         if steering.on_failure == OnFailure::Retry {
             saga.updated_at = self.clock.now_within(tx).await?;
         }
@@ -93,6 +116,9 @@ impl Inner {
         }
         if saga.state.phase.is_end() {
             saga.ended_at = Some(saga.updated_at);
+        }
+        if let Some(first) = inputs.first() {
+            trace::moved(span, saga, phase, first);
         }
         store::update(tx, saga).await?;
         store::add_entry(tx, saga, &inputs).await?;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Error,
     store::{self, Due},
+    trace,
     transition::{IllegalMove, Input},
 };
 
@@ -143,10 +144,9 @@ impl Inner {
             timer: due.timer,
         };
         let steering = Steering::going_on();
-        match self
-            .move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input)
-            .await
-        {
+        let span = trace::firing(self.outbox.service_id(), &saga, &due.step, due.timer);
+        let moving = self.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input);
+        match span.scope(moving).await {
             // Set anew by another replica since it was read; the table has its new time.
             Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(()),
             moved => moved?,

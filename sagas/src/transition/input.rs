@@ -60,6 +60,35 @@ pub enum Input {
     Intervened(Intervention),
 }
 
+impl Input {
+    /// The name in traces.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Answered { .. } => "answered",
+            Self::Failed { .. } => "failed",
+            Self::Due { .. } => "due",
+            Self::Undone { .. } => "undone",
+            Self::UndoFailed { .. } => "undo_failed",
+            Self::UndoRefused { .. } => "undo_refused",
+            Self::Intervened(_) => "intervened",
+        }
+    }
+
+    /// The step that it is about.
+    pub(crate) fn step(&self) -> Option<&str> {
+        match self {
+            Self::Start | Self::Intervened(_) => None,
+            Self::Answered { step, .. }
+            | Self::Failed { step, .. }
+            | Self::Due { step, .. }
+            | Self::Undone { step }
+            | Self::UndoFailed { step, .. }
+            | Self::UndoRefused { step, .. } => Some(step),
+        }
+    }
+}
+
 /// What is to be done in the transition's transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

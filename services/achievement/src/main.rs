@@ -24,7 +24,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init(telemetry::Format::detect(), "info");
+    telemetry::init(telemetry::Format::detect(), "info", &["achievement"]);
     process::run(async |shutdown| {
         let config = Config::load(arguments.config.as_deref())?;
         if arguments.probe {

@@ -19,7 +19,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init(telemetry::Format::detect(), "info");
+    telemetry::init(telemetry::Format::detect(), "info", &["legacy"]);
     process::run(async |shutdown| {
         let config = Config::load(arguments.config.as_deref())?;
         if arguments.probe {

@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use crate::{
     Health, Metrics, Problem,
-    trace::{TraceContext, X_TRACE_ID},
+    trace::{Kind, Origin, Tracer, X_TRACE_ID},
 };
 
 /// Bodies are small JSON documents; a path that takes more sets its own limit.
@@ -55,6 +55,7 @@ struct Route {
 #[derive(Clone)]
 struct Observer {
     service: &'static str,
+    tracer: Tracer,
     requests: Family<Labels, Counter>,
     seconds: Family<Route, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
@@ -68,8 +69,10 @@ pub fn stack(router: Router, service: &Service) -> Router {
             0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
         ])
     };
+    let tracer = Tracer::of(service.name);
     let observer = Observer {
         service: service.name,
+        tracer,
         requests: Family::default(),
         seconds: Family::new_with_constructor(buckets),
         in_flight: Gauge::default(),
@@ -77,6 +80,7 @@ pub fn stack(router: Router, service: &Service) -> Router {
     };
     let panics = observer.panics.clone();
     service.metrics.register(|registry| {
+        tracer.register(registry);
         let requests = observer.requests.clone();
         registry.register(
             "http_requests",
@@ -131,26 +135,43 @@ pub fn stack(router: Router, service: &Service) -> Router {
 }
 
 async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
-    let context = TraceContext::from_headers(request.headers());
-    let trace_id = context.trace_id();
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let span = tracing::info_span!(
+    let mut span =
+        observer
+            .tracer
+            .begin(Kind::Server, Origin::of_headers(request.headers()), || {
+                format!("{} {route}", known(&method))
+            });
+    if span.is_recording() {
+        span.set("http.request.method", known(&method));
+        span.set("http.route", route.clone());
+        span.set("url.scheme", "http");
+        span.set_text("url.path", request.uri().path());
+    }
+    let context = span.context();
+    let trace_id = context.trace_id();
+    // As an error's, so that no filter for lines takes the names away.
+    let names = tracing::error_span!(
         "request", service = observer.service, %method, route, trace_id,
         correlation_id = %context.correlation_id()
     );
     let begun = Instant::now();
     let under_way = UnderWay::begin(&observer.in_flight);
-    let mut response = context
-        .scope(next.run(request).instrument(span.clone()))
+    let mut response = span
+        .scope(next.run(request).instrument(names.clone()))
         .await;
     drop(under_way);
     let elapsed = begun.elapsed();
     let status = response.status().as_u16();
-    span.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered"));
+    span.set("http.response.status_code", i64::from(status));
+    if response.status().is_server_error() {
+        span.fail(status.to_string(), response.status());
+    }
+    names.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered"));
     observer
         .requests
         .get_or_create(&Labels {
