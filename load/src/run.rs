@@ -111,6 +111,13 @@ impl<'a> Runner<'a> {
         seed: u64,
     ) -> anyhow::Result<Self> {
         let site = Site::new(&system.gateway)?;
+        let percent = arguments.percent.or(system.is_ours().then_some(100.0));
+        // Whoever begins on the new side can stay longer than an access token lasts there; a split
+        // needs everybody on both sides, and so an import of who began on legacy.
+        let is_split = percent.is_none_or(|percent| percent < 100.0);
+        if let Some(percent) = percent.filter(|_| !is_split) {
+            system.move_over(percent).await?;
+        }
         let begun = Instant::now();
         let crowd = players::gather(&site, &mix).await?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -118,9 +125,10 @@ impl<'a> Runner<'a> {
             "{} players came in within {seconds:.1} s",
             crowd.players.len()
         ));
-        let percent = arguments.percent.or(system.is_ours().then_some(100.0));
-        if let Some(percent) = percent {
+        if let Some(percent) = percent.filter(|_| is_split) {
             system.move_over(percent).await?;
+        }
+        if let Some(percent) = percent {
             say(&format!("{percent} % of them play on the new side"));
         }
         let wants_curators = mix.share(Journey::Curate) > 0.0;
