@@ -1,9 +1,13 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use chassis::process::MISUSED;
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use chassis::start::{self, Instead};
+use clap::{Args, Parser, Subcommand};
 
 use crate::{
     output::Format,
@@ -88,9 +92,9 @@ pub enum Command {
         /// What to tell it; absent: run it.
         #[command(subcommand)]
         verb: Option<LogVerb>,
-        /// Run, or ask.
+        /// What to do instead of running.
         #[command(flatten)]
-        life: Life,
+        instead: Instead,
     },
     /// Ask or tell a running system.
     #[command(flatten)]
@@ -152,12 +156,12 @@ pub struct Service {
     /// Which one.
     #[arg(value_parser = crate::parts::NAMES)]
     pub name: String,
-    /// Run, or ask.
+    /// What to do instead of running.
     #[command(flatten)]
-    pub life: Life,
+    pub instead: Instead,
 }
 
-/// What every part of the distributed form takes.
+/// What the gateway takes as every other part does.
 #[derive(Clone, Debug, Args)]
 pub struct Life {
     /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
@@ -170,14 +174,16 @@ pub struct Life {
 pub const PART: &str = "BANYAN_PART";
 
 /// The command line with the command that `part` stands for (`log`, `gateway`, or a service's
-/// name), where nothing but `--probe` was given.
+/// name), where nothing was given but what the part does instead of running: a
+/// probe, or a migration.
 pub fn completed(given: Vec<OsString>, part: Option<&str>) -> Vec<OsString> {
     let words = match part {
         None | Some("") => return given,
         Some(part @ ("log" | "gateway")) => vec![part],
         Some(service) => vec!["service", service],
     };
-    if given.iter().skip(1).any(|word| word != "--probe") {
+    let instead = ["--probe", "--check", "--migrate-only"].map(OsStr::new);
+    if given.iter().skip(1).any(|word| !instead.contains(&&**word)) {
         return given;
     }
     let mut given = given.into_iter();
@@ -188,13 +194,7 @@ pub fn completed(given: Vec<OsString>, part: Option<&str>) -> Vec<OsString> {
 
 /// Prints what clap has to say: help and version are no errors; anything else is misuse (64).
 pub fn explain(error: &clap::Error) -> ExitCode {
-    let code = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(MISUSED),
-    };
-    // Nothing can be done about a closed standard error.
-    error.print().ok();
-    code
+    ExitCode::from(start::explain(error))
 }
 
 #[cfg(test)]
@@ -217,6 +217,8 @@ mod tests {
         };
         assert_eq!(completed("banyan", "quiz"), "banyan service quiz");
         assert_eq!(completed("banyan --probe", "log"), "banyan log --probe");
+        let migrates = "banyan service quiz --migrate-only";
+        assert_eq!(completed("banyan --migrate-only", "quiz"), migrates);
         assert_eq!(completed("banyan doctor", "quiz"), "banyan doctor");
         assert_eq!(completed("banyan", ""), "banyan");
         let line = completed("banyan --probe", "gateway");

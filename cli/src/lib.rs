@@ -41,7 +41,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
             Command::Demo(demo) => demo::run(demo, &global, shutdown).await,
             Command::Gateway(gateway) => parts::gateway(&gateway, config, shutdown).await,
             Command::Service(service) => parts::service(&service, config, shutdown).await,
-            Command::Log { verb: None, life } => parts::log(&life, config, shutdown).await,
+            Command::Log {
+                verb: None,
+                instead,
+            } => parts::log(instead, config, shutdown).await,
             Command::Log {
                 verb: Some(verb), ..
             } => verbs::run_log(verb, &global).await,

@@ -5,7 +5,12 @@ use std::{
     path::Path,
 };
 
-use chassis::{Shutdown, config::Faults, probe};
+use chassis::{
+    Shutdown,
+    config::Faults,
+    probe,
+    start::{Instead, Task},
+};
 use event_store::log_process;
 use service::Shared;
 
@@ -43,19 +48,23 @@ pub fn named(name: &str) -> &'static [&'static str] {
     place.map_or(&[], |place| &ALL[place..=place])
 }
 
-/// Reads a service's configuration, opens log and bus, and runs it; or only asks for its readiness.
+/// Reads a service's configuration; opens log and bus, and runs it, or does its task instead.
 macro_rules! event_service {
-    ($service:ident, $config:expr, $probe:expr, $shutdown:expr) => {{
+    ($service:ident, $config:expr, $task:expr, $shutdown:expr) => {{
         let config = $service::Config::load($config)?;
-        if $probe {
-            return probe::ready(config.listen).await;
+        match $task {
+            Task::Check => $service::check(&config),
+            Task::Migrate => $service::migrate(&config).await,
+            Task::Probe => probe::ready(config.listen).await,
+            Task::Run => {
+                let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+                $service::run(config, shared, $shutdown).await
+            }
         }
-        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
-        $service::run(config, shared, $shutdown).await
     }};
 }
 
-/// Runs a service until the shutdown, or asks the one that runs whether it is ready.
+/// Runs a service until the shutdown, or does what it is told instead.
 ///
 /// # Errors
 /// All faults of its configuration, the part of it that failed, or that it is not ready.
@@ -64,22 +73,24 @@ pub async fn service(
     config: Option<&Path>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let asks = arguments.life.probe;
+    let task = arguments.instead.task();
     match arguments.name.as_str() {
         "legacy" => {
             let config = legacy::Config::load(config)?;
-            if asks {
-                return probe::ready(config.listen).await;
+            match task {
+                Task::Check => legacy::check(&config),
+                Task::Migrate => legacy::migrate(&config).await,
+                Task::Probe => probe::ready(config.listen).await,
+                Task::Run => legacy::run(config, shutdown).await,
             }
-            legacy::run(config, shutdown).await
         }
-        "auth" => event_service!(auth, config, asks, shutdown),
-        "question" => event_service!(question, config, asks, shutdown),
-        "quiz" => event_service!(quiz, config, asks, shutdown),
-        "achievement" => event_service!(achievement, config, asks, shutdown),
-        "leaderboard" => event_service!(leaderboard, config, asks, shutdown),
-        "admin" => event_service!(admin, config, asks, shutdown),
-        "maintenance" => event_service!(maintenance, config, asks, shutdown),
+        "auth" => event_service!(auth, config, task, shutdown),
+        "question" => event_service!(question, config, task, shutdown),
+        "quiz" => event_service!(quiz, config, task, shutdown),
+        "achievement" => event_service!(achievement, config, task, shutdown),
+        "leaderboard" => event_service!(leaderboard, config, task, shutdown),
+        "admin" => event_service!(admin, config, task, shutdown),
+        "maintenance" => event_service!(maintenance, config, task, shutdown),
         other => anyhow::bail!("there is no service {other:?}; known: {}", NAMES.join(", ")),
     }
 }
@@ -132,19 +143,23 @@ pub fn gateway_config(file: &Path) -> Result<gateway::Config, Faults> {
         .map_err(|faults| Faults(faults.0.iter().map(ToString::to_string).collect()))
 }
 
-/// Runs the log's process until the shutdown, or asks the one that runs whether it is ready.
+/// Runs the log's process until the shutdown, or does what it is told instead.
 ///
 /// # Errors
 /// All faults of its configuration, the part of it that failed, or that it is not ready.
 pub async fn log(
-    arguments: &arguments::Life,
+    instead: Instead,
     config: Option<&Path>,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let config = log_process::Config::load(config)?;
-    if arguments.probe {
-        return probe::ready(config.listen).await;
+    match instead.task() {
+        Task::Check => Ok(()),
+        Task::Migrate => log_process::migrate(&config).await,
+        Task::Probe => probe::ready(config.listen).await,
+        Task::Run => {
+            let listener = chassis::net::bind(config.listen, "listen").await?;
+            log_process::run(config, listener, shutdown).await
+        }
     }
-    let listener = chassis::net::bind(config.listen, "listen").await?;
-    log_process::run(config, listener, shutdown).await
 }

@@ -143,6 +143,15 @@ impl Log {
         }
     }
 
+    /// Creates the tables, or brings them up to date, as [`Log::open`] does, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Database::connect`] and [`Database::migrate`] say.
+    pub async fn migrate(url: &str) -> Result<(), Error> {
+        let database = Database::connect(url, LogOptions::default().database).await?;
+        database.migrate(migrations()).await
+    }
+
     /// The log's identity, as this process saw it last: on opening, or in [`Log::head`].
     pub fn epoch(&self) -> Uuid {
         let epoch = self.inner.epoch.read();

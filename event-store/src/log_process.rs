@@ -42,6 +42,19 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     serve(log, bus, config.ops_token, listener, shutdown).await
 }
 
+/// Brings the log's tables up to date, as [`run`] does at its start, and nothing else. Safe to
+/// repeat and to run from several processes at once.
+///
+/// # Errors
+/// When the log's database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    Log::migrate(&config.log)
+        .await
+        .context("cannot open the log (setting `log`)")?;
+    tracing::info!("the log's tables are up to date");
+    Ok(())
+}
+
 /// Forwards an open log to a bus, where there is one, and shows it to the operators, until the
 /// shutdown.
 ///

@@ -132,3 +132,20 @@ async fn an_unreachable_database_is_one_clear_line() {
     let output = process.output().join("\n");
     assert!(output.contains("setting `log`"), "{output}");
 }
+
+#[tokio::test]
+async fn it_migrates_and_exits_or_checks_and_exits_when_told_so() {
+    let backend = Backend::sqlite();
+    let status = |settings: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = banyan_log(settings);
+        command.args(arguments);
+        Process::run(command).unwrap().code()
+    };
+    let log = [("LOG", &*backend.url)];
+    assert_eq!(status(&log, &["--migrate-only"]), Some(0));
+    let file = backend.url.trim_start_matches("sqlite:");
+    assert!(std::path::Path::new(file).exists());
+    assert_eq!(status(&log, &["--check"]), Some(0));
+    assert_eq!(status(&[("LOG", "mysql://")], &["--check"]), Some(64));
+    assert_eq!(status(&log, &["--check", "--migrate-only"]), Some(64));
+}

@@ -31,5 +31,6 @@ pub use error::Error;
 pub use metrics::Metrics;
 pub use saga::Saga;
 pub use state::{Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing};
+pub use store::migrations;
 pub use transition::{Effect, End, IllegalMove, Input, Intervention, Resolution, Verb, transition};
 pub use workflow::{LocalOutcome, Reply, Workflow, WorkflowError};

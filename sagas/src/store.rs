@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The tables that a saga owner's database needs.
-pub(crate) fn migrations() -> Migrations {
+pub fn migrations() -> Migrations {
     Migrations::new(
         "sagas",
         sqlx::migrate!("../migrations/sagas/postgres"),

@@ -15,6 +15,7 @@ pub mod probe;
 pub mod problem;
 pub mod process;
 pub mod shutdown;
+pub mod start;
 pub mod tasks;
 pub mod telemetry;
 pub mod trace;

@@ -12,7 +12,7 @@ use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::Problem;
+use crate::{Problem, config::Faults};
 
 /// Who acts, for the record: `X-Banyan-Actor`, else `operator`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,19 +50,30 @@ pub fn fault(listen: SocketAddr, token: Option<&str>) -> Option<String> {
     }
 }
 
+/// As [`fault`], for a caller that stops at it.
+///
+/// # Errors
+/// The fault.
+pub fn check(listen: SocketAddr, token: Option<&str>) -> Result<(), Faults> {
+    match fault(listen, token) {
+        Some(fault) => Err(Faults(vec![fault])),
+        None => Ok(()),
+    }
+}
+
 /// Puts `verbs` under `/ops`. With a token, it must come as `Authorization: Bearer`; without one
 /// (loopback), the Host must be a loopback name, so that no web page can reach it by DNS tricks.
 pub fn router(token: Option<String>, verbs: Router) -> Router {
     let guard = Arc::new(token.map(|token| Sha256::digest(token.as_bytes())));
     let guarded = verbs
         .fallback(async || Problem::not_found("no_such_verb", "There is no such path under /ops."))
-        .layer(middleware::from_fn_with_state(guard, check));
+        .layer(middleware::from_fn_with_state(guard, admit));
     Router::new().nest("/ops", guarded)
 }
 
 type Guard = Arc<Option<sha2::digest::Output<Sha256>>>;
 
-async fn check(
+async fn admit(
     State(guard): State<Guard>,
     request: Request,
     next: Next,

@@ -1,8 +1,8 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fs::File, path::Path};
 
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::{PgPool, migrate::Migrator, sqlite::SqliteConnectOptions};
 
-use crate::{Database, Result, connect::Pools};
+use crate::{Database, Error, Result, connect::Pools};
 
 /// One named set of forward-only migrations, in both dialects.
 ///
@@ -50,6 +50,7 @@ impl Database {
             Pools::Sqlite { writer, .. } => {
                 migrations.sqlite.set_ignore_missing(true);
                 migrations.sqlite.dangerous_set_table_name(book);
+                let _alone = alone(&writer.connect_options()).await?;
                 migrations.sqlite.run(writer).await?;
             }
         }
@@ -81,4 +82,24 @@ async fn is_applied(pool: &PgPool, wanted: &Migrator, book: &str) -> Result<bool
                 .get(&migration.version)
                 .is_some_and(|checksum| **checksum == *migration.checksum)
         }))
+}
+
+/// Waits until no other process migrates the same SQLite file. PostgreSQL has advisory locks for
+/// this, which the migrator takes by itself; SQLite has none that outlives a transaction, and two
+/// first starts would both find the tables missing. The lock is a file beside the database, for a
+/// process that opens and closes the database's own file loses SQLite's locks on it.
+async fn alone(options: &SqliteConnectOptions) -> Result<File> {
+    let mut name = options.get_filename().as_os_str().to_owned();
+    name.push(".migrating");
+    let cannot_lock = |error: std::io::Error| {
+        let path = Path::new(&name).display();
+        Error::Configuration(format!("cannot lock {path}: {error}"))
+    };
+    let file = File::create(&name).map_err(cannot_lock)?;
+    let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+    locking
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(cannot_lock)
 }

@@ -120,22 +120,9 @@ impl Frame {
         shared: Shared,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        if let Some(fault) = ops::fault(plan.listen, plan.ops_token.as_deref()) {
-            return Err(chassis::config::Faults(vec![fault]).into());
-        }
+        ops::check(plan.listen, plan.ops_token.as_deref())?;
         let listener = net::bind(plan.listen, "listen").await?;
-        let database = Database::connect(plan.database, options)
-            .await
-            .with_context(|| {
-                format!(
-                    "{}: cannot open its database (setting `database`)",
-                    plan.name
-                )
-            })?;
-        database.migrate(event_store::outbox::migrations()).await?;
-        for migrations in plan.migrations {
-            database.migrate(migrations).await?;
-        }
+        let database = migrated(plan.name, plan.database, options, plan.migrations).await?;
         let Shared { log, bus } = shared;
         let health = Health::new(shutdown.clone());
         let probed = database.clone();
@@ -293,6 +280,33 @@ async fn warn_of_full_disks(health: &Health, database: &Database, log: &Log) {
     let watched = log.clone();
     let check = move || std::future::ready(watched.database().room());
     health.warning("log_disk", check).await;
+}
+
+/// Brings a service's tables up to date, as [`Frame::open`] does, and nothing else. Safe to repeat
+/// and to run from several processes at once; `migrations` are the service's own sets.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(name: &str, url: &str, migrations: Vec<Migrations>) -> anyhow::Result<()> {
+    migrated(name, url, Options::default(), migrations).await?;
+    tracing::info!(service = name, "the tables are up to date");
+    Ok(())
+}
+
+async fn migrated(
+    name: &str,
+    url: &str,
+    options: Options,
+    migrations: Vec<Migrations>,
+) -> anyhow::Result<Database> {
+    let database = Database::connect(url, options)
+        .await
+        .with_context(|| format!("{name}: cannot open its database (setting `database`)"))?;
+    database.migrate(event_store::outbox::migrations()).await?;
+    for migrations in migrations {
+        database.migrate(migrations).await?;
+    }
+    Ok(database)
 }
 
 async fn ping(database: Database) -> Result<(), String> {

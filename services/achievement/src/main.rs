@@ -1,9 +1,13 @@
 //! `banyan-achievement`: the achievement service as a process of its own.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use achievement::Config;
-use chassis::{probe, process, telemetry};
+use chassis::{
+    probe, process,
+    start::{self, Start, Task},
+    telemetry,
+};
 use clap::Parser;
 use service::Shared;
 
@@ -14,23 +18,23 @@ use service::Shared;
     about = "Badges that answers earn"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_ACHIEVEMENT__… variables win over it.
-    #[arg(long, env = "BANYAN_CONFIG")]
-    config: Option<PathBuf>,
-    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
-    #[arg(long)]
-    probe: bool,
+    #[command(flatten)]
+    start: Start,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = start::parse();
     telemetry::init(telemetry::Format::detect(), "info", &["achievement"]);
     process::run(async |shutdown| {
-        let config = Config::load(arguments.config.as_deref())?;
-        if arguments.probe {
-            return probe::ready(config.listen).await;
+        let config = Config::load(arguments.start.config.as_deref())?;
+        match arguments.start.instead.task() {
+            Task::Check => achievement::check(&config),
+            Task::Migrate => achievement::migrate(&config).await,
+            Task::Probe => probe::ready(config.listen).await,
+            Task::Run => {
+                let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+                achievement::run(config, shared, shutdown).await
+            }
         }
-        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
-        achievement::run(config, shared, shutdown).await
     })
 }

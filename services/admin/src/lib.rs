@@ -16,6 +16,7 @@ pub mod ops;
 pub mod store;
 
 use chassis::{Shutdown, identity::Verifier};
+use database::Migrations;
 use service::{Frame, Plan, Shared, import::Importer};
 
 pub use config::Config;
@@ -30,17 +31,14 @@ use crate::{
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    if config.legacy_follow.is_some() && config.legacy_database.is_none() {
-        let fault = "legacy_follow: there is nothing to follow without `legacy_database`";
-        return Err(chassis::config::Faults(vec![fault.to_owned()]).into());
-    }
+    check(&config)?;
     let plan = Plan {
         name: "admin",
         about: "Question curation: edits, bulk import and export.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![store::migrations()],
+        migrations: migrations(),
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     let metrics = Metrics::default();
@@ -70,4 +68,32 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     };
     let verbs = importer.verbs().merge(ops::verbs(db));
     frame.serve(http::router(app), verbs).await
+}
+
+/// What its database is made of, beside the outbox.
+fn migrations() -> Vec<Migrations> {
+    vec![store::migrations()]
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    service::migrate("admin", &config.database, migrations()).await
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    if config.legacy_follow.is_some() && config.legacy_database.is_none() {
+        let fault = "legacy_follow: there is nothing to follow without `legacy_database`";
+        return Err(chassis::config::Faults(vec![fault.to_owned()]).into());
+    }
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chassis::Shutdown;
+use database::Migrations;
 use service::{Frame, Plan, Shared, import::Importer};
 
 pub use config::Config;
@@ -47,7 +48,7 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![store::migrations()],
+        migrations: migrations(),
     };
     let post = config.mail.as_ref().map(Post::new).transpose()?;
     let providers = Providers::open(&config.oidc, &config.public_url)?;
@@ -84,4 +85,30 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     let proxies = Proxies::new(&config.trusted_proxies);
     let api = http::router(accounts, keys, oidc, proxies);
     frame.serve(api, verbs).await
+}
+
+/// What its database is made of, beside the outbox.
+fn migrations() -> Vec<Migrations> {
+    vec![store::migrations()]
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    service::migrate(accounts::SERVICE, &config.database, migrations()).await
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    config.mail.as_ref().map(Post::new).transpose()?;
+    Providers::open(&config.oidc, &config.public_url)?;
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }

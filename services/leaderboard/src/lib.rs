@@ -17,6 +17,7 @@ pub mod store;
 pub mod upkeep;
 
 use chassis::{Shutdown, http::live::Live, identity::Verifier};
+use database::Migrations;
 use sagas::{participant, participating::Participating};
 use service::{Frame, Plan, Shared, departed, import::Importer};
 
@@ -32,18 +33,14 @@ pub const SERVICE: &str = "leaderboard";
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    config.check()?;
+    check(&config)?;
     let plan = Plan {
         name: SERVICE,
         about: "Who leads, over all time, this week and today.",
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![
-            participant::migrations(),
-            departed::migrations(),
-            store::migrations(),
-        ],
+        migrations: migrations(),
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     upkeep::at_start(&frame.database).await?;
@@ -76,4 +73,33 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         live,
     };
     frame.serve(http::router(api), verbs).await
+}
+
+/// What its database is made of, beside the outbox.
+fn migrations() -> Vec<Migrations> {
+    vec![
+        participant::migrations(),
+        departed::migrations(),
+        store::migrations(),
+    ]
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    service::migrate(SERVICE, &config.database, migrations()).await
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    config.check()?;
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }

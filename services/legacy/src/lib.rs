@@ -31,15 +31,10 @@ use crate::accounts::Accounts;
 /// # Errors
 /// What it could not start with, naming the setting; or that its socket failed.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    if let Some(fault) = chassis::ops::fault(config.listen, config.ops_token.as_deref()) {
-        return Err(chassis::config::Faults(vec![fault]).into());
-    }
+    check(&config)?;
     let post = config.mail.as_ref().map(Post::new).transpose()?;
     let listener = net::bind(config.listen, "listen").await?;
-    let db = Database::connect(&config.database, Options::default())
-        .await
-        .context("legacy: cannot open its database (setting `database`)")?;
-    db.migrate(store::migrations()).await?;
+    let db = migrated(&config).await?;
     let keys = Keys::open(&config.signing_key).context("setting `signing_key`")?;
     tokio::spawn(keys.clone().follow(shutdown.clone()));
     let accounts = Accounts::new(db.clone(), keys.clone(), config.limits.clone());
@@ -71,6 +66,36 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     tracing::info!(service = "legacy", address = %listener.local_addr()?, "serving");
     serving::serve(listener, router, shutdown).await?;
     Ok(())
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    migrated(config).await?;
+    tracing::info!(service = "legacy", "the tables are up to date");
+    Ok(())
+}
+
+async fn migrated(config: &Config) -> anyhow::Result<Database> {
+    let db = Database::connect(&config.database, Options::default())
+        .await
+        .context("legacy: cannot open its database (setting `database`)")?;
+    db.migrate(store::migrations()).await?;
+    Ok(db)
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    config.mail.as_ref().map(Post::new).transpose()?;
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }
 
 /// What a first start finds: the question bank and the administrator.

@@ -1,30 +1,32 @@
 //! `banyan-legacy`: the monolith as a process of its own.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use chassis::{probe, process, telemetry};
+use chassis::{
+    probe, process,
+    start::{self, Start, Task},
+    telemetry,
+};
 use clap::Parser;
 use legacy::Config;
 
 #[derive(Parser)]
 #[command(name = "banyan-legacy", version, about = "Node-Learn's monolith")]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_LEGACY__… variables win over it.
-    #[arg(long, env = "BANYAN_CONFIG")]
-    config: Option<PathBuf>,
-    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
-    #[arg(long)]
-    probe: bool,
+    #[command(flatten)]
+    start: Start,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = start::parse();
     telemetry::init(telemetry::Format::detect(), "info", &["legacy"]);
     process::run(async |shutdown| {
-        let config = Config::load(arguments.config.as_deref())?;
-        if arguments.probe {
-            return probe::ready(config.listen).await;
+        let config = Config::load(arguments.start.config.as_deref())?;
+        match arguments.start.instead.task() {
+            Task::Check => legacy::check(&config),
+            Task::Migrate => legacy::migrate(&config).await,
+            Task::Probe => probe::ready(config.listen).await,
+            Task::Run => legacy::run(config, shutdown).await,
         }
-        legacy::run(config, shutdown).await
     })
 }

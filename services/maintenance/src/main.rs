@@ -1,8 +1,12 @@
 //! `banyan-maintenance`: the maintenance service as a process of its own.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use chassis::{probe, process, telemetry};
+use chassis::{
+    probe, process,
+    start::{self, Start, Task},
+    telemetry,
+};
 use clap::Parser;
 use maintenance::Config;
 use service::Shared;
@@ -10,23 +14,23 @@ use service::Shared;
 #[derive(Parser)]
 #[command(name = "banyan-maintenance", version, about = "Scheduled work")]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_MAINTENANCE__… variables win over it.
-    #[arg(long, env = "BANYAN_CONFIG")]
-    config: Option<PathBuf>,
-    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
-    #[arg(long)]
-    probe: bool,
+    #[command(flatten)]
+    start: Start,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = start::parse();
     telemetry::init(telemetry::Format::detect(), "info", &["maintenance"]);
     process::run(async |shutdown| {
-        let config = Config::load(arguments.config.as_deref())?;
-        if arguments.probe {
-            return probe::ready(config.listen).await;
+        let config = Config::load(arguments.start.config.as_deref())?;
+        match arguments.start.instead.task() {
+            Task::Check => maintenance::check(&config),
+            Task::Migrate => maintenance::migrate(&config).await,
+            Task::Probe => probe::ready(config.listen).await,
+            Task::Run => {
+                let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+                maintenance::run(config, shared, shutdown).await
+            }
         }
-        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
-        maintenance::run(config, shared, shutdown).await
     })
 }

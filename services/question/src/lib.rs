@@ -16,7 +16,7 @@ pub mod store;
 use std::time::Duration;
 
 use chassis::{Shutdown, identity::Verifier, shutdown::Slept};
-use database::Database;
+use database::{Database, Migrations};
 use service::{Frame, Plan, Shared, departed, import::Importer};
 
 pub use config::Config;
@@ -43,7 +43,7 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![store::migrations(), departed::migrations()],
+        migrations: migrations(),
     };
     let mut frame = Frame::open(plan, shared, shutdown).await?;
     frame.consume(Bank::new(frame.outbox.clone()));
@@ -67,6 +67,30 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         verifier: Verifier::jwks(config.jwks_url),
     });
     frame.serve(api, importer.verbs()).await
+}
+
+/// What its database is made of, beside the outbox.
+fn migrations() -> Vec<Migrations> {
+    vec![store::migrations(), departed::migrations()]
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    service::migrate("question", &config.database, migrations()).await
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }
 
 /// Indexes for the search what others than this version wrote.

@@ -20,6 +20,7 @@ pub mod tally;
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Shutdown, identity::Verifier};
+use database::Migrations;
 use sagas::{Engine, Workflow};
 use service::{Frame, Plan, Shared, departed, import::Importer};
 
@@ -48,7 +49,7 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         listen: config.listen,
         database: &config.database,
         ops_token: config.ops_token,
-        migrations: vec![departed::migrations(), store::migrations()],
+        migrations: migrations(),
     };
     let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
     let engine = open_engine(&frame, Duration::from_millis(config.answer_deadline_ms)).await?;
@@ -90,6 +91,34 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         verifier: Verifier::jwks(config.jwks_url),
     };
     frame.serve(http::router(api), verbs).await
+}
+
+/// What its database is made of, beside the outbox.
+fn migrations() -> Vec<Migrations> {
+    vec![
+        departed::migrations(),
+        store::migrations(),
+        sagas::migrations(),
+    ]
+}
+
+/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
+///
+/// # Errors
+/// When the database cannot be reached, or a migration fails.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    service::migrate(SERVICE, &config.database, migrations()).await
+}
+
+/// Finds what [`run`] would refuse about a configuration that could be read.
+///
+/// # Errors
+/// The faults.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    Ok(chassis::ops::check(
+        config.listen,
+        config.ops_token.as_deref(),
+    )?)
 }
 
 async fn open_engine(frame: &Frame, deadline: Duration) -> anyhow::Result<Engine> {

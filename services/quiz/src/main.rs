@@ -1,8 +1,12 @@
 //! `banyan-quiz`: the quiz service as a process of its own.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use chassis::{probe, process, telemetry};
+use chassis::{
+    probe, process,
+    start::{self, Start, Task},
+    telemetry,
+};
 use clap::Parser;
 use quiz::Config;
 use service::Shared;
@@ -14,23 +18,23 @@ use service::Shared;
     about = "Answers, stats and the answer-submission saga"
 )]
 struct Arguments {
-    /// Configuration file, TOML or YAML; BANYAN_QUIZ__… variables win over it.
-    #[arg(long, env = "BANYAN_CONFIG")]
-    config: Option<PathBuf>,
-    /// Only ask the process that runs with this configuration whether it is ready; exit 1 if not.
-    #[arg(long)]
-    probe: bool,
+    #[command(flatten)]
+    start: Start,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = start::parse();
     telemetry::init(telemetry::Format::detect(), "info", &["quiz"]);
     process::run(async |shutdown| {
-        let config = Config::load(arguments.config.as_deref())?;
-        if arguments.probe {
-            return probe::ready(config.listen).await;
+        let config = Config::load(arguments.start.config.as_deref())?;
+        match arguments.start.instead.task() {
+            Task::Check => quiz::check(&config),
+            Task::Migrate => quiz::migrate(&config).await,
+            Task::Probe => probe::ready(config.listen).await,
+            Task::Run => {
+                let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
+                quiz::run(config, shared, shutdown).await
+            }
         }
-        let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
-        quiz::run(config, shared, shutdown).await
     })
 }
