@@ -1,9 +1,17 @@
 //! What a deployment stands on, held against the real binaries: the migration command, the
 //! Kubernetes manifests, the workflows and the scripts. Nothing here needs a cluster.
 
+mod cluster;
+mod configuration;
+mod manifests;
 mod migrations;
+mod network;
+mod pipeline;
 
-use std::{path::PathBuf, process::Output};
+use std::{path::PathBuf, process::Output, time::Duration};
+
+/// Long enough for a loaded machine with two cores; nothing waits this long when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 pub(crate) const BANYAN: &str = env!("CARGO_BIN_EXE_banyan");
