@@ -26,6 +26,9 @@ pub const GATEWAY_PORT: u16 = 8080;
 /// The gateway's admin port.
 pub const ADMIN_PORT: u16 = 8081;
 
+/// Variables that go over the operator's file; tokens come best this way.
+const VARIABLES: &str = "BANYAN_OPERATOR__";
+
 /// Base URLs of a running system and the tokens that open it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,18 +88,18 @@ impl Endpoints {
         }
     }
 
-    /// Finds the system to talk to: the file given by `--config`; else what the `up` of
+    /// Finds the system to talk to: the file given by `--config`, over it `BANYAN_OPERATOR__…`
+    /// variables; else what the `up` of
     /// `data_dir` wrote; else the development defaults.
     ///
     /// # Errors
     /// When a file is there but cannot be read.
     pub fn find(config: Option<&Path>, data_dir: &Path) -> anyhow::Result<Self> {
         if let Some(path) = config {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {} (--config)", path.display()))?;
-            return toml::from_str(&text).map_err(|error| {
-                chassis::config::Faults(vec![format!("{}: {error}", path.display())]).into()
-            });
+            // What the file does not name has its default from serde: a file's services are all of
+            // them, so none is put beside them here.
+            let nothing = BTreeMap::<String, String>::new();
+            return Ok(chassis::config::load(VARIABLES, Some(path), nothing)?);
         }
         let path = Self::file(data_dir);
         match std::fs::read_to_string(&path) {

@@ -234,6 +234,28 @@ mod tests {
     }
 
     #[test]
+    fn the_compose_deployment_has_the_same_routes_and_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let key = "0123456789abcdef0123456789abcdef";
+        std::fs::write(&file, text(0, Path::new("flags.json"), key)).unwrap();
+        let up = gateway::Config::load(&file).unwrap();
+        let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/gateway/gateway.toml");
+        // Off loopback it needs tokens, which are secrets and so not in the file.
+        let copy = folder.path().join("deployed.toml");
+        let token = "admin_tokens = [{ name = \"test\", token = \"0123456789abcdef\" }]\n";
+        let deployed = std::fs::read_to_string(deployed).unwrap();
+        std::fs::write(&copy, format!("{token}{deployed}")).unwrap();
+        let deployed = gateway::Config::load(&copy).unwrap();
+        assert_eq!(deployed.routes, up.routes);
+        assert_eq!(deployed.flags, up.flags);
+        assert_eq!(
+            (deployed.listen.port(), deployed.admin_listen.port()),
+            (8080, 8081)
+        );
+    }
+
+    #[test]
     fn a_file_for_other_ports_is_refused_with_the_settings_name() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.toml");

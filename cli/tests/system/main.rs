@@ -1,5 +1,6 @@
 //! The whole system as its users see it: the `banyan` binary, in both forms, over HTTP.
 
+mod compose;
 mod described;
 mod distributed;
 mod drills;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectOptions, Event, ServerAddr,
     connection::State,
     jetstream::{
         self,
@@ -19,6 +19,7 @@ use async_nats::{
 use async_trait::async_trait;
 use contracts::Recorded;
 use futures::StreamExt;
+use percent_encoding::percent_decode_str;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -91,7 +92,8 @@ pub struct NatsBus {
 
 impl NatsBus {
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
-    /// with commas, the preferred one first. Each process takes the first that answers, so that
+    /// with commas, the preferred one first; `nats://user:password@host:port` where the server asks
+    /// for them, the same for all. Each process takes the first that answers, so that
     /// servers that know nothing of each other serve as backups: all processes end up on the same.
     ///
     /// # Errors
@@ -102,8 +104,12 @@ impl NatsBus {
         let seen = Arc::clone(&stream_seen);
         let overruns = Arc::new(AtomicU64::new(0));
         let overrun = Arc::clone(&overruns);
-        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let client = ConnectOptions::new()
+        let (servers, login) = servers(url)?;
+        let options_with_login = match login {
+            Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
+            None => ConnectOptions::new(),
+        };
+        let client = options_with_login
             .name("banyan")
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -204,6 +210,35 @@ impl NatsBus {
                 Err(BusError::Unavailable(error.to_string()))
             }
         }
+    }
+}
+
+/// User and password.
+type Login = (String, String);
+
+/// The servers of a list with commas, and the login that they name. The client itself sends none that
+/// stands in an address.
+fn servers(list: &str) -> Result<(Vec<ServerAddr>, Option<Login>), BusError> {
+    let unusable = |reason: String| BusError::Configuration(format!("cannot use NATS: {reason}"));
+    let mut servers = Vec::new();
+    let mut logins = Vec::new();
+    for text in list.split(',').map(str::trim) {
+        let server: ServerAddr = text.parse().map_err(|error| {
+            // Not the address itself, which may hold a password.
+            unusable(format!("an address is not nats://host:port: {error}"))
+        })?;
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let login = server.username().map(|user| {
+            let password = server.password().unwrap_or_default();
+            (decoded(user), decoded(password))
+        });
+        logins.push(login);
+        servers.push(server);
+    }
+    logins.dedup();
+    match logins.len() {
+        0 | 1 => Ok((servers, logins.pop().flatten())),
+        _ => Err(unusable("all servers must have the same user".to_owned())),
     }
 }
 
@@ -320,5 +355,25 @@ impl Bus for NatsBus {
 
     fn name(&self) -> &'static str {
         "nats"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_taken_from_the_address() {
+        let (servers, login) =
+            servers("nats://banyan:p%40ss@a:4222, nats://banyan:p%40ss@b:4222").expect("usable");
+        assert_eq!(servers.len(), 2);
+        assert_eq!(login, Some(("banyan".to_owned(), "p@ss".to_owned())));
+        assert_eq!(super::servers("nats://a:4222").expect("usable").1, None);
+    }
+
+    #[test]
+    fn servers_with_different_logins_are_refused_and_no_password_is_told() {
+        let error = servers("nats://a:secret@a:4222,nats://b:4222").expect_err("refused");
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }
