@@ -216,6 +216,14 @@ impl Consumers {
         self.reader(name).map(|reader| reader.reporter.progress())
     }
 
+    /// Each consumer's name, and the event types that it wants; none means all.
+    pub fn interests(&self) -> Vec<(&'static str, &'static [&'static str])> {
+        let readers = self.readers.iter();
+        readers
+            .map(|reader| (reader.name(), reader.handler.types()))
+            .collect()
+    }
+
     /// How far all of them are in this process.
     pub fn all_progress(&self) -> Vec<Progress> {
         self.readers

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chassis::trace::{Origin, TraceContext};
-use contracts::{Event, Payload, Recorded};
+use contracts::{Event, Payload, Recorded, events::may_send};
 use database::{Database, Error, Sql, Timestamp, Tx, params};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -335,6 +335,13 @@ impl Outbox {
 
     /// The event as its stream's `version`-th, with the trace context of whoever writes it.
     fn event(&self, new: NewEvent, version: i64, now: Timestamp) -> Result<Event, Error> {
+        // Tests run with this: what the documents say of a service's events is what it sends.
+        debug_assert!(
+            may_send(self.service_id, &new.event_type),
+            "{} sends {} and is not among its senders in contracts::events",
+            self.service_id,
+            new.event_type
+        );
         let stream = new.stream_name().to_owned();
         let current = TraceContext::current();
         let id = new.id.unwrap_or_else(Uuid::now_v7);

@@ -20,7 +20,7 @@ pub use decide::{Decision, Rule as DecidedBy, bucket, decide};
 pub use flags::{Backing, ChangeError, Changed, FILE_ACTOR, Flags, Outcome};
 pub use journal::{Cursor, Entry, Journal, JournalError, Page, RouteChange};
 pub use ledger::{HISTORY_KEPT, Note};
-pub use log::EventLog;
+pub use log::{EventLog, FOLLOWED};
 pub use percent::{InvalidPercent, Percent};
 pub use settings::{InvalidSetting, MAX_LISTED, MAX_RULES, Rule, Settings, Side, SubjectSource};
 pub use state::{FlagCell, FlagState, Phase};

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and CI run over the whole workspace.
 
 mod bench;
+mod contracts;
 mod drills;
 mod load;
 mod step;
@@ -26,6 +27,8 @@ cargo xtask load [ARGUMENTS]
 cargo xtask drills [-- ARGUMENTS]
     Runs every runbook against the fault that it is for, and writes docs/drills.md.
     ARGUMENTS    go to cargo nextest; some drills only, by `-E 'test(name)'`, write no report
+cargo xtask contracts
+    Renews docs/events from the types, and refuses a schema that would break its readers.
 cargo xtask tidy
     The rules of this repository that no other tool knows.";
 
@@ -58,6 +61,7 @@ enum Command {
     Drills {
         arguments: Vec<String>,
     },
+    Contracts,
     Bench {
         name: Option<String>,
         arguments: Vec<String>,
@@ -79,6 +83,10 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
         Some("tidy") => match words.next() {
             None => return Ok(Command::Tidy),
             Some(word) => bail!("`tidy` takes no {word:?}"),
+        },
+        Some("contracts") => match words.next() {
+            None => return Ok(Command::Contracts),
+            Some(word) => bail!("`contracts` takes no {word:?}"),
         },
         Some("bench") => return bench_of(words),
         Some("load") => {
@@ -151,6 +159,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| true),
         Command::Load { arguments } => load::run(&Workspace::find()?, &arguments).map(|()| true),
         Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments),
+        Command::Contracts => contracts::renew(&Workspace::find()?).map(|()| true),
         Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
         Command::Test {
             steps,
@@ -212,6 +221,7 @@ mod tests {
         assert!(parsed("test -p bus").is_err());
         assert!(parsed("paint").is_err());
         assert!(parsed("tidy up").is_err());
+        assert!(parsed("contracts renew").is_err());
         assert!(parsed("bench leaderboard quickly").is_err());
         assert!(parsed("drills quickly").is_err());
     }

@@ -17,7 +17,10 @@ use std::fmt;
 
 use anyhow::bail;
 
-use crate::workspace::{File, Workspace};
+use crate::{
+    contracts,
+    workspace::{File, Workspace},
+};
 
 /// A check over all files.
 type Check = fn(&[File]) -> Vec<Finding>;
@@ -101,6 +104,13 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
         errors::check,
         runbooks::check,
     ];
+    for (path, what) in contracts::faults(&workspace.root)? {
+        findings.push(Finding::error(&path, 0, what));
+    }
+    if contracts::is_history_cut(&workspace.root) {
+        let text = "the clone is shallow: schemas are held against the history that is here";
+        findings.push(Finding::warning("docs/events/schemas", 0, text));
+    }
     findings.extend(checks.iter().flat_map(|check| check(&files)));
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(findings)

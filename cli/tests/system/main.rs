@@ -1,6 +1,7 @@
 //! The whole system as its users see it: the `banyan` binary, in both forms, over HTTP.
 
 mod compose;
+mod contracts;
 mod described;
 mod distributed;
 mod drills;

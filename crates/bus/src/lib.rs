@@ -7,6 +7,7 @@
 //! What a [`Subscription`] promises: within one epoch, events of one publisher arrive in position
 //! order, except that any of them may be missing, and any may come again later.
 
+pub mod asyncapi;
 mod in_process;
 mod message;
 mod nats;

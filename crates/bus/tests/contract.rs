@@ -236,3 +236,53 @@ async fn bus_client(server: &Nats) -> async_nats::Client {
         .await
         .expect("a connection")
 }
+
+/// The reader of the guide on event contracts.
+const LISTENER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events/listen.py");
+
+#[tokio::test]
+async fn a_service_in_python_reads_what_it_missed_and_refuses_what_does_not_fit_the_schema() {
+    let server = servers().await.pop().expect("a server");
+    let bus = nats(&server).await;
+    let payload = contracts::events::contract("answer.submitted")
+        .expect("a contract")
+        .example();
+    let example = |position| {
+        let mut recorded = recorded(position);
+        recorded.event.payload = payload.clone();
+        recorded
+    };
+    publish(&bus, &[example(1), example(2)]).await;
+    let listen = async |count: &str| {
+        let python = testkit::python("python").expect("installed by the test command");
+        let listener = tokio::process::Command::new(python)
+            .args([
+                LISTENER,
+                &server.url(),
+                "tester",
+                "answer.submitted",
+                "--count",
+                count,
+            ])
+            .output();
+        let output = tokio::time::timeout(PATIENCE, listener)
+            .await
+            .expect("it ends");
+        let output = output.expect("python starts");
+        let told = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&told).into_owned(),
+        )
+    };
+    let (code, told) = listen("2").await;
+    assert_eq!(code, Some(0), "{told}");
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("1 answer.submitted {"), "{told}");
+    assert!(lines[1].starts_with("2 answer.submitted {"), "{told}");
+    // The payload of the other tests is nobody's.
+    publish(&bus, &[recorded(3)]).await;
+    let (code, told) = listen("1").await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("3 answer.submitted does not fit"), "{told}");
+}

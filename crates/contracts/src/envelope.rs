@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::Payload;
 
 /// One event, as its owner wrote it. JSON in camelCase; never changed once stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// UUIDv7 for new facts; UUIDv5 for events derived from a cause, so that a repeated handler
@@ -29,6 +29,7 @@ pub struct Event {
     pub payload: Value,
     /// When it happened, by the owner's database clock.
     #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub timestamp: OffsetDateTime,
     /// What the whole chain of causes goes back to: one click, one id.
     pub correlation_id: Uuid,
@@ -68,7 +69,7 @@ impl Event {
 }
 
 /// An event with its place in the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded {
     /// The log's identity: positions of different epochs do not compare.
@@ -81,6 +82,7 @@ pub struct Recorded {
         skip_serializing_if = "Option::is_none",
         default
     )]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub recorded_at: Option<OffsetDateTime>,
     /// The event.
     #[serde(flatten)]

@@ -1,10 +1,9 @@
-//! Every event's payload, its type's name and its schema version.
+//! Every event's payload, its type's name, its schema version and who sends it.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::{Difficulty, QuizMode};
+use crate::schema;
 
 /// A payload that names its event type.
 pub trait Payload: Serialize + DeserializeOwned {
@@ -16,28 +15,80 @@ pub trait Payload: Serialize + DeserializeOwned {
     const PERSONAL: &'static [&'static str];
 }
 
+/// Stands for whoever is no service of ours: a program of the operators, a foreign service.
+pub const OUTSIDE: &str = "outside";
+
 /// What is known of an event type, for catalogues and checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Contract {
     /// The event type on the wire.
     pub event_type: &'static str,
+    /// The name of the payload's type.
+    pub name: &'static str,
     /// The current version of the shape.
     pub schema_version: i64,
     /// JSON pointers of fields that name a person.
     pub personal: &'static [&'static str],
+    /// The services that write it, or [`OUTSIDE`].
+    pub senders: &'static [&'static str],
+    shape: fn() -> schema::Shape,
+    example: fn() -> Value,
+    reads: fn(&Value) -> bool,
 }
 
-/// Declares payload structs with their type names, and the catalogue of all of them.
+impl Contract {
+    /// `answer.submitted.v1`: the name of the payload's shape in files and documents.
+    #[must_use]
+    pub fn versioned_name(&self) -> String {
+        format!("{}.v{}", self.event_type, self.schema_version)
+    }
+
+    /// The payload's shape.
+    #[must_use]
+    pub fn shape(&self) -> schema::Shape {
+        (self.shape)()
+    }
+
+    /// A payload with all of its fields.
+    #[must_use]
+    pub fn example(&self) -> Value {
+        (self.example)()
+    }
+
+    /// Whether the payload's type reads this.
+    #[must_use]
+    pub fn reads(&self, payload: &Value) -> bool {
+        (self.reads)(payload)
+    }
+}
+
+/// What is known of the event type `name`.
+#[must_use]
+pub fn contract(name: &str) -> Option<&'static Contract> {
+    CATALOGUE
+        .iter()
+        .find(|contract| contract.event_type == name)
+}
+
+/// Whether `service` may send the event type: it is among the type's senders. Who sends nothing of
+/// this project is none of its services and sends what it likes.
+#[must_use]
+pub fn may_send(service: &str, event_type: &str) -> bool {
+    let sends = |contract: &Contract| contract.senders.contains(&service);
+    contract(event_type).is_some_and(sends) || !CATALOGUE.iter().any(sends)
+}
+
+/// Declares payload structs with their type names and senders, and the catalogue of all of them.
 macro_rules! payloads {
     ($(
         $(#[$doc:meta])*
-        $name:ident = $event_type:literal $(, personal $personal:tt)? {
+        $name:ident = $event_type:literal, from $senders:tt $(, personal $personal:tt)? {
             $($(#[$field_doc:meta])* $field:ident: $field_type:ty),* $(,)?
         }
     )+) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
             #[serde(rename_all = "camelCase")]
             pub struct $name { $($(#[$field_doc])* pub $field: $field_type),* }
 
@@ -51,13 +102,23 @@ macro_rules! payloads {
         /// Every event type of this project.
         pub const CATALOGUE: &[Contract] = &[$(Contract {
             event_type: $name::TYPE,
+            name: stringify!($name),
             schema_version: $name::SCHEMA_VERSION,
             personal: $name::PERSONAL,
+            senders: &$senders,
+            shape: crate::schema::payload::<$name>,
+            example: super::examples::example::<$name>,
+            reads: super::examples::reads::<$name>,
         }),+];
     };
     (@personal) => { &[] };
     (@personal $personal:tt) => { &$personal };
 }
+
+mod declared;
+mod examples;
+
+pub use declared::*;
 
 /// A badge as events and answers name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -81,346 +142,10 @@ pub struct Choice {
     pub text: String,
 }
 
-payloads! {
-    /// A player's answer was recorded and counted, provisionally until its saga ends; the ask to
-    /// both participants of the answer-submission saga.
-    AnswerSubmitted = "answer.submitted", personal ["/displayName"] {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-        /// The player's name as shown on leaderboards. Personal.
-        display_name: String,
-        /// What was asked.
-        question_id: Uuid,
-        /// What was chosen.
-        choice_id: String,
-        /// How it was played.
-        quiz_mode: QuizMode,
-        /// The question's category.
-        category: String,
-        /// The question's difficulty.
-        difficulty: Difficulty,
-        /// Whether the choice was right.
-        is_correct: bool,
-        /// What it is worth on the leaderboard.
-        points: i64,
-        /// The player's streak with this answer.
-        streak: i64,
-    }
-    /// The answer was taken back; the ask to both participants to undo what they did.
-    AnswerRevoked = "answer.revoked" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who had answered.
-        user_id: Uuid,
-        /// How it was played.
-        quiz_mode: QuizMode,
-        /// Why it was taken back.
-        reason: String,
-    }
-    /// The answer-submission saga completed: the answer counts everywhere.
-    AnswerSubmissionCompleted = "answer_submission.completed" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-    }
-    /// The answer-submission saga ended compensated: the answer counts nowhere.
-    AnswerSubmissionFailed = "answer_submission.failed" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who had answered.
-        user_id: Uuid,
-        /// Why it was taken back.
-        reason: String,
-    }
-    /// The badge rules were applied to an answer.
-    AchievementChecked = "achievement.checked" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-        /// The badges it earned, provisional until the saga ends.
-        earned: Vec<BadgeRef>,
-    }
-    /// A badge was earned, provisionally until its answer's saga ends.
-    AchievementEarned = "achievement.earned" {
-        /// The answer that earned it.
-        answer_id: Uuid,
-        /// Who earned it.
-        user_id: Uuid,
-        /// The badge.
-        badge: BadgeRef,
-    }
-    /// A badge is final and shown to others.
-    AchievementUnlocked = "achievement.unlocked" {
-        /// The answer that earned it.
-        answer_id: Uuid,
-        /// Who earned it.
-        user_id: Uuid,
-        /// The badge.
-        badge: BadgeRef,
-    }
-    /// The badge rules could not be applied: the step is refused.
-    AchievementCheckFailed = "achievement.check_failed" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-        /// Why.
-        reason: String,
-    }
-    /// What an answer earned was taken back.
-    AchievementRevoked = "achievement.revoked" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who had answered.
-        user_id: Uuid,
-        /// The badges taken back.
-        badges: Vec<BadgeRef>,
-    }
-    /// An answer's points were added to a leaderboard.
-    LeaderboardEntryUpdated = "leaderboard.entry.updated" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-        /// Which board.
-        quiz_mode: QuizMode,
-        /// The player's score with it.
-        score: i64,
-        /// The player's place with it, from 1.
-        position: i64,
-    }
-    /// An answer's points could not be added: the step is refused.
-    LeaderboardUpdateFailed = "leaderboard.update_failed" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who answered.
-        user_id: Uuid,
-        /// Why.
-        reason: String,
-    }
-    /// An answer's points were taken off again.
-    LeaderboardEntryReverted = "leaderboard.entry.reverted" {
-        /// The answer.
-        answer_id: Uuid,
-        /// Who had answered.
-        user_id: Uuid,
-        /// Which board.
-        quiz_mode: QuizMode,
-        /// The player's score without it.
-        score: i64,
-    }
-    /// A question was added.
-    QuestionCreated = "question.created" {
-        /// The question.
-        question_id: Uuid,
-        /// What is asked.
-        text: String,
-        /// Its category.
-        category: String,
-        /// Its difficulty.
-        difficulty: Difficulty,
-        /// Four of them.
-        choices: Vec<Choice>,
-        /// The right one; for services only, never for players.
-        correct_choice_id: String,
-        /// Words to find it by, in alphabetical order.
-        #[serde(default)]
-        tags: Vec<String>,
-        /// The question's version: from 1, or what the monolith had counted, rising with every
-        /// edit. Not the stream's version, which counts where this is missing (0).
-        #[serde(default)]
-        version: i64,
-    }
-    /// A question was edited; carries all of it.
-    QuestionUpdated = "question.updated" {
-        /// The question.
-        question_id: Uuid,
-        /// What is asked.
-        text: String,
-        /// Its category.
-        category: String,
-        /// Its difficulty.
-        difficulty: Difficulty,
-        /// Four of them.
-        choices: Vec<Choice>,
-        /// The right one; for services only, never for players.
-        correct_choice_id: String,
-        /// Words to find it by, in alphabetical order.
-        #[serde(default)]
-        tags: Vec<String>,
-        /// The question's version: from 1, or what the monolith had counted, rising with every
-        /// edit. Not the stream's version, which counts where this is missing (0).
-        #[serde(default)]
-        version: i64,
-    }
-    /// A question was removed.
-    QuestionDeleted = "question.deleted" {
-        /// The question.
-        question_id: Uuid,
-        /// The question's version, one above that of its last edit. Where it is missing (0), the
-        /// stream's version counts.
-        #[serde(default)]
-        version: i64,
-    }
-    /// The question service shows a question as of this version: players see the edit.
-    QuestionApplied = "question.applied" {
-        /// The question.
-        question_id: Uuid,
-        /// The version that players see, or that its removal had.
-        version: i64,
-    }
-    /// An account or a guest came to be.
-    UserCreated = "user.created", personal ["/displayName"] {
-        /// The user.
-        user_id: Uuid,
-        /// What others see. Personal.
-        display_name: String,
-        /// `user`, `guest`, `admin`.
-        roles: Vec<String>,
-    }
-    /// A profile was edited.
-    UserUpdated = "user.updated", personal ["/displayName"] {
-        /// The user.
-        user_id: Uuid,
-        /// What others see. Personal.
-        display_name: String,
-        /// `user`, `guest`, `admin`.
-        roles: Vec<String>,
-    }
-    /// An account was deleted; every service forgets the user.
-    UserDeleted = "user.deleted" {
-        /// The user.
-        user_id: Uuid,
-    }
-    /// A user logged in.
-    UserAuthenticated = "user.authenticated" {
-        /// The user.
-        user_id: Uuid,
-        /// `password`, `guest`, `refresh`, `oidc`.
-        method: String,
-    }
-    /// A user's stats were set back to nothing.
-    UserStatsReset = "user.stats.reset" {
-        /// The user.
-        user_id: Uuid,
-        /// Why.
-        reason: String,
-    }
-    /// Somebody asks for a run of a maintenance job.
-    MaintenanceRequested = "maintenance.requested" {
-        /// The job's name.
-        job: String,
-        /// Who asks.
-        actor: String,
-        /// Why.
-        reason: String,
-        /// What the job is told; by its own rules.
-        parameters: Value,
-    }
-    /// A maintenance job runs; every service that has a duty in it does a bounded portion of it
-    /// and tells so.
-    MaintenanceAsked = "maintenance.asked" {
-        /// The run.
-        run_id: Uuid,
-        /// The job's name.
-        job: String,
-        /// From 1; asked again while a service says that there is more.
-        round: i64,
-        /// What the job is told; by its own rules.
-        parameters: Value,
-    }
-    /// A service did its portion of a maintenance job.
-    MaintenanceDone = "maintenance.done" {
-        /// The run.
-        run_id: Uuid,
-        /// The job's name.
-        job: String,
-        /// The round that was asked.
-        round: i64,
-        /// The service.
-        service: String,
-        /// Whether there is more to do.
-        more: bool,
-        /// What it did or found, by the job's own rules.
-        detail: Value,
-        /// Why it could not, where it could not.
-        error: Option<String>,
-    }
-    /// A maintenance run ended.
-    MaintenanceEnded = "maintenance.ended" {
-        /// The run.
-        run_id: Uuid,
-        /// The job's name.
-        job: String,
-        /// `completed`, `failed`, `timed_out`.
-        outcome: String,
-        /// What it did, by the job's own account.
-        detail: Value,
-    }
-    /// The state of a gateway's flag changed.
-    FlagChanged = "flag.changed" {
-        /// The flag.
-        flag: String,
-        /// The flag's version after the change.
-        version: i64,
-        /// Who changed it.
-        actor: String,
-        /// Why.
-        reason: String,
-        /// The whole state before; null for the first.
-        before: Value,
-        /// The whole state after.
-        after: Value,
-        /// What the decision was based on, where it was made on evidence.
-        evidence: Option<Value>,
-    }
-    /// A gateway's route was added, changed or removed.
-    RouteChanged = "route.changed" {
-        /// The route.
-        route: String,
-        /// Who changed it.
-        actor: String,
-        /// Its declaration before; null when it was added.
-        before: Value,
-        /// Its declaration after; null when it was removed.
-        after: Value,
-    }
-    /// An operator acted on a saga.
-    SagaIntervened = "saga.intervened" {
-        /// The saga.
-        saga: Uuid,
-        /// `retry_step`, `retry_compensation`, `resolve_step`, `force_compensation`, `abandon`.
-        verb: String,
-        /// The step acted on, where the verb names one.
-        target: Option<String>,
-        /// The outcome given to the step, where the verb gives one.
-        outcome: Option<String>,
-        /// Who acted.
-        actor: String,
-        /// Why.
-        reason: String,
-    }
-    /// An operator changed what a timeout means for new sagas.
-    SagaPolicyChanged = "saga.policy_changed" {
-        /// The definition's name.
-        definition: String,
-        /// The step.
-        target: String,
-        /// `compensate`, `proceed`, `park`.
-        on_timeout: String,
-        /// Who changed it.
-        actor: String,
-        /// Why.
-        reason: String,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod events;
 pub mod http;
 mod quiz;
+pub mod schema;
 
 pub use claims::Claims;
 pub use envelope::{Event, Recorded};

@@ -14,7 +14,7 @@ pub mod import;
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, routing::get};
 use bus::{Bus, Memory, NatsBus, NatsOptions};
 use chassis::{
     Health, Metrics, Shutdown,
@@ -194,7 +194,8 @@ impl Frame {
     }
 
     /// Starts relay, consumers and the port, and runs until the shutdown. `api` is the public
-    /// router, which documents itself under `/openapi.json` and `/docs`; `verbs` what the service adds to `/ops`.
+    /// router, which documents itself under `/openapi.json` and `/docs`, the events under
+    /// `/asyncapi.json`; `verbs` what the service adds to `/ops`.
     ///
     /// # Errors
     /// The first part that failed, by name.
@@ -212,7 +213,15 @@ impl Frame {
             name: self.name,
             description: self.about,
         };
-        let api = openapi::documented(api.into(), about);
+        let events = bus::asyncapi::document(bus::asyncapi::Described {
+            name: self.name,
+            about: self.about,
+            consumers: &self.consumers.interests(),
+        });
+        let api = openapi::documented(api.into(), about).route(
+            "/asyncapi.json",
+            get(async move || http::Json(events.clone())),
+        );
         let consumers = self.consumers.clone();
         self.metrics
             .register(|registry| consumers.register(registry));

@@ -21,6 +21,8 @@ pub struct ConsumerStatus {
     pub name: String,
     /// Whether it may be replayed.
     pub kind: Kind,
+    /// The event types that it wants; none means all.
+    pub types: &'static [&'static str],
     /// The log that its checkpoint belongs to.
     pub epoch: Uuid,
     /// How far it is: what its database says, or what this process has read beyond it.
@@ -94,6 +96,7 @@ impl Consumers {
             list.push(ConsumerStatus {
                 name: name.to_owned(),
                 kind: reader.handler.kind(),
+                types: reader.handler.types(),
                 epoch: checkpoint.epoch,
                 position,
                 lag: (head.position - position).max(0),

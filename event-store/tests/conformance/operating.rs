@@ -44,7 +44,8 @@ async fn consumers_are_listed_paused_resumed_and_replayed(backend: Backend) {
     assert_eq!(status, 200);
     let expected = json!({
         "name": NAME, "kind": "projection", "epoch": log.epoch(), "position": 2, "lag": 0,
-        "parked": 0, "paused": false, "state": "running", "reason": null
+        "parked": 0, "paused": false, "state": "running", "reason": null,
+        "types": []
     });
     assert_eq!(body["items"], json!([expected]));
     let (status, body) = call(&router, "POST", "/consumers/journal/pause").await;

@@ -26,6 +26,8 @@ use super::{
 
 /// Who owns the streams.
 const SERVICE: &str = "gateway";
+/// The event types that a gateway follows: what it or another replica wrote.
+pub const FOLLOWED: [&str; 2] = [FlagChanged::TYPE, RouteChanged::TYPE];
 /// How often the log is asked when nothing wakes the gateway.
 const POLL: Duration = Duration::from_millis(500);
 /// How often it is asked at most: under load the log grows thousands of times a second, nearly
@@ -136,9 +138,10 @@ impl Journal for EventLog {
         if !is_start && (after.epoch != head.epoch || after.position > head.position) {
             return Err(JournalError::AnotherLog);
         }
-        let types = [FlagChanged::TYPE, RouteChanged::TYPE];
         let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
-        let query = ReadQuery::after(after.position).types(types).limit(limit);
+        let query = ReadQuery::after(after.position)
+            .types(FOLLOWED)
+            .limit(limit);
         let events = log.read(&query).await.map_err(unavailable)?;
         if events.iter().any(|event| event.epoch != head.epoch) {
             return Err(JournalError::AnotherLog);
