@@ -14,6 +14,7 @@ mod runbook;
 mod broker_down;
 mod consumer_lag;
 mod cut_over;
+mod gateway_overloaded;
 mod poison_event;
 mod saga_timeouts;
 mod service_crashed;
