@@ -253,6 +253,7 @@ mod tests {
             ("consumers", "list replay pause resume adopt"),
             ("dlq", "list show retry discard"),
             ("sagas", "list show retry resolve compensate abandon policy"),
+            ("keys", "list rotate"),
             ("audit", ""),
             ("doctor", ""),
         ] {

@@ -6,6 +6,7 @@ mod dlq;
 mod doctor;
 mod events;
 mod flags;
+mod keys;
 mod log;
 mod routes;
 mod sagas;
@@ -41,6 +42,9 @@ pub enum Verb {
     /// The monolith's data on the new side.
     #[command(subcommand)]
     Sync(sync::Sync),
+    /// The keys that access tokens are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Compare the log with every service's state.
     Audit(audit::Audit),
     /// Look for what is wrong and say what to do.
@@ -72,6 +76,7 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
         Verb::Dlq(dlq) => dlq.run(&context).await,
         Verb::Sagas(sagas) => sagas.run(&context).await,
         Verb::Sync(sync) => sync.run(&context).await,
+        Verb::Keys(keys) => keys.run(&context).await,
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Doctor(doctor) => doctor.run(&context).await,
     }

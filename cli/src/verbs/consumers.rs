@@ -52,6 +52,9 @@ pub struct Adopt {
     /// both have, and handle again what comes again.
     #[arg(long)]
     rewind: bool,
+    /// Wait for services that do not answer yet, for this long at most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "all")]
+    wait: u64,
 }
 
 /// `banyan consumers replay`
@@ -149,40 +152,51 @@ impl Adopt {
             let named = Named { service, consumer };
             return named.tell(context, verb, "goes on with the log").await;
         }
-        let mut items = Vec::new();
-        let mut refused = 0;
-        for mut item in everywhere(context, "/ops/consumers").await {
-            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-            let (service, name) = (text("service"), text("name"));
-            if item["state"] == "unreachable" {
-                refused += 1;
-                items.push(item);
-                continue;
+        let until = Instant::now() + Duration::from_secs(self.wait);
+        let (items, refused) = loop {
+            let (items, refused) = adopt_all(context).await;
+            let is_up = items.iter().all(|item| item["state"] != "unreachable");
+            if is_up || Instant::now() >= until {
+                break (items, refused);
             }
-            let path = format!("/ops/consumers/{name}/adopt");
-            match context
-                .client
-                .ops(&service, Method::POST, &path, None)
-                .await
-            {
-                Ok(adopted) => {
-                    item = adopted;
-                    item["service"] = json!(service);
-                    // What it does shows in a moment; that it may is what was asked.
-                    item["state"] = json!("adopted");
-                    item["reason"] = Value::Null;
-                }
-                Err(error) => {
-                    refused += 1;
-                    item["reason"] = json!(format!("{error:#}"));
-                }
-            }
-            items.push(item);
-        }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        };
         context.format.list(&json!({ "items": items }), COLUMNS)?;
         anyhow::ensure!(refused == 0, "{refused} consumers stand still");
         Ok(())
     }
+}
+
+/// What each consumer said, and how many did not adopt the log.
+async fn adopt_all(context: &Context) -> (Vec<Value>, usize) {
+    let mut items = Vec::new();
+    let mut refused = 0;
+    for mut item in everywhere(context, "/ops/consumers").await {
+        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        let (service, name) = (text("service"), text("name"));
+        if item["state"] == "unreachable" {
+            refused += 1;
+            items.push(item);
+            continue;
+        }
+        let path = format!("/ops/consumers/{name}/adopt");
+        let answer = context.client.ops(&service, Method::POST, &path, None);
+        match answer.await {
+            Ok(adopted) => {
+                item = adopted;
+                item["service"] = json!(service);
+                // What it does shows in a moment; that it may is what was asked.
+                item["state"] = json!("adopted");
+                item["reason"] = Value::Null;
+            }
+            Err(error) => {
+                refused += 1;
+                item["reason"] = json!(format!("{error:#}"));
+            }
+        }
+        items.push(item);
+    }
+    (items, refused)
 }
 
 impl Replay {

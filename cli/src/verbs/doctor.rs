@@ -5,9 +5,11 @@
 //! one of these checks names it.
 
 mod consumers;
+mod deep;
 mod flags;
 mod outboxes;
 mod readiness;
+mod releases;
 mod runbook;
 mod sagas;
 mod upstreams;
@@ -38,6 +40,10 @@ pub struct Doctor {
     /// Look again until all is well, for this long at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
     wait: u64,
+    /// Also read the log and hold it against every service's state, as `banyan audit` does, and the
+    /// newest questions against the bank.
+    #[arg(long)]
+    deep: bool,
 }
 
 /// Something that is wrong.
@@ -56,7 +62,10 @@ impl Doctor {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(self.wait);
         let findings = loop {
-            let findings = look(context).await;
+            let mut findings = look(context).await;
+            if self.deep {
+                findings.extend(deep::check(context).await);
+            }
             if findings.is_empty() || Instant::now() >= until {
                 break findings;
             }
@@ -77,7 +86,15 @@ impl Doctor {
 }
 
 async fn look(context: &Context) -> Vec<Finding> {
-    let mut findings = readiness::check(context).await;
+    let (mut findings, releases) =
+        tokio::join!(readiness::check(context), releases::check(context));
+    findings.extend(releases);
+    // Without their databases services answer each further question after a long wait, and with
+    // nothing new.
+    let is_away = |one: &Finding| matches!(one.runbook, Runbook::PostgresDown | Runbook::LogLost);
+    if findings.iter().any(is_away) {
+        return findings;
+    }
     findings.extend(upstreams::check(context).await);
     findings.extend(flags::check(context).await);
     findings.extend(consumers::check(context).await);

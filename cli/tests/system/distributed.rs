@@ -10,7 +10,7 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::Value;
-use testkit::{Nats, Process, TempDir, TestDatabase};
+use testkit::{Nats, Postgres, Process, TempDir, TestDatabase};
 
 use crate::{
     BANYAN, PATIENCE,
@@ -50,12 +50,14 @@ const PARTS: [&str; 11] = [
 pub(crate) struct Setup {
     /// A database for each service and the log; made where none is given.
     pub(crate) databases: BTreeMap<String, TestDatabase>,
+    /// A server of its own, where databases that are not given are made; else the tests' shared one.
+    pub(crate) postgres: Option<Postgres>,
     /// How the services reach their own database, given its URL.
     pub(crate) reached_as: Box<dyn Fn(&str) -> String>,
     /// Servers of NATS, none of which knows the others: the first one, and backups.
     pub(crate) brokers: usize,
     /// More lines of configuration: a part and a top-level setting of its file; `upstreams.quiz`
-    /// stands for that table of the gateway's file.
+    /// stands for that table of the gateway's file, `operator` for what `banyan --config` takes.
     pub(crate) settings: Vec<(&'static str, String)>,
     /// What every process has in its environment beside ours.
     pub(crate) environment: Vec<(&'static str, String)>,
@@ -65,6 +67,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             databases: BTreeMap::new(),
+            postgres: None,
             reached_as: Box::new(ToOwned::to_owned),
             brokers: 1,
             settings: Vec::new(),
@@ -82,6 +85,9 @@ pub(crate) struct System {
     ports: BTreeMap<String, u16>,
     databases: BTreeMap<String, TestDatabase>,
     environment: Vec<(&'static str, String)>,
+    /// A PostgreSQL of its own, where it has one, and its standby.
+    pub(crate) postgres: Option<Postgres>,
+    pub(crate) standby: Option<Postgres>,
 }
 
 impl System {
@@ -93,7 +99,10 @@ impl System {
     pub(crate) async fn start_as(mut setup: Setup) -> Self {
         for name in SERVICES.iter().chain(&["log"]) {
             if !setup.databases.contains_key(*name) {
-                let database = testkit::database().await;
+                let database = match &setup.postgres {
+                    Some(server) => server.database().await.expect("a running server"),
+                    None => testkit::database().await,
+                };
                 setup.databases.insert((*name).to_owned(), database);
             }
         }
@@ -113,9 +122,12 @@ impl System {
             ports,
             databases: BTreeMap::new(),
             environment: std::mem::take(&mut setup.environment),
+            postgres: None,
+            standby: None,
         };
         system.write_configurations(&setup);
         system.databases = setup.databases;
+        system.postgres = setup.postgres;
         for part in PARTS {
             system.spawn(part);
         }

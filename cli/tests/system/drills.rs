@@ -11,12 +11,20 @@ mod part;
 mod record;
 mod runbook;
 
+mod bad_release;
 mod broker_down;
 mod consumer_lag;
 mod cut_over;
+mod data_inconsistent;
 mod gateway_overloaded;
+mod key_compromised;
+mod log_lost;
 mod poison_event;
+mod postgres_down;
+mod restore_from_backup;
+mod retire_legacy_routes;
 mod saga_timeouts;
 mod service_crashed;
+mod slow;
 
 pub(crate) use drill::Drill;

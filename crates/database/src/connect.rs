@@ -29,7 +29,7 @@ pub enum Dialect {
 
 /// How long a full disk is told of after the last write that it refused: every service renews its
 /// relay's lease more often, so while the disk is full somebody is refused again.
-pub const FULL_REMEMBERED: Duration = Duration::from_secs(15);
+pub const FULL_REMEMBERED: Duration = Duration::from_secs(30);
 
 /// How a [`Database`] is opened.
 #[derive(Clone)]
@@ -122,12 +122,12 @@ macro_rules! on_readers {
             Pools::Postgres($pool) => {
                 let $text = $sql.into().text(Dialect::Postgres);
                 let $arguments = postgres_arguments($values)?;
-                Ok($run.await?)
+                Ok($run.await.map_err(|error| $database.inner.noted(error))?)
             }
             Pools::Sqlite { readers: $pool, .. } => {
                 let $text = $sql.into().text(Dialect::Sqlite);
                 let $arguments = sqlite_arguments($values)?;
-                Ok($run.await?)
+                Ok($run.await.map_err(|error| $database.inner.noted(error))?)
             }
         }
     };

@@ -247,3 +247,24 @@ async fn an_unusable_url_or_folder_is_told_and_an_absent_server_is_unavailable()
     let url = format!("postgres://nobody@127.0.0.1:{}/none", testkit::free_port());
     assert!(matches!(open(&url).await, Error::Unavailable(_)));
 }
+
+/// SQLite itself says that it is full, here at a bound of its own.
+#[tokio::test]
+async fn a_full_disk_is_a_transient_error_that_is_remembered() {
+    let backend = testkit::Backend::sqlite();
+    let database = backend.open(Options::default()).await;
+    let fill = "CREATE TABLE filled (bytes BLOB)";
+    database.execute(fill, params![]).await.expect("a table");
+    assert_eq!(database.room(), Ok(()));
+    let mut tx = database.begin().await.expect("a transaction");
+    tx.execute("PRAGMA max_page_count = 8", params![])
+        .await
+        .ok();
+    let sql = "INSERT INTO filled VALUES (zeroblob(1000000))";
+    let error = tx.execute(sql, params![]).await.expect_err("no room");
+    assert!(matches!(error, database::Error::Full(_)), "{error:?}");
+    assert!(error.is_transient());
+    drop(tx);
+    assert!(database.room().is_err_and(|text| text.contains("full")));
+    database.ping().await.expect("it still answers");
+}

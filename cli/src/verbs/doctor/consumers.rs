@@ -77,8 +77,8 @@ fn judged(consumer: &Value) -> Vec<Finding> {
         )),
         "refused" => findings.push(finding(
             format!("stands still: {}", consumer["reason"]),
-            "the log is not the one it knew: restore both to one point, or replay",
-            Runbook::DataInconsistent,
+            "was a database restored? log new-epoch and consumers adopt, in the runbook's order",
+            Runbook::RestoreFromBackup,
         )),
         _ => {}
     }
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(consumer("running", 1_000, 0), []);
         assert_eq!(consumer("running", 1_001, 0), [Runbook::ConsumerLag]);
         assert_eq!(consumer("paused", 0, 0), [Runbook::ConsumerLag]);
-        assert_eq!(consumer("refused", 0, 0), [Runbook::DataInconsistent]);
+        assert_eq!(consumer("refused", 0, 0), [Runbook::RestoreFromBackup]);
         assert_eq!(consumer("running", 0, 2), [Runbook::PoisonEvent]);
     }
 }

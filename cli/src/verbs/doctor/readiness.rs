@@ -11,12 +11,13 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
     let mut findings = Vec::new();
     let admin = client.admin(Method::GET, "/health/ready", None).await;
     findings.extend(judged("gateway", &admin));
-    for service in client.endpoints().services.keys() {
-        let answer = client
-            .ops(service, Method::GET, "/health/ready", None)
-            .await;
-        findings.extend(judged(service, &answer));
-    }
+    // All at once: one that waits for a dependency must not hold up the others.
+    let services = client.endpoints().services.keys();
+    let asked = services.map(async |service| {
+        let answer = client.ops(service, Method::GET, "/health/ready", None);
+        judged(service, &answer.await)
+    });
+    findings.extend(futures::future::join_all(asked).await.into_iter().flatten());
     findings
 }
 
@@ -73,11 +74,17 @@ fn list(dependencies: &[(&str, &str)]) -> String {
 
 fn of_down(down: &[(&str, &str)]) -> Runbook {
     let has = |wanted: &str| down.iter().any(|(name, _)| *name == wanted);
-    if has("database") || has("log") {
+    // PostgreSQL's own words: the server is there, the log in it is not.
+    let is_log_gone = |(name, reason): &(&str, &str)| {
+        *name == "log" && reason.contains("database") && reason.contains("does not exist")
+    };
+    if down.iter().any(is_log_gone) {
+        Runbook::LogLost
+    } else if has("database") || has("log") {
         Runbook::PostgresDown
     } else if has("publisher") || has("consumers") {
         // A cursor or a checkpoint is not of this log.
-        Runbook::DataInconsistent
+        Runbook::RestoreFromBackup
     } else {
         Runbook::ServiceCrashed
     }
@@ -131,6 +138,9 @@ mod tests {
         let silent = judged("quiz", &Err(anyhow::anyhow!("connection refused")));
         assert_eq!(silent[0].runbook, Runbook::ServiceCrashed);
         let refuses = json!({ "consumers": { "status": "down", "reason": "another epoch" } });
-        assert_eq!(found(&refuses)[0].runbook, Runbook::DataInconsistent);
+        assert_eq!(found(&refuses)[0].runbook, Runbook::RestoreFromBackup);
+        let gone =
+            json!({ "log": { "status": "down", "reason": "database \"log\" does not exist" } });
+        assert_eq!(found(&gone)[0].runbook, Runbook::LogLost);
     }
 }

@@ -7,8 +7,10 @@ pub(super) enum Runbook {
     DataInconsistent,
     DiskFull,
     GatewayOverloaded,
+    LogLost,
     PoisonEvent,
     PostgresDown,
+    RestoreFromBackup,
     SagaTimeouts,
     ServiceCrashed,
 }
@@ -23,8 +25,10 @@ impl Runbook {
             Self::DataInconsistent => "runbooks/data-inconsistent.md",
             Self::DiskFull => "runbooks/disk-full.md",
             Self::GatewayOverloaded => "runbooks/gateway-overloaded.md",
+            Self::LogLost => "runbooks/log-lost.md",
             Self::PoisonEvent => "runbooks/poison-event.md",
             Self::PostgresDown => "runbooks/postgres-down.md",
+            Self::RestoreFromBackup => "runbooks/restore-from-backup.md",
             Self::SagaTimeouts => "runbooks/saga-timeouts.md",
             Self::ServiceCrashed => "runbooks/service-crashed.md",
         }

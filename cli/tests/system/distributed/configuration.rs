@@ -69,6 +69,9 @@ impl System {
             self.url("gateway"),
             self.url("operators")
         );
+        let text_above =
+            setting(setup, "operator").fold(String::new(), |all, line| all + line + "\n");
+        operator.insert_str(0, &text_above);
         for part in SERVICES.iter().chain(&["log"]) {
             writeln!(operator, "{part} = {:?}", self.url(part)).expect("a String takes all");
         }
@@ -85,6 +88,9 @@ impl System {
             self.ports["operators"],
             self.folder.path().join("flags.json"),
         );
+        let text_above =
+            setting(setup, "gateway").fold(String::new(), |all, line| all + line + "\n");
+        text.insert_str(0, &text_above);
         let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
         for part in SERVICES {
             let mut endpoints = vec![self.url(part)];

@@ -43,6 +43,8 @@ pub(crate) struct Drill {
     answers: u32,
     record: Record,
     acting: Option<Instant>,
+    /// What finds the fault.
+    doctor: &'static str,
     _parts: Parts,
 }
 
@@ -97,6 +99,7 @@ impl Drill {
             answers: 0,
             record,
             acting: None,
+            doctor: "banyan --json doctor",
             _parts: parts,
         };
         drill.plays().await;
@@ -112,6 +115,11 @@ impl Drill {
     /// The player.
     pub(crate) fn player(&self) -> &Player {
         &self.player
+    }
+
+    /// The player logs in again.
+    pub(crate) async fn player_logs_in(&mut self) {
+        self.player.login().await;
     }
 
     /// Another variable of the operator's shell.
@@ -136,6 +144,11 @@ impl Drill {
             .expect("psql is installed with PostgreSQL");
         let text = String::from_utf8_lossy(&psql.stderr);
         assert!(psql.status.success(), "{statements}: {text}");
+    }
+
+    /// Only `banyan doctor --deep` finds this fault.
+    pub(crate) fn is_hidden(&mut self) {
+        self.doctor = "banyan --json doctor --deep";
     }
 
     /// Says what was just broken, and waits until the doctor finds it and names this runbook.
@@ -236,7 +249,7 @@ impl Drill {
 
     /// Whether the doctor names this runbook, and ends with 1.
     async fn is_named(&self) -> Result<(), String> {
-        let output = self.shell("banyan --json doctor").await;
+        let output = self.shell(self.doctor).await;
         let text = String::from_utf8_lossy(&output.stdout);
         let runbook = format!("runbooks/{}", self.name);
         let answer = text.lines().find_map(|line| {

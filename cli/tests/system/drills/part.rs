@@ -54,16 +54,24 @@ async fn told(State(system): State<Arc<Mutex<System>>>, words: String) -> (Statu
 async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
     let words: Vec<&str> = words.split_whitespace().collect();
     let [verb, name] = words[..] else {
-        bail!("start, stop, restart or logs, and a part's name");
+        bail!("start, stop, restart, rollback or logs, and a part's name");
     };
     match name {
         "nats" => return broker(system, 0, verb).await,
         "nats-backup" => return broker(system, 1, verb).await,
+        "postgres" => return server(system, verb).await,
         _ => {}
     }
     let parts = system.replicas(name);
     ensure!(!parts.is_empty(), "there is no part {name:?}");
     let mut text = String::new();
+    if verb == "rollback" {
+        // The version before is what its file said before.
+        for part in &parts {
+            let file = system.file(part);
+            std::fs::rename(file.with_extension("previous"), file)?;
+        }
+    }
     for part in parts {
         match verb {
             "logs" => {
@@ -72,7 +80,7 @@ async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
                     text.push('\n');
                 }
             }
-            "start" | "stop" | "restart" => {
+            "start" | "stop" | "restart" | "rollback" => {
                 if verb != "start" && system.process(&part).is_running() {
                     system.stop(&part, ENDS_WITHIN).await;
                 }
@@ -93,6 +101,24 @@ async fn broker(system: &mut System, place: usize, verb: &str) -> anyhow::Result
         "start" | "restart" => broker.restart().await?,
         "stop" => broker.stop().await?,
         "logs" => return broker.output(),
+        _ => bail!("there is no {verb:?}"),
+    }
+    Ok(String::new())
+}
+
+/// PostgreSQL. Promoting a standby moves the address, too: it answers where the lost server did.
+async fn server(system: &mut System, verb: &str) -> anyhow::Result<String> {
+    let server = system.postgres.as_mut().context("no server of its own")?;
+    match verb {
+        "start" | "restart" => server.restart().await?,
+        "stop" => server.crash().await?,
+        "logs" => return server.output(),
+        "promote" => {
+            let mut standby = system.standby.take().context("no standby")?;
+            standby.promote().await?;
+            standby.take_over(server).await?;
+            system.postgres = Some(standby);
+        }
         _ => bail!("there is no {verb:?}"),
     }
     Ok(String::new())

@@ -93,4 +93,35 @@ impl Postgres {
     pub async fn promote(&self) -> anyhow::Result<()> {
         administrate(&self.url(), "SELECT pg_promote(true, 60)".to_owned()).await
     }
+
+    /// Takes over the address of a server that has ended, as a virtual address moves.
+    ///
+    /// # Errors
+    /// When that one runs still, or this one does not start there.
+    pub async fn take_over(&mut self, lost: &mut Self) -> anyhow::Result<()> {
+        if lost.is_running() {
+            bail!(
+                "the server at port {} runs still: fence it first",
+                lost.port
+            );
+        }
+        self.port = lost.port;
+        self.restart().await
+    }
+
+    /// Tables that are made from now on lie in the folder, which may be on another volume.
+    ///
+    /// # Errors
+    /// When the server cannot use it.
+    pub async fn tables_go_to(&self, folder: &Path) -> anyhow::Result<()> {
+        let folder = folder.display();
+        for statement in [
+            format!("CREATE TABLESPACE apart LOCATION '{folder}'"),
+            "ALTER SYSTEM SET default_tablespace = 'apart'".to_owned(),
+            "SELECT pg_reload_conf()".to_owned(),
+        ] {
+            administrate(&self.url(), statement).await?;
+        }
+        Ok(())
+    }
 }
