@@ -7,6 +7,7 @@ mod distributed;
 mod drills;
 mod embedded;
 mod faults;
+mod guide;
 mod load;
 mod observability;
 mod outage;
