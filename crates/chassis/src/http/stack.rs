@@ -171,7 +171,8 @@ async fn observe(State(observer): State<Observer>, request: Request, next: Next)
     if response.status().is_server_error() {
         span.fail(status.to_string(), response.status());
     }
-    names.in_scope(|| tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered"));
+    let answered = async { tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered") };
+    span.scope(answered.instrument(names)).await;
     observer
         .requests
         .get_or_create(&Labels {
