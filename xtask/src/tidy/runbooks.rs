@@ -67,7 +67,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         };
         if !names.contains(name) {
             let text = format!("there is no runbooks/{name}");
-            findings.push(Finding::warning(DOCTOR, line, text));
+            findings.push(Finding::error(DOCTOR, line, text));
         }
     }
     findings

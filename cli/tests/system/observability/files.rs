@@ -1,6 +1,6 @@
 //! The files of `observability/`, as far as they can be judged by themselves.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use figment::{
     Figment,
@@ -183,25 +183,11 @@ fn each_alert_says_what_it_means_and_leads_to_a_runbook() {
 /// Every alert and every panel of trouble leads to something to read.
 fn is_runbook(path: &str) {
     let name = path.strip_prefix("runbooks/").unwrap_or_default();
-    assert!(RUNBOOKS.contains(&name), "{path}");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../runbooks")
+        .join(name);
+    assert!(name.ends_with(".md") && file.is_file(), "{path}");
 }
-
-const RUNBOOKS: [&str; 14] = [
-    "service-crashed.md",
-    "broker-down.md",
-    "saga-timeouts.md",
-    "data-inconsistent.md",
-    "postgres-down.md",
-    "disk-full.md",
-    "poison-event.md",
-    "consumer-lag.md",
-    "gateway-overloaded.md",
-    "bad-release.md",
-    "key-compromised.md",
-    "restore-from-backup.md",
-    "cut-over.md",
-    "retire-legacy-routes.md",
-];
 
 #[test]
 fn the_documents_table_of_alerts_is_the_rules() {
@@ -217,7 +203,7 @@ fn the_documents_table_of_alerts_is_the_rules() {
         let row = document.lines().find(|line| line.starts_with(&row));
         let url = rule.annotations["runbook_url"].as_str().unwrap_or_default();
         assert!(
-            row.is_some_and(|row| row.ends_with(&format!("`{url}` |"))),
+            row.is_some_and(|row| row.ends_with(&format!("(../{url}) |"))),
             "{name}: {row:?}"
         );
     }
