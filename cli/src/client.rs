@@ -75,7 +75,8 @@ impl Client {
         .await
     }
 
-    /// Calls a service's operator interface; `path` begins with `/ops` or `/health`.
+    /// Calls a service's operator interface; `path` begins with `/ops` or `/health`. Its replicas
+    /// share what they know, so the first that takes the connection is asked.
     ///
     /// # Errors
     /// [`Refused`], or that nobody answers.
@@ -86,16 +87,41 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let base = self.endpoints.service(service)?.to_owned();
-        self.call(
-            &base,
-            method,
-            path,
-            self.endpoints.ops_token.as_deref(),
-            body,
-        )
-        .await
-        .with_context(|| service.to_owned())
+        let replicas = self.endpoints.service(service)?.all();
+        let token = self.endpoints.ops_token.as_deref();
+        let (last, others) = replicas.split_last().expect("there is at least one");
+        for base in others {
+            let answer = self.call(base, method.clone(), path, token, body).await;
+            match answer {
+                // Nothing was sent to it, so the next may be asked for the same.
+                Err(error) if is_away(&error) => tracing::debug!(service, "{error:#}"),
+                answer => return answer.with_context(|| service.to_owned()),
+            }
+        }
+        let answer = self.call(last, method, path, token, body).await;
+        answer.with_context(|| service.to_owned())
+    }
+
+    /// Asks each replica of a service for what it alone knows; the answers in the order of the
+    /// operator's file, each with the replica's name.
+    ///
+    /// # Errors
+    /// When the operator's file does not name the service; what a replica answers is its own result.
+    pub async fn each(
+        &self,
+        service: &str,
+        path: &str,
+    ) -> anyhow::Result<Vec<(String, anyhow::Result<Value>)>> {
+        let replicas = self.endpoints.service(service)?.all();
+        let asked = replicas.iter().map(async |base| {
+            let name = match replicas {
+                [_] => service.to_owned(),
+                _ => format!("{service} at {base}"),
+            };
+            let token = self.endpoints.ops_token.as_deref();
+            (name, self.call(base, Method::GET, path, token, None).await)
+        });
+        Ok(futures::future::join_all(asked).await)
     }
 
     async fn call(
@@ -140,6 +166,14 @@ impl Client {
         }
         bail!(refused(status, &text))
     }
+}
+
+/// Whether nobody took the connection.
+fn is_away(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<reqwest::Error>())
+        .any(reqwest::Error::is_connect)
 }
 
 fn refused(status: StatusCode, text: &str) -> Refused {

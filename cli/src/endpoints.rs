@@ -45,12 +45,67 @@ pub struct Endpoints {
     /// The token for `/ops`, where it wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ops_token: Option<String>,
-    /// Base URL of each service.
+    /// Where each service is.
     #[serde(default = "services")]
-    pub services: BTreeMap<String, String>,
+    pub services: BTreeMap<String, Replicas>,
     /// The process that serves all of them, when it is a `banyan up`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
+}
+
+/// Base URLs of one service's replicas, at least one. In the file it is a text where there is one, or
+/// where something in between spreads requests over all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "OneOrMany", into = "OneOrMany")]
+pub struct Replicas(Vec<String>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a URL, or a list of the replicas' URLs"
+)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Replicas {
+    /// A service with one process.
+    fn one(url: String) -> Self {
+        Self(vec![url])
+    }
+
+    /// Where the first is.
+    pub fn first(&self) -> &str {
+        &self.0[0]
+    }
+
+    /// Where all are.
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl TryFrom<OneOrMany> for Replicas {
+    type Error = &'static str;
+
+    fn try_from(given: OneOrMany) -> Result<Self, Self::Error> {
+        match given {
+            OneOrMany::One(url) => Ok(Self::one(url)),
+            OneOrMany::Many(urls) if urls.is_empty() => Err("a service needs at least one URL"),
+            OneOrMany::Many(urls) => Ok(Self(urls)),
+        }
+    }
+}
+
+impl From<Replicas> for OneOrMany {
+    fn from(Replicas(mut urls): Replicas) -> Self {
+        if urls.len() == 1 {
+            Self::One(urls.swap_remove(0))
+        } else {
+            Self::Many(urls)
+        }
+    }
 }
 
 fn local(port: u16) -> String {
@@ -65,10 +120,16 @@ fn admin() -> String {
     local(ADMIN_PORT)
 }
 
-fn services() -> BTreeMap<String, String> {
+fn services() -> BTreeMap<String, Replicas> {
+    services_above(0)
+}
+
+/// Every service on its development port, raised by `offset`.
+fn services_above(offset: u16) -> BTreeMap<String, Replicas> {
+    let at = |port: u16| Replicas::one(local(port + offset));
     SERVICES
         .iter()
-        .map(|(name, port)| ((*name).to_owned(), local(*port)))
+        .map(|(name, port)| ((*name).to_owned(), at(*port)))
         .collect()
 }
 
@@ -80,10 +141,7 @@ impl Endpoints {
             admin: local(ADMIN_PORT + offset),
             admin_token: None,
             ops_token: None,
-            services: SERVICES
-                .iter()
-                .map(|(name, port)| ((*name).to_owned(), local(port + offset)))
-                .collect(),
+            services: services_above(offset),
             pid: None,
         }
     }
@@ -98,7 +156,7 @@ impl Endpoints {
         if let Some(path) = config {
             // What the file does not name has its default from serde: a file's services are all of
             // them, so none is put beside them here.
-            let nothing = BTreeMap::<String, String>::new();
+            let nothing = BTreeMap::<String, Replicas>::new();
             return Ok(chassis::config::load(VARIABLES, Some(path), nothing)?);
         }
         let path = Self::file(data_dir);
@@ -110,21 +168,18 @@ impl Endpoints {
         }
     }
 
-    /// The base URL of `service`.
+    /// Where `service` is.
     ///
     /// # Errors
     /// When the operator's file does not name it.
-    pub fn service(&self, service: &str) -> anyhow::Result<&str> {
-        self.services
-            .get(service)
-            .map(String::as_str)
-            .with_context(|| {
-                let known: Vec<_> = self.services.keys().map(String::as_str).collect();
-                format!(
-                    "no endpoint for the service {service:?}; known: {}",
-                    known.join(", ")
-                )
-            })
+    pub fn service(&self, service: &str) -> anyhow::Result<&Replicas> {
+        self.services.get(service).with_context(|| {
+            let known: Vec<_> = self.services.keys().map(String::as_str).collect();
+            format!(
+                "no endpoint for the service {service:?}; known: {}",
+                known.join(", ")
+            )
+        })
     }
 
     /// Writes the file that [`Endpoints::find`] reads, whole or not at all.
@@ -157,7 +212,10 @@ mod tests {
         };
         written.write(folder.path()).unwrap();
         assert_eq!(Endpoints::find(None, folder.path()).unwrap(), written);
-        assert_eq!(written.service("quiz").unwrap(), "http://127.0.0.1:9103");
+        assert_eq!(
+            written.service("quiz").unwrap().first(),
+            "http://127.0.0.1:9103"
+        );
     }
 
     #[test]
@@ -182,8 +240,32 @@ mod tests {
         let found = Endpoints::find(Some(&path), folder.path()).unwrap();
         assert_eq!(found.admin, "http://10.0.0.1:8081");
         assert_eq!(found.gateway, gateway());
+        assert_eq!(found.services, services());
         std::fs::write(&path, "admim = \"x\"\n").unwrap();
         let error = Endpoints::find(Some(&path), folder.path()).unwrap_err();
         assert!(error.is::<chassis::config::Faults>(), "{error}");
+    }
+    #[test]
+    fn a_service_has_one_url_or_those_of_its_replicas_and_never_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("operator.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Endpoints::find(Some(&path), folder.path())
+        };
+        let text = "[services]\nlog = \"http://l\"\nquiz = [\"http://a\", \"http://b\"]\n";
+        let found = read(text).unwrap();
+        assert_eq!(found.service("log").unwrap().all(), ["http://l"]);
+        assert_eq!(
+            found.service("quiz").unwrap().all(),
+            ["http://a", "http://b"]
+        );
+        found.write(folder.path()).unwrap();
+        assert_eq!(Endpoints::find(None, folder.path()).unwrap(), found);
+        for nobody in ["[]", "7"] {
+            let error = read(&format!("[services]\nquiz = {nobody}\n")).unwrap_err();
+            assert!(error.to_string().contains("services.quiz"), "{error}");
+            assert!(error.to_string().contains("URL"), "{error}");
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn banner(endpoints: &Endpoints, folder: &Path, took: Duration) -> St
     let services: Vec<_> = SERVICES
         .iter()
         .filter_map(|(name, _)| {
-            let port = endpoints.services.get(*name)?.rsplit(':').next()?;
+            let port = endpoints.services.get(*name)?.first().rsplit(':').next()?;
             Some(format!("{name} {port}"))
         })
         .collect();

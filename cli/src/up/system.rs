@@ -13,7 +13,12 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use super::{ADMINISTRATOR, folder::Folder, ready, routing};
-use crate::{client::Client, endpoints::Endpoints, parts::gateway_config, verbs::sync};
+use crate::{
+    client::Client,
+    endpoints::{Endpoints, Replicas},
+    parts::gateway_config,
+    verbs::sync,
+};
 
 /// What a taken port is told with.
 const OTHER_PORTS: &str = "try another --port-offset";
@@ -115,7 +120,7 @@ impl System {
     async fn ready(&self, parts: &[&str]) -> anyhow::Result<Begun> {
         let bases: anyhow::Result<Vec<_>> = parts
             .iter()
-            .map(|part| self.endpoints.service(part))
+            .map(|part| self.endpoints.service(part).map(Replicas::first))
             .collect();
         self.until(ready::wait(bases?)).await
     }
@@ -162,7 +167,8 @@ impl System {
 
     fn start_services(&self, tasks: &mut Supervisor) -> anyhow::Result<()> {
         let legacy_database = Some(self.folder.database("legacy"));
-        let jwks_url = format!("{}/.well-known/jwks.json", self.endpoints.service("auth")?);
+        let auth = self.endpoints.service("auth")?.first();
+        let jwks_url = format!("{auth}/.well-known/jwks.json");
 
         /// A service with its own settings over those that all have.
         macro_rules! service {

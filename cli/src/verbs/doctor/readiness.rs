@@ -14,8 +14,9 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
     // All at once: one that waits for a dependency must not hold up the others.
     let services = client.endpoints().services.keys();
     let asked = services.map(async |service| {
-        let answer = client.ops(service, Method::GET, "/health/ready", None);
-        judged(service, &answer.await)
+        let replicas = client.each(service, "/health/ready").await;
+        let replicas = replicas.unwrap_or_default().into_iter();
+        replicas.flat_map(|(name, answer)| judged(&name, &answer))
     });
     findings.extend(futures::future::join_all(asked).await.into_iter().flatten());
     findings
