@@ -13,6 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{eventually, guard};
 
+/// The last lines of a program's output that a failed test shows. A whole system's whole output would
+/// hide what failed.
+const SHOWN_WHEN_FAILED: usize = 80;
+
 /// A program under test: its output is captured line by line, and it is killed when the value is
 /// dropped or when the test dies.
 pub struct Process {
@@ -200,10 +204,12 @@ impl Drop for Process {
             eprintln!("testkit: {error:#}");
         }
         if std::thread::panicking() {
+            let output = self.output();
+            let left_out = output.len().saturating_sub(SHOWN_WHEN_FAILED);
             eprintln!(
-                "--- output of {} ---\n{}",
+                "--- output of {}, without its first {left_out} lines ---\n{}",
                 self.name,
-                self.output().join("\n")
+                output[left_out..].join("\n")
             );
         }
     }

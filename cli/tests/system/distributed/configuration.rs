@@ -73,13 +73,13 @@ impl System {
             setting(setup, "operator").fold(String::new(), |all, line| all + line + "\n");
         operator.insert_str(0, &text_above);
         for part in SERVICES.iter().chain(&["log"]) {
-            writeln!(operator, "{part} = {:?}", self.replicas(part)).expect("a String takes all");
+            writeln!(operator, "{part} = {:?}", self.urls(part)).expect("a String takes all");
         }
         std::fs::write(self.file("operator"), operator).expect("a writable folder");
     }
 
     /// Where a service is: quiz runs twice.
-    fn replicas(&self, part: &str) -> Vec<String> {
+    fn urls(&self, part: &str) -> Vec<String> {
         let mut urls = vec![self.url(part)];
         if part == "quiz" {
             urls.push(self.url("quiz-2"));
@@ -102,7 +102,7 @@ impl System {
         text.insert_str(0, &text_above);
         let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
         for part in SERVICES {
-            let endpoints = self.replicas(part);
+            let endpoints = self.urls(part);
             add(format!("[upstreams.{part}]\nendpoints = {endpoints:?}"));
             let place = format!("upstreams.{part}");
             for line in setting(setup, &place) {
