@@ -1,35 +1,35 @@
 //! A whole run: start, gather, warm up, search, measure, settle, audit, judge.
 
+mod accounts;
+mod curation;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
-use contracts::{
-    Difficulty,
-    http::{Choice, CuratedQuestion, WriteQuestion},
-};
-use reqwest::Method;
+use anyhow::Context;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::{task::JoinHandle, time::sleep_until};
-use uuid::Uuid;
 
+use self::{
+    accounts::{account, processors},
+    curation::curation,
+};
 use crate::{
     arguments::Arguments,
     engine::{Driven, drive},
-    figures::{Audit, Cost, Generator, Phase, Run, SearchStep},
+    figures::{Audit, Generator, Phase, Run, SearchStep},
     machine,
     measure::{Window, histogram},
     mix::{Journey, Mix},
     peak::Search,
     players::{self, Player},
-    process::{self, Machine, Parts, Usage},
+    process,
     schedule::Schedule,
-    site::{Site, send},
+    site::Site,
     system::System,
     verdict,
-    world::{Curation, World},
+    world::World,
 };
 
 /// Before a search step counts.
@@ -44,8 +44,6 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 const QUEUED_SECONDS: f64 = 2.0;
 /// … and however low the rate is.
 const QUEUE_MIN: usize = 100;
-/// Questions that curators edit.
-const CURATED: usize = 10;
 /// The rate of `--costs` unless told: low, so that parts do not wait for each other.
 const COSTS_RATE: f64 = 20.0;
 /// The measurement that the latency bar is about, when the peak was looked for.
@@ -314,95 +312,6 @@ async fn nothing(window: Window) -> Driven {
         dropped: 0,
         longest_queue: 0,
         lag: histogram(),
-    }
-}
-
-fn processors() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
-}
-
-/// What the parts used during a window.
-struct Accounts {
-    before: std::collections::BTreeMap<String, Usage>,
-    after: std::collections::BTreeMap<String, Usage>,
-    busy: f64,
-}
-
-impl Accounts {
-    fn costs(&self, window: Window, requests: f64, journeys: f64) -> Vec<Cost> {
-        let cost = |(part, after): (&String, &Usage)| {
-            let before = self.before.get(part).copied().unwrap_or_default();
-            let cpu_seconds = after.cpu.saturating_sub(before.cpu).as_secs_f64();
-            Cost {
-                part: part.clone(),
-                cpu_seconds,
-                cores: cpu_seconds / window.seconds(),
-                ms_per_request: cpu_seconds * 1_000.0 / requests.max(1.0),
-                ms_per_journey: cpu_seconds * 1_000.0 / journeys.max(1.0),
-                memory_mib: after.memory as f64 / 1024.0 / 1024.0,
-            }
-        };
-        let mut costs: Vec<Cost> = self.after.iter().map(cost).collect();
-        costs.sort_by(|one, other| other.cpu_seconds.total_cmp(&one.cpu_seconds));
-        costs
-    }
-}
-
-/// Looks at the parts where a window begins and where it ends.
-fn account(parts: Parts, window: Window) -> JoinHandle<Accounts> {
-    let begin = tokio::time::Instant::now();
-    tokio::spawn(async move {
-        let look = |parts: Parts| async move {
-            // Reading every process is work; the generator must not wait for it.
-            let looked = tokio::task::spawn_blocking(move || (parts.usage(), Machine::now()));
-            looked.await.unwrap_or_default()
-        };
-        sleep_until(begin + window.from).await;
-        let (before, then) = look(parts.clone()).await;
-        sleep_until(begin + window.to).await;
-        let (after, now) = look(parts).await;
-        let busy = now.busy_since(&then);
-        Accounts {
-            before,
-            after,
-            busy,
-        }
-    })
-}
-
-/// Questions for curators to edit, and a token to do it with.
-async fn curation(site: &Site, system: &System) -> anyhow::Result<Curation> {
-    let who = system.administrator.as_ref().context("no administrator")?;
-    let session = Site::session(site.login(who)).await?;
-    let token = session.access_token;
-    let mut questions = Vec::new();
-    for _ in 0..CURATED {
-        let request = site.request(Method::POST, "/api/admin/questions", Some(&token));
-        let reply = send(request.json(&question())).await;
-        // 202 is a question, too, which players do not see yet.
-        match reply.read::<CuratedQuestion>() {
-            Some(question) => questions.push(question),
-            None => bail!("a curator cannot add a question: {}", reply.describe()),
-        }
-    }
-    Ok(Curation { token, questions })
-}
-
-fn question() -> WriteQuestion {
-    let choices = ["a", "b", "c", "d"];
-    WriteQuestion {
-        text: format!("Which of these was made by a load: {}?", Uuid::new_v4()),
-        category: "load".to_owned(),
-        difficulty: Difficulty::Easy,
-        choices: choices
-            .map(|id| Choice {
-                id: id.to_owned(),
-                text: format!("Choice {id}"),
-            })
-            .to_vec(),
-        correct_choice_id: "a".to_owned(),
-        tags: Vec::new(),
-        version: None,
     }
 }
 
