@@ -2,6 +2,7 @@
 
 use chassis::trace::{Kind, Origin, Span, TraceContext, Tracer};
 use contracts::{Event, Recorded};
+use tracing::Instrument;
 
 /// What `messaging.system` says of the log; the bus has a name of its own.
 pub(crate) const SYSTEM: &str = "banyan";
@@ -97,6 +98,22 @@ fn describe(span: &mut Span, event: &Event) {
 fn set_count(span: &mut Span, events: usize) {
     let count = i64::try_from(events).unwrap_or(i64::MAX);
     span.set("messaging.batch.message_count", count);
+}
+
+/// The line that follows an event to whoever handled it.
+pub(crate) async fn handled() {
+    tracing::debug!("handled");
+}
+
+/// A line for each event of a batch, as if each had been handled by itself.
+pub(crate) async fn handled_together(consumer: &'static str, events: &[&Recorded]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    for event in events {
+        let line = context_of(&event.event).scope(handled());
+        line.instrument(named(consumer, event)).await;
+    }
 }
 
 /// What names the event in all log lines that its handling writes.

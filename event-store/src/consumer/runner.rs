@@ -202,6 +202,7 @@ impl Runner {
             drop(span);
             match tried? {
                 Attempt::Done => {
+                    trace::handled_together(self.reader.name(), events).await;
                     self.handled(events, to, began);
                     return Ok(None);
                 }
@@ -234,9 +235,7 @@ impl Runner {
             tell(&mut span, &tried);
             let error = match tried? {
                 Attempt::Done => {
-                    span.context()
-                        .scope(async { tracing::debug!("handled") })
-                        .await;
+                    span.context().scope(trace::handled()).await;
                     self.handled(&[event], position, began);
                     return Ok(None);
                 }

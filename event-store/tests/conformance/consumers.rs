@@ -3,4 +3,5 @@
 mod feeding;
 pub(crate) mod handler;
 mod life;
+mod lines;
 mod park;

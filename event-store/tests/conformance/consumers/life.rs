@@ -12,6 +12,7 @@ use testkit::{Backend, CommitFaults, eventually};
 use super::handler::{
     Journal, Mood, NAME, Running, checkpoint, handled, journal_database, options, start,
 };
+use super::lines::Lines;
 use crate::fixture::{
     PATIENCE, another, append_to, event, log_apart, open_log, run_of, soon, typed,
 };
@@ -21,6 +22,7 @@ testkit::both_databases!(
     two_replicas_race_and_every_event_is_handled_once,
     a_crash_at_any_commit_neither_loses_nor_repeats_an_effect,
     many_events_share_a_transaction,
+    each_event_leaves_a_line_also_where_many_share_a_transaction,
     foreign_types_are_passed_over_without_a_commit_each,
     a_transient_error_holds_the_checkpoint_until_it_is_over,
     a_paused_consumer_stands_still_until_it_is_resumed_also_over_a_restart,
@@ -125,6 +127,22 @@ async fn many_events_share_a_transaction(backend: Backend) {
     running.at(303).await;
     assert_eq!(handled(&database).await[300..], [301, 303]);
     running.stop().await;
+}
+
+async fn each_event_leaves_a_line_also_where_many_share_a_transaction(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let lines = Lines::default();
+    let _heard = tracing::subscriber::set_default(lines.clone());
+    append_to(&log, &["a", "b", "c"]).await;
+    let journal = Journal::new();
+    let running = start(&database, &log, &journal, None);
+    running.at(3).await;
+    append_to(&log, &["d"]).await;
+    running.at(4).await;
+    running.stop().await;
+    assert_eq!(*journal.batches.lock().unwrap(), [3]);
+    assert_eq!(*lines.positions.lock().unwrap(), [1, 2, 3, 4]);
 }
 
 async fn foreign_types_are_passed_over_without_a_commit_each(backend: Backend) {
