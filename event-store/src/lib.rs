@@ -13,7 +13,6 @@
 //! consumer's checkpoint moves in the handler's own transaction; the log is the truth and the bus
 //! is only fast.
 
-mod clock;
 pub mod consumer;
 mod lease;
 pub mod log;

@@ -218,7 +218,7 @@ impl Log {
 
     /// What the log's clock says now, as far as this process knows; for measuring only.
     pub(crate) fn clock(&self) -> Timestamp {
-        self.inner.heads.clock.now()
+        self.inner.database.clock().estimate()
     }
 
     /// What this part counts about the log, its relays and its consumers.

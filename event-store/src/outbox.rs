@@ -1,11 +1,13 @@
 //! A service's events that are not in the log yet, written in the transaction that changes the
 //! service's state. A stream is written by its owning service alone.
 
-use std::collections::{HashMap, HashSet};
+mod writing;
+
+use std::collections::HashSet;
 
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
-use database::{Database, Error, Sql, Timestamp, Tx, params};
+use database::{Database, Error, Timestamp, Tx, params};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::{Builder, Uuid};
@@ -226,114 +228,57 @@ impl Outbox {
         Ok(rows.into_iter().map(known).collect())
     }
 
-    /// Writes the event as its stream's next version. The stream stays locked until the
-    /// transaction ends, so that versions are in commit order. An event whose id is in the outbox
-    /// already is not written again; the one that is there is returned.
+    /// Writes the event as its stream's next version; see [`Outbox::enqueue_all`].
     ///
     /// # Errors
     /// As the database says.
     pub async fn enqueue(&self, tx: &mut Tx, new: NewEvent) -> Result<Event, Error> {
-        if let Some(id) = new.id {
-            let sql = "SELECT event FROM outbox WHERE id = $1";
-            if let Some((Json(event),)) = tx.fetch_optional(sql, params![id]).await? {
-                return Ok(event);
-            }
-        }
-        let stream = new.stream_name().to_owned();
-        // PostgreSQL's clock comes along with the version; SQLite's is this machine's.
-        let sql = Sql::by_dialect(
-            "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
-             ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
-             RETURNING version, clock_timestamp()",
-            "INSERT INTO stream_versions (stream, version) VALUES ($1, 1)
-             ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
-             RETURNING version, NULL",
-        );
-        let (version, now): (i64, Option<Timestamp>) = tx.fetch_one(sql, params![&stream]).await?;
-        let now = now.unwrap_or_else(Timestamp::system);
-        let mut event = self.event(new, version, now)?;
-        let parent = trace::written_by(&event)
-            .map_or(Origin::Root(event.correlation_id.as_u128()), Origin::Child);
-        let creating = trace::creating(self.service_id, &event, parent);
-        if let Some(span) = &creating {
-            event.traceparent = Some(span.context().to_string());
-        }
-        let json = serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?;
-        tx.execute(
-            "INSERT INTO outbox (id, stream, version, event, written_at)
-             VALUES ($1, $2, $3, $4, $5)",
-            params![event.id, &event.stream, version, json, now],
-        )
-        .await?;
-        tx.signal(SIGNAL);
-        Ok(event)
+        let mut events = self.enqueue_all(tx, vec![new]).await?;
+        events.pop().ok_or(Error::NotFound)
     }
 
-    /// Writes new facts of streams that all differ, in their order, with two statements for all of
-    /// them; as [`Outbox::enqueue`] otherwise, but an id that is there already is an error.
+    /// Writes events in their order, each as its stream's next version, with two or three statements
+    /// for all of them. Their streams stay locked until the transaction ends, so that versions are in
+    /// commit order. An event whose id is in the outbox already is not written again; the one that
+    /// is there is returned in its place.
     ///
     /// # Errors
-    /// Two events of one stream, before anything is written; or as the database says.
-    pub async fn enqueue_all(&self, tx: &mut Tx, news: Vec<NewEvent>) -> Result<(), Error> {
-        if news.is_empty() {
-            return Ok(());
-        }
-        let streams: Vec<String> = news
-            .iter()
-            .map(|new| new.stream_name().to_owned())
-            .collect();
-        // One statement raises each stream once: both would get the same version, which the log
-        // refuses for ever.
+    /// One id twice, before anything is written; or as the database says.
+    pub async fn enqueue_all(
+        &self,
+        tx: &mut Tx,
+        mut news: Vec<NewEvent>,
+    ) -> Result<Vec<Event>, Error> {
+        let given: Vec<Uuid> = news.iter().filter_map(|new| new.id).collect();
+        let known = writing::known(tx, given).await?;
         let mut seen = HashSet::new();
-        if let Some(twice) = streams.iter().find(|stream| !seen.insert(*stream)) {
-            return Err(encoding(format!(
-                "two events of the stream {twice} at once"
-            )));
+        for new in &mut news {
+            let id = *new.id.get_or_insert_with(Uuid::now_v7);
+            if !seen.insert(id) {
+                return Err(encoding(format!("two events with the id {id} at once")));
+            }
         }
-        let versions: Vec<(String, i64)> = tx
-            .fetch_all(
-                Sql::by_dialect(
-                    "INSERT INTO stream_versions (stream, version)
-                     SELECT stream, 1 FROM unnest($1::TEXT[]) AS given (stream) ORDER BY stream
-                     ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
-                     RETURNING stream, version",
-                    "INSERT INTO stream_versions (stream, version)
-                     SELECT value, 1 FROM json_each($1) WHERE TRUE
-                     ON CONFLICT (stream) DO UPDATE SET version = stream_versions.version + 1
-                     RETURNING stream, version",
-                ),
-                params![streams],
-            )
-            .await?;
-        let versions: HashMap<String, i64> = versions.into_iter().collect();
-        let now = tx.now().await?;
+        let is_new = |new: &&NewEvent| new.id.is_none_or(|id| !known.contains_key(&id));
+        let streams = news.iter().filter(is_new).map(NewEvent::stream_name);
+        let mut versions = writing::raise(tx, streams).await?;
+        let mut written = Vec::new();
         let mut events = Vec::with_capacity(news.len());
         for new in news {
-            let version = versions.get(new.stream_name()).copied();
-            let version = version.ok_or(Error::NotFound)?;
-            let event = self.event(new, version, now)?;
-            events.push(serde_json::to_value(&event).map_err(|error| encoding(error.to_string()))?);
+            if let Some(event) = new.id.and_then(|id| known.get(&id)) {
+                events.push(event.clone());
+                continue;
+            }
+            let version = versions.next(new.stream_name()).ok_or(Error::NotFound)?;
+            let event = self.event(new, version, versions.now)?;
+            written.push(serde_json::to_value(&event).map_err(|e| encoding(e.to_string()))?);
+            events.push(event);
         }
-        tx.execute(
-            Sql::by_dialect(
-                "INSERT INTO outbox (id, stream, version, event, written_at)
-                 SELECT (event ->> 'id')::UUID, event ->> 'stream', (event ->> 'version')::BIGINT,
-                        event, $2
-                 FROM jsonb_array_elements($1) WITH ORDINALITY AS given (event, number)
-                 ORDER BY number",
-                "INSERT INTO outbox (id, stream, version, event, written_at)
-                 SELECT unhex(replace(value ->> 'id', '-', '')), value ->> 'stream',
-                        value ->> 'version', value, $2
-                 FROM json_each($1) ORDER BY key",
-            ),
-            params![Value::Array(events), now],
-        )
-        .await?;
+        writing::insert(tx, written, versions.now).await?;
         tx.signal(SIGNAL);
-        Ok(())
+        Ok(events)
     }
 
-    /// The event as its stream's `version`-th, with the trace context of whoever writes it.
+    /// The event as its stream's `version`-th, with the trace context of the span that writes it.
     fn event(&self, new: NewEvent, version: i64, now: Timestamp) -> Result<Event, Error> {
         // Tests run with this: what the documents say of a service's events is what it sends.
         debug_assert!(
@@ -353,7 +298,7 @@ impl Outbox {
             .chain(new.origins)
             .find(|context| context.correlation_id() == correlation_id);
         let written_by = written_by.map(|context| context.to_string());
-        Ok(Event {
+        let mut event = Event {
             id,
             event_type: new.event_type,
             stream,
@@ -368,7 +313,13 @@ impl Outbox {
             step: new.step,
             service_id: self.service_id.to_owned(),
             traceparent: new.traceparent.or(written_by),
-        })
+        };
+        let parent = trace::written_by(&event)
+            .map_or(Origin::Root(event.correlation_id.as_u128()), Origin::Child);
+        if let Some(span) = trace::creating(self.service_id, &event, parent) {
+            event.traceparent = Some(span.context().to_string());
+        }
+        Ok(event)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Event;
-use database::{Database, Error, Timestamp};
+use database::{Database, Error};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -17,14 +17,13 @@ pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
     Append, AppendError, Log,
-    clock::Clock,
     lease::{Fence, LOOK_AGAIN, Lease},
     metrics::Hop,
     outbox::SIGNAL,
     trace,
 };
 
-/// Between looks at the clocks, at what may be pruned, and at the log's epoch.
+/// Between looks at what may be pruned and at the log's epoch.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// How long a stream whose predecessor is missing is left alone, so that it holds up nobody.
@@ -70,7 +69,6 @@ pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: 
         options,
         holder: Uuid::new_v4(),
         waiting: None,
-        clock: Clock::default(),
     };
     relay.log.metrics().relay_begins(options.service);
     let mut first = true;
@@ -123,8 +121,6 @@ struct Relay {
     epoch: Uuid,
     /// Streams whose predecessor is missing, and until when they are left alone.
     waiting: Option<(Instant, HashSet<String>)>,
-    /// The clock that the outbox's events have their time from.
-    clock: Clock,
 }
 
 /// What the log did with a round's rows.
@@ -258,7 +254,7 @@ impl Relay {
         if !ahead.is_empty() {
             self.waiting = Some((Instant::now() + WAIT_FOR_PREDECESSOR, ahead));
         }
-        let now = self.clock.now();
+        let now = self.database.clock().estimate();
         let fresh = rows.iter().zip(&appended).filter(|(_, a)| !a.duplicate);
         let times = fresh.map(|(row, _)| now.since(row.event.timestamp.into()));
         let metrics = self.log.metrics();
@@ -280,10 +276,7 @@ impl Relay {
             return Ok(());
         }
         let again = rows::send_again(&mut tx, self.epoch).await?;
-        let asked = Timestamp::system();
-        let now = tx.now().await?;
-        self.clock.learn(asked, now);
-        let old = now - self.options.keep_sent;
+        let old = tx.now().await? - self.options.keep_sent;
         rows::prune(&mut tx, backed_up_to, old).await?;
         tx.commit().await?;
         if again > 0 {

@@ -4,7 +4,7 @@
 //! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
 //! All of it happens in the handler's transaction, with the effect itself.
 
-use database::{Database, Error, Migrations, Sql, Timestamp, Tx, params};
+use database::{Database, Error, Migrations, Timestamp, Tx, params};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -262,19 +262,13 @@ impl Ledger {
 
     /// The step's row, created when there is none, and kept still until the transaction ends.
     async fn open(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Row, Error> {
-        const LOCK: Sql = Sql::by_dialect(
-            "SELECT outcome, effect, ending FROM saga_ledger
-             WHERE saga_id = $1 AND step = $2 FOR UPDATE",
-            "SELECT outcome, effect, ending FROM saga_ledger WHERE saga_id = $1 AND step = $2",
-        );
+        // Where there is one, the update that changes nothing locks it and reads it.
+        let sql = "INSERT INTO saga_ledger (saga_id, step, created_at, updated_at)
+                   VALUES ($1, $2, $3, $3)
+                   ON CONFLICT (saga_id, step) DO UPDATE SET updated_at = saga_ledger.updated_at
+                   RETURNING outcome, effect, ending";
         let now = tx.now().await?;
-        tx.execute(
-            "INSERT INTO saga_ledger (saga_id, step, created_at, updated_at)
-             VALUES ($1, $2, $3, $3) ON CONFLICT (saga_id, step) DO NOTHING",
-            params![saga, step, now],
-        )
-        .await?;
-        tx.fetch_one(LOCK, params![saga, step]).await
+        tx.fetch_one(sql, params![saga, step, now]).await
     }
 
     async fn settle(

@@ -253,12 +253,11 @@ impl<P: Participant> Participating<P> {
         events: Vec<NewEvent>,
     ) -> Result<(), HandlerError> {
         let (name, step) = (self.participant.name(), self.participant.step());
-        for (event, number) in events.into_iter().zip(0..) {
+        let numbered = events.into_iter().zip(0..).map(|(event, number)| {
             let id = derived_id(cause.event.id, name, number);
-            self.outbox
-                .enqueue(tx, event.caused_by(cause).saga(saga, step).id(id))
-                .await?;
-        }
+            event.caused_by(cause).saga(saga, step).id(id)
+        });
+        self.outbox.enqueue_all(tx, numbered.collect()).await?;
         Ok(())
     }
 }

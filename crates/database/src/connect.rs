@@ -13,7 +13,7 @@ use sqlx::{
 use tokio::sync::watch;
 
 use crate::{
-    CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
+    Clock, CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
     signal::Signals,
     sql::{postgres_arguments, sqlite_arguments},
 };
@@ -30,6 +30,9 @@ pub enum Dialect {
 /// How long a full disk is told of after the last write that it refused: every service renews its
 /// relay's lease more often, so while the disk is full somebody is refused again.
 pub const FULL_REMEMBERED: Duration = Duration::from_secs(30);
+
+/// Asks PostgreSQL for its time.
+pub(crate) const NOW: &str = "SELECT clock_timestamp()";
 
 /// How a [`Database`] is opened.
 #[derive(Clone)]
@@ -65,6 +68,7 @@ pub(crate) struct Inner {
     pub(crate) pools: Pools,
     pub(crate) signals: Signals,
     pub(crate) commit_hook: Option<Arc<dyn CommitHook>>,
+    pub(crate) clock: Clock,
     /// When the disk was last too full for a write, and what the database said.
     full: Mutex<Option<(Instant, String)>>,
 }
@@ -154,6 +158,7 @@ impl Database {
             pools,
             signals: Signals::default(),
             commit_hook: options.commit_hook,
+            clock: Clock::default(),
             full: Mutex::default(),
         };
         Ok(Self {
@@ -232,18 +237,26 @@ impl Database {
             .ok_or(Error::NotFound)
     }
 
-    /// The database's clock: PostgreSQL's server time; for SQLite this machine's.
+    /// The database's time: PostgreSQL's, as [`Clock`] carries it; for SQLite this machine's.
     ///
     /// # Errors
     /// As the database says; see [`Error`].
     pub async fn now(&self) -> Result<Timestamp> {
-        match self.dialect() {
-            Dialect::Postgres => Ok(self
-                .fetch_one::<(Timestamp,)>("SELECT clock_timestamp()", Vec::new())
-                .await?
-                .0),
-            Dialect::Sqlite => Ok(Timestamp::system()),
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(Timestamp::system());
         }
+        if let Some(known) = self.inner.clock.known() {
+            return Ok(known);
+        }
+        let asked = Instant::now();
+        let (said,) = self.fetch_one(NOW, Vec::new()).await?;
+        self.inner.clock.learn(asked, said);
+        Ok(said)
+    }
+
+    /// What this process knows of the database's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     /// Asks for a sign of life; what a readiness check calls.

@@ -13,6 +13,7 @@
 //! - SQLite runs in WAL mode with `synchronous = FULL`: a commit that returned survives `kill -9`
 //!   and a power cut.
 
+mod clock;
 mod connect;
 mod error;
 mod migrate;
@@ -21,6 +22,7 @@ mod sql;
 mod timestamp;
 mod tx;
 
+pub use clock::Clock;
 pub use connect::{Database, Dialect, FULL_REMEMBERED, Options, PoolState};
 pub use error::{Constraint, Error, Result};
 pub use migrate::Migrations;

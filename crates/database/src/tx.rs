@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sqlx::{Postgres, Sqlite, Transaction};
 
 use crate::{
     Dialect, Error, Record, Result, Sql, Timestamp, Value,
-    connect::Inner,
+    connect::{Inner, NOW},
     sql::{postgres_arguments, sqlite_arguments},
 };
 
@@ -150,18 +150,21 @@ impl Tx {
             .ok_or(Error::NotFound)
     }
 
-    /// The database's clock: PostgreSQL's server time; for SQLite this machine's.
+    /// The database's time, as [`crate::Database::now`] tells it.
     ///
     /// # Errors
     /// As the database says; see [`Error`].
     pub async fn now(&mut self) -> Result<Timestamp> {
-        match self.dialect() {
-            Dialect::Postgres => Ok(self
-                .fetch_one::<(Timestamp,)>("SELECT clock_timestamp()", Vec::new())
-                .await?
-                .0),
-            Dialect::Sqlite => Ok(Timestamp::system()),
+        if self.dialect() == Dialect::Sqlite {
+            return Ok(Timestamp::system());
         }
+        if let Some(known) = self.database.clock.known() {
+            return Ok(known);
+        }
+        let asked = Instant::now();
+        let (said,) = self.fetch_one(NOW, Vec::new()).await?;
+        self.database.clock.learn(asked, said);
+        Ok(said)
     }
 
     /// Raises the database's signal `name` once this transaction has committed.

@@ -207,10 +207,10 @@ pub(super) async fn events(database: &Database, query: &ReadQuery) -> Result<Vec
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The head, and what the log's clock says while it is read.
-pub(super) async fn head_and_time(database: &Database) -> Result<(Head, Timestamp), Error> {
+/// The head, and what the log's clock says while it is read; none where that is this machine's.
+pub(super) async fn head_and_time(database: &Database) -> Result<(Head, Option<Timestamp>), Error> {
     match database.dialect() {
-        Dialect::Sqlite => Ok((head(database).await?, Timestamp::system())),
+        Dialect::Sqlite => Ok((head(database).await?, None)),
         Dialect::Postgres => {
             let (epoch, position, now) = database
                 .fetch_one(
@@ -218,7 +218,7 @@ pub(super) async fn head_and_time(database: &Database) -> Result<(Head, Timestam
                     Vec::new(),
                 )
                 .await?;
-            Ok((Head { epoch, position }, now))
+            Ok((Head { epoch, position }, Some(now)))
         }
     }
 }

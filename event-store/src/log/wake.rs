@@ -1,19 +1,24 @@
 //! Wakes those who wait for the log to grow: at once within this process, by notification on
 //! PostgreSQL, and by polling for whatever neither of them told.
+//!
+//! Every process of a system polls: often only while nothing notifies it.
 
 use std::time::Duration;
 
-use database::{Database, Timestamp};
+use database::Database;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::postgres::PgListener;
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{read, within};
-use crate::clock::Clock;
 
-/// How late an append of another process may be noticed when no notification came.
+/// How late an append of another process may be noticed while nothing notifies.
 const POLL: Duration = Duration::from_millis(75);
+
+/// Between two polls while notifications come: PostgreSQL loses none on a living connection, so
+/// this is for a connection whose death TCP has not told yet, and for the log's clock.
+const POLL_LISTENING: Duration = Duration::from_secs(1);
 
 /// A poll that takes longer hangs on a dead connection; the next one gets another.
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +33,8 @@ const CHANNEL: &str = "banyan_log";
 #[derive(Clone)]
 pub(super) struct Heads {
     newest: watch::Sender<i64>,
-    pub(super) clock: Clock,
+    /// Whether notifications come.
+    listening: watch::Sender<bool>,
     head: Gauge,
 }
 
@@ -41,7 +47,7 @@ impl Heads {
     ) -> Self {
         let heads = Self {
             newest: watch::Sender::new(head),
-            clock: Clock::default(),
+            listening: watch::Sender::new(false),
             head: gauge,
         };
         tokio::spawn(
@@ -70,16 +76,16 @@ impl Heads {
 }
 
 async fn poll(database: Database, heads: Heads) {
-    let mut ticks = tokio::time::interval(POLL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut listening = heads.listening.subscribe();
     let mut away = false;
     loop {
-        ticks.tick().await;
-        let asked = Timestamp::system();
+        let asked = Instant::now();
         match within(POLL_TIMEOUT, read::head_and_time(&database)).await {
             Ok((head, time)) => {
                 away = false;
-                heads.clock.learn(asked, time);
+                if let Some(time) = time {
+                    database.clock().learn(asked.into_std(), time);
+                }
                 heads.saw(head.position);
             }
             Err(error) if !away => {
@@ -87,6 +93,13 @@ async fn poll(database: Database, heads: Heads) {
                 tracing::warn!(%error, "cannot read the log's head");
             }
             Err(_) => {}
+        }
+        let is_listening = *listening.borrow_and_update();
+        let pause = if is_listening { POLL_LISTENING } else { POLL };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // What came in between was told to nobody.
+            _ = listening.changed() => {}
         }
     }
 }
@@ -96,8 +109,11 @@ async fn listen(database: Database, heads: Heads) {
         return;
     };
     loop {
-        if let Err(error) = forward(pool, &heads).await {
-            tracing::warn!(%error, "not listening to the log's notifications; polling");
+        match forward(pool, &heads).await {
+            Ok(()) => tracing::warn!("lost the log's notifications; polling"),
+            Err(error) => {
+                tracing::warn!(%error, "not listening to the log's notifications; polling");
+            }
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }
@@ -105,10 +121,32 @@ async fn listen(database: Database, heads: Heads) {
 
 async fn forward(pool: &sqlx::PgPool, heads: &Heads) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
+    // Whoever calls this waits before it connects again.
+    listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
-    loop {
-        if let Ok(head) = listener.recv().await?.payload().parse() {
+    let listening = Listening::begin(&heads.listening);
+    // None when the connection was lost.
+    while let Some(notification) = listener.try_recv().await? {
+        if let Ok(head) = notification.payload().parse() {
             heads.saw(head);
         }
+    }
+    drop(listening);
+    Ok(())
+}
+
+/// Says that notifications come for as long as it lives.
+struct Listening<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Listening<'a> {
+    fn begin(listening: &'a watch::Sender<bool>) -> Self {
+        listening.send_replace(true);
+        Self(listening)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
     }
 }

@@ -58,6 +58,9 @@ pub(crate) struct Stuck {
 }
 
 /// Rows to send, in outbox order, without the streams that stand still or wait.
+///
+/// Plans are made while the outbox is small and kept while it grows, so each look at it is by an
+/// index that the planner cannot take a scan for: see also [`mark_sent`].
 pub(super) async fn unsent(
     database: &Database,
     waiting: Vec<String>,
@@ -66,7 +69,8 @@ pub(super) async fn unsent(
     let sql = Sql::by_dialect(
         "SELECT sequence, event FROM outbox
          WHERE sent_position IS NULL AND stream <> ALL($1)
-           AND stream NOT IN (SELECT stream FROM outbox WHERE error IS NOT NULL)
+           AND (SELECT stuck.stream FROM outbox AS stuck
+                WHERE stuck.error IS NOT NULL AND stuck.stream = outbox.stream LIMIT 1) IS NULL
          ORDER BY sequence LIMIT $2",
         "SELECT sequence, event FROM outbox
          WHERE sent_position IS NULL AND stream NOT IN (SELECT value FROM json_each($1))
@@ -83,10 +87,13 @@ pub(super) async fn unsent(
         .collect())
 }
 
+/// Notes where the log put rows that were not there yet. Their range is said beside their numbers,
+/// which leads to the few unsent rows by their own index, whatever the planner knows of the table.
 pub(super) async fn mark_sent(tx: &mut Tx, epoch: Uuid, sent: &[Sent]) -> Result<(), Error> {
-    if sent.is_empty() {
+    let sequences = || sent.iter().map(|sent| sent.sequence);
+    let (Some(first), Some(last)) = (sequences().min(), sequences().max()) else {
         return Ok(());
-    }
+    };
     let places: Vec<_> = sent
         .iter()
         .map(|sent| json!([sent.sequence, sent.position]))
@@ -95,12 +102,14 @@ pub(super) async fn mark_sent(tx: &mut Tx, epoch: Uuid, sent: &[Sent]) -> Result
         "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
          FROM (SELECT (value ->> 0)::BIGINT AS sequence, (value ->> 1)::BIGINT AS position
                FROM jsonb_array_elements($2)) AS sent
-         WHERE outbox.sequence = sent.sequence",
+         WHERE outbox.sequence = sent.sequence
+           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4",
         "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
          FROM (SELECT value ->> 0 AS sequence, value ->> 1 AS position FROM json_each($2)) AS sent
-         WHERE outbox.sequence = sent.sequence",
+         WHERE outbox.sequence = sent.sequence
+           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4",
     );
-    tx.execute(sql, params![epoch, Value::Array(places)])
+    tx.execute(sql, params![epoch, Value::Array(places), first, last])
         .await?;
     Ok(())
 }
@@ -131,12 +140,15 @@ pub(super) async fn send_again(tx: &mut Tx, epoch: Uuid) -> Result<u64, Error> {
     .await
 }
 
-/// Deletes sent rows that the log's backup has, or that are older than `old`.
+/// Deletes sent rows that the log's backup has, or that are older than `old`. Where the oldest row
+/// stays, all do, and nothing more is read.
 pub(super) async fn prune(tx: &mut Tx, backed_up_to: i64, old: Timestamp) -> Result<u64, Error> {
     tx.execute(
         "DELETE FROM outbox
          WHERE sequence IN (SELECT sequence FROM outbox ORDER BY sequence LIMIT $3)
-           AND sent_position IS NOT NULL AND (sent_position <= $1 OR written_at < $2)",
+           AND sent_position IS NOT NULL AND (sent_position <= $1 OR written_at < $2)
+           AND (SELECT sent_position IS NULL OR sent_position <= $1 OR written_at < $2
+                FROM outbox ORDER BY sequence LIMIT 1)",
         params![backed_up_to, old, PRUNE_AT_ONCE],
     )
     .await

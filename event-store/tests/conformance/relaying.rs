@@ -363,23 +363,38 @@ async fn many_events_at_once_keep_their_order_and_their_streams_versions(backend
     let relay = start(&database, &log);
     enqueue(&database, "c").await;
     let mut tx = database.begin().await.expect("a transaction");
-    let drafts = ["d", "c", "a", "b"].map(draft).to_vec();
-    OUTBOX.enqueue_all(&mut tx, drafts).await.expect("enqueued");
-    OUTBOX
-        .enqueue_all(&mut tx, Vec::new())
-        .await
-        .expect("nothing is no fault");
+    let drafts = ["d", "c", "a", "c", "b"].map(draft).to_vec();
+    let written = OUTBOX.enqueue_all(&mut tx, drafts).await;
+    let written = written.expect("enqueued");
+    let nothing = OUTBOX.enqueue_all(&mut tx, Vec::new()).await;
+    assert_eq!(nothing.expect("nothing is no fault"), []);
     tx.commit().await.expect("committed");
     let mut tx = database.begin().await.expect("a transaction");
-    let twice = ["a", "e", "a"].map(draft).to_vec();
-    let refused = OUTBOX.enqueue_all(&mut tx, twice).await;
-    refused.expect_err("one stream cannot get two versions at once");
+    let repeat = written[3].id;
+    let twice = ["a", "e", "a"].map(|stream| draft(stream).id(repeat));
+    let refused = OUTBOX.enqueue_all(&mut tx, twice.to_vec()).await;
+    refused.expect_err("two events cannot have one id");
+    // One that is there already is answered with, and takes no version from the others.
+    let again = vec![draft("c"), draft("c").id(repeat), draft("c")];
+    let again = OUTBOX.enqueue_all(&mut tx, again).await.expect("enqueued");
+    assert_eq!(again[1], written[3]);
+    assert_eq!((again[0].version, again[2].version), (4, 5));
     tx.commit()
         .await
-        .expect("nothing is written, so nothing is in the way");
+        .expect("what was refused is not in the way");
     enqueue(&database, "a").await;
     all_sent(&database).await;
-    let expected = [("c", 1), ("d", 1), ("c", 2), ("a", 1), ("b", 1), ("a", 2)];
+    let expected = [
+        ("c", 1),
+        ("d", 1),
+        ("c", 2),
+        ("a", 1),
+        ("c", 3),
+        ("b", 1),
+        ("c", 4),
+        ("c", 5),
+        ("a", 2),
+    ];
     let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
     assert_eq!(streams(&log).await, expected);
     relay.stop().await;
