@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -26,6 +26,10 @@ pub enum Dialect {
     /// SQLite 3.35 or newer (bundled).
     Sqlite,
 }
+
+/// A connection that was used more recently is taken to live: whoever meets a dead one gets
+/// [`Error::Unavailable`] and repeats, as in the middle of a transaction.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a full disk is told of after the last write that it refused: every service renews its
 /// relay's lease more often, so while the disk is full somebody is refused again.
@@ -330,6 +334,17 @@ async fn connect_postgres(url: &str, options: &Options) -> Result<Pools> {
     let pool = PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
+        // The default asks each connection whether it lives before each use: a round trip for every
+        // statement that is not in a transaction.
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for >= TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(connect)
         .await
         .map_err(|error| match Error::from(error) {
@@ -368,12 +383,14 @@ async fn connect_sqlite(path: &str, options: &Options) -> Result<Pools> {
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
         .connect_with(connect.clone())
         .await
         .map_err(cannot_open)?;
     let readers = SqlitePoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
         .connect_with(connect.pragma("query_only", "ON"))
         .await
         .map_err(cannot_open)?;
