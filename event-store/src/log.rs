@@ -19,7 +19,7 @@ use std::{
 };
 
 use contracts::Recorded;
-use database::{Database, Dialect, Error, Timestamp};
+use database::{Database, Dialect, Error, Sql, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -96,7 +96,8 @@ struct Inner {
 
 impl Log {
     /// Opens `postgres://…` or `sqlite:path`, creating the tables where they are missing. Where they
-    /// are there, the right to read them and to call `log_append` is enough on PostgreSQL.
+    /// are there, the right to read them and to call `log_append` and, for who takes backups,
+    /// `log_backed_up` is enough on PostgreSQL.
     ///
     /// # Errors
     /// As [`Database::connect`] and [`Database::migrate`] say.
@@ -246,8 +247,11 @@ impl Log {
     /// # Errors
     /// As the database says.
     pub async fn backed_up(&self, epoch: Uuid, position: i64) -> Result<(), Error> {
-        let sql = "UPDATE log_head SET backed_up_to = $2
-                   WHERE epoch = $1 AND backed_up_to < $2 AND head >= $2";
+        let sql = Sql::by_dialect(
+            "SELECT log_backed_up($1, $2)",
+            "UPDATE log_head SET backed_up_to = $2
+             WHERE epoch = $1 AND backed_up_to < $2 AND head >= $2",
+        );
         let values = database::params![epoch, position];
         let noted = self.inner.database.execute(sql, values);
         within(self.inner.timeout, noted).await?;

@@ -9,7 +9,7 @@ mod running;
 use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
 
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::{rendered::Compose, running::Deployment};
 use crate::player::{Player, expect};
@@ -79,6 +79,25 @@ async fn what_compose_tells_its_containers_is_a_system_that_starts_in_order_play
         anyhow::Ok(())
     })
     .await;
+    archive_the_log(&deployment, &gateway).await;
     deployment.check_rights();
     deployment.stop().await;
+}
+
+/// The hourly job, now: a service tells the log how far its backup reaches.
+async fn archive_the_log(deployment: &Deployment, gateway: &str) {
+    let variables = &deployment.compose().services["legacy"].environment;
+    let password = &variables["BANYAN_LEGACY__ADMINISTRATOR__PASSWORD"];
+    let administrator = Player::curator(gateway, password).await;
+    let maintenance = deployment.url("maintenance", 9007);
+    let run = reqwest::Client::new()
+        .post(format!("{maintenance}/api/admin/maintenance/log-archive"))
+        .bearer_auth(&administrator.session.access_token)
+        .header("prefer", "wait=10")
+        .json(&json!({}))
+        .send()
+        .await
+        .expect("maintenance answers");
+    let run: Value = expect(run, StatusCode::OK).await;
+    assert_eq!(run["status"], "completed", "{run}");
 }

@@ -54,6 +54,10 @@ impl Deployment {
         deployment
     }
 
+    pub(super) fn compose(&self) -> &Compose {
+        &self.compose
+    }
+
     pub(super) fn url(&self, name: &str, port: u16) -> String {
         format!("http://127.0.0.1:{}", self.ports[&(name.to_owned(), port)])
     }
@@ -309,6 +313,7 @@ impl Deployment {
             ("quiz", "event_log", "SELECT count(*) FROM events"),
             ("quiz", "event_log", "SELECT log_append('[]')"),
             ("quiz", "legacy", "SELECT count(*) FROM users"),
+            ("quiz", "event_log", "SELECT count(*) FROM log_epochs"),
             ("gateway", "event_log", "SELECT log_append('[]')"),
             ("log", "event_log", "SELECT count(*) FROM leases"),
         ] {
