@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes a database and a user for each service, with the rights that each needs and no others.
+# Makes a user for each part, and a database for each service, with the rights that each needs and no
+# others. The log's database comes after it, by event-log.sh.
 #
 # PostgreSQL's image runs it once, on an empty data folder; it can also be run by hand against a
 # server of your own (PGHOST, PGPORT and PGPASSWORD say which, POSTGRES_USER a superuser). The
@@ -10,42 +11,39 @@ sql() {
     psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" "$@"
 }
 
-# owner DATABASE ROLE: a user with a database of its own, which nobody else may even connect to.
-owner() {
-    variable="DB_PASSWORD_$(printf '%s' "$2" | tr '[:lower:]' '[:upper:]')"
+# user ROLE: who may log in.
+user() {
+    variable="DB_PASSWORD_$(printf '%s' "$1" | tr '[:lower:]' '[:upper:]')"
     eval "PASSWORD=\${$variable:?}"
     export PASSWORD
-    sql --dbname postgres --set database="$1" --set role="$2" <<'SQL'
+    sql --dbname postgres --set role="$1" <<'SQL'
 \getenv password PASSWORD
 CREATE ROLE :"role" LOGIN PASSWORD :'password';
-CREATE DATABASE :"database" OWNER :"role";
-REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 SQL
     unset PASSWORD
 }
 
-for service in legacy auth question quiz achievement leaderboard admin maintenance; do
-    owner "$service" "$service"
-done
-owner event_log log
+# owner SERVICE: a user with a database of its own, which nobody else may even connect to.
+owner() {
+    user "$1"
+    sql --dbname postgres --set service="$1" <<'SQL'
+CREATE DATABASE :"service" OWNER :"service";
+REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
+SQL
+}
 
-# Whoever speaks through events reads the log and appends by log_append(), which works with the
-# owner's rights and checks what is appended. The log's own process makes the tables, so it is
-# started first.
-PASSWORD="${DB_PASSWORD_GATEWAY:?}"
-export PASSWORD
-sql --dbname event_log <<'SQL'
-\getenv password PASSWORD
-CREATE ROLE gateway LOGIN PASSWORD :'password';
+for service in legacy auth question quiz achievement leaderboard admin maintenance; do
+    owner "$service"
+done
+user log
+user gateway
+
+# Whoever speaks through events, and so may use the log.
+sql --dbname postgres <<'SQL'
 CREATE ROLE event_services NOLOGIN;
 GRANT event_services TO auth, question, quiz, achievement, leaderboard, admin, maintenance, gateway;
-GRANT CONNECT ON DATABASE event_log TO event_services;
-ALTER DEFAULT PRIVILEGES FOR ROLE log REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES FOR ROLE log IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO event_services;
-ALTER DEFAULT PRIVILEGES FOR ROLE log IN SCHEMA public GRANT SELECT ON TABLES TO event_services;
 REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
 SQL
-unset PASSWORD
 
 # Who takes data over from the monolith reads its database, and cannot change it. Once everything
 # has moved: REVOKE CONNECT ON DATABASE legacy FROM legacy_readers.

@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) postgres: Option<Postgres>,
     /// How the services reach their own database, given its URL.
     pub(crate) reached_as: Box<dyn Fn(&str) -> String>,
+    /// Who the parts are for PostgreSQL.
+    pub(crate) users: Users,
     /// Servers of NATS, none of which knows the others: the first one, and backups.
     pub(crate) brokers: usize,
     /// More lines of configuration: a part and a top-level setting of its file; `upstreams.quiz`
@@ -69,9 +71,33 @@ impl Default for Setup {
             databases: BTreeMap::new(),
             postgres: None,
             reached_as: Box::new(ToOwned::to_owned),
+            users: Users::Superuser,
             brokers: 1,
             settings: Vec::new(),
             environment: Vec::new(),
+        }
+    }
+}
+
+/// Who the parts are for PostgreSQL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// All of them the one who may do everything.
+    Superuser,
+    /// Each of them the one that the deployment's scripts make for it.
+    OwnOnes,
+}
+
+impl Users {
+    /// A superuser's URL as the part has it.
+    fn url(self, part: &str, superusers: &str) -> String {
+        match self {
+            Self::Superuser => superusers.to_owned(),
+            Self::OwnOnes => {
+                let url =
+                    superusers.replacen("postgres://postgres@", &format!("postgres://{part}@"), 1);
+                format!("{url}?sslmode=prefer")
+            }
         }
     }
 }
@@ -85,6 +111,7 @@ pub(crate) struct System {
     ports: BTreeMap<String, u16>,
     databases: BTreeMap<String, TestDatabase>,
     environment: Vec<(&'static str, String)>,
+    users: Users,
     /// A PostgreSQL of its own, where it has one, and its standby.
     pub(crate) postgres: Option<Postgres>,
     pub(crate) standby: Option<Postgres>,
@@ -122,6 +149,7 @@ impl System {
             ports,
             databases: BTreeMap::new(),
             environment: std::mem::take(&mut setup.environment),
+            users: setup.users,
             postgres: None,
             standby: None,
         };
@@ -130,6 +158,10 @@ impl System {
         system.postgres = setup.postgres;
         for part in PARTS {
             system.spawn(part);
+            if part == "log" && system.users == Users::OwnOnes {
+                // It makes the log's tables, which the services may only use.
+                system.ready(part).await;
+            }
         }
         for part in system.ports.keys().filter(|name| *name != "gateway") {
             system.ready(part).await;
@@ -151,7 +183,12 @@ impl System {
         self.folder.path().join(format!("{part}.toml"))
     }
 
-    /// The URL of a part's database, past any proxy.
+    /// The URL of a part's database as the part's own user has it, past any proxy.
+    pub(crate) fn own_database(&self, part: &str) -> String {
+        self.users.url(part, self.database(part))
+    }
+
+    /// A superuser's URL of a part's database, past any proxy.
     pub(crate) fn database(&self, part: &str) -> &str {
         self.databases[part].url()
     }

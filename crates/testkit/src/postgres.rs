@@ -92,6 +92,17 @@ impl Postgres {
         Ok(format!("{server}/{name}"))
     }
 
+    /// A database of this name that somebody else makes or has made, gone with the value.
+    pub fn made(&self, name: &str) -> TestDatabase {
+        let admin = self.url();
+        let server = admin.trim_end_matches("/postgres");
+        TestDatabase {
+            name: name.to_owned(),
+            url: format!("{server}/{name}"),
+            admin,
+        }
+    }
+
     /// The superuser's URL of the database `postgres`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)

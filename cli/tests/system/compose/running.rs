@@ -239,25 +239,29 @@ impl Deployment {
         folder
     }
 
-    /// The image's entry point runs the script on an empty data folder, over a socket that trusts;
+    /// The image's entry point runs the scripts on an empty data folder, over a socket that trusts;
     /// afterwards only passwords open the server.
     async fn initialise_postgres(&self) {
         let service = &self.compose.services["postgres"];
-        let mounts = service.mounts();
-        let script = mounts
-            .iter()
-            .find(|mount| mount.target.starts_with("/docker-entrypoint-initdb.d/"))
-            .expect("the script is mounted");
-        let output = Command::new(script.source)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", self.postgres.port().to_string())
-            .envs(&service.environment)
-            .output()
-            .expect("the script runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
+        let mut scripts = service.mounts();
+        scripts.retain(|mount| mount.target.starts_with("/docker-entrypoint-initdb.d/"));
+        scripts.sort_by_key(|mount| mount.target);
+        let [_, event_log] = &scripts[..] else {
+            panic!("both scripts are mounted, and nothing else");
+        };
+        // The second one may be repeated.
+        for script in scripts.iter().chain([event_log]) {
+            let output = Command::new(script.source)
+                .env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("PGHOST", "127.0.0.1")
+                .env("PGPORT", self.postgres.port().to_string())
+                .envs(&service.environment)
+                .output()
+                .expect("the script runs");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {errors}", script.source);
+        }
         let access = self
             .psql("postgres", "", "postgres", "SHOW hba_file")
             .expect("a superuser may");

@@ -16,20 +16,21 @@ fn setting<'a>(setup: &'a Setup, place: &'a str) -> impl Iterator<Item = &'a str
 impl System {
     pub(super) fn write_configurations(&self, setup: &Setup) {
         let databases = &setup.databases;
-        let log = databases["log"].url();
+        let database = |part: &str, of: &str| setup.users.url(part, databases[of].url());
         let nats: Vec<String> = self.brokers.iter().map(testkit::Nats::url).collect();
         let nats = nats.join(",");
         let key = self.folder.path().join("signing.pem");
         let jwks = format!("{}/.well-known/jwks.json", self.url("auth"));
         for part in PARTS.into_iter().filter(|part| *part != "gateway") {
             let name = part.trim_end_matches("-2");
-            let database = (setup.reached_as)(databases[name].url());
+            let own = (setup.reached_as)(&database(name, name));
+            let log = database(name, "log");
             let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.ports[part]);
             let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
             if part == "log" {
                 add(format!("log = {log:?}\nnats = {nats:?}"));
             } else {
-                add(format!("database = {database:?}"));
+                add(format!("database = {own:?}"));
             }
             if matches!(part, "legacy" | "auth") {
                 add(format!("signing_key = {key:?}"));
@@ -38,7 +39,7 @@ impl System {
                 add(format!("log = {log:?}\nnats = {nats:?}"));
             }
             if !matches!(part, "legacy" | "log" | "maintenance") {
-                let legacy = databases["legacy"].url();
+                let legacy = database(name, "legacy");
                 add(format!("legacy_database = {legacy:?}"));
             }
             if !matches!(part, "legacy" | "log" | "auth") {
@@ -63,7 +64,8 @@ impl System {
             }
             std::fs::write(self.file(part), text).expect("a writable folder");
         }
-        std::fs::write(self.file("gateway"), self.gateway(setup, log, &jwks)).expect("writable");
+        let log = database("gateway", "log");
+        std::fs::write(self.file("gateway"), self.gateway(setup, &log, &jwks)).expect("writable");
         let mut operator = format!(
             "gateway = {:?}\nadmin = {:?}\n[services]\n",
             self.url("gateway"),

@@ -84,7 +84,7 @@ impl Drill {
         ];
         for part in system.with_databases() {
             let name = format!("{}_DATABASE", part.to_uppercase());
-            environment.push((name, system.database(&part).to_owned()));
+            environment.push((name, system.own_database(&part)));
         }
         let system = Arc::new(Mutex::new(system));
         let parts = Parts::serve(&bin, Arc::clone(&system)).await;

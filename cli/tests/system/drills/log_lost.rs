@@ -1,10 +1,64 @@
 //! runbooks/log-lost.md: the log's database is gone, the services' are not.
 
-use serde_json::{Value, json};
-use testkit::eventually;
+use std::collections::BTreeMap;
 
-use super::{Drill, restore_from_backup::on_its_own_server};
-use crate::PATIENCE;
+use serde_json::{Value, json};
+use testkit::{Postgres, eventually};
+
+use super::Drill;
+use crate::{
+    PATIENCE,
+    distributed::{SERVICES, Setup, System, Users},
+};
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A system on a PostgreSQL of its own, with the users, databases and rights of a deployment.
+async fn with_users_of_their_own() -> System {
+    let postgres = Postgres::start().await.expect("PostgreSQL starts");
+    let passwords = SERVICES
+        .iter()
+        .chain(&["log", "gateway"])
+        .map(|user| (format!("DB_PASSWORD_{}", user.to_uppercase()), "trusted"));
+    let passwords: Vec<_> = passwords.collect();
+    for script in ["init.sh", "event-log.sh"] {
+        let output = std::process::Command::new(format!("{REPOSITORY}/deploy/postgres/{script}"))
+            .envs(passwords.iter().cloned())
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", postgres.port().to_string())
+            .env("POSTGRES_USER", "postgres")
+            .output()
+            .expect("the script runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}: {errors}");
+    }
+    let mut databases: BTreeMap<_, _> = SERVICES
+        .iter()
+        .map(|name| ((*name).to_owned(), postgres.made(name)))
+        .collect();
+    databases.insert("log".to_owned(), postgres.made("event_log"));
+    System::start_as(Setup {
+        databases,
+        postgres: Some(postgres),
+        users: Users::OwnOnes,
+        ..Setup::default()
+    })
+    .await
+}
+
+/// Waits until NATS has all that the log has.
+async fn all_is_with_nats(system: &System) {
+    eventually(PATIENCE, || async {
+        let metrics = reqwest::get(format!("{}/metrics", system.url("log"))).await;
+        let text = metrics.map_err(anyhow::Error::new)?.text().await?;
+        let lag = text
+            .lines()
+            .find_map(|line| line.strip_prefix("banyan_publisher_lag "));
+        anyhow::ensure!(lag == Some("0"), "{lag:?}");
+        anyhow::Ok(())
+    })
+    .await;
+}
 
 /// Archives the log now, instead of at its hour.
 async fn archive(drill: &Drill) {
@@ -30,11 +84,23 @@ async fn archive(drill: &Drill) {
 
 #[tokio::test]
 async fn log_lost() {
-    let mut drill = Drill::on("log-lost.md", on_its_own_server()).await;
+    let mut drill = Drill::on("log-lost.md", with_users_of_their_own()).await;
     let folder = drill.system().await.folder().join("archive");
     drill.variable("ARCHIVE_DIR", &folder.display().to_string());
     let nats = drill.system().await.brokers[0].url();
     drill.variable("NATS", &nats);
+    let port = {
+        let system = drill.system().await;
+        system.postgres.as_ref().expect("its own").port()
+    };
+    for (name, value) in [
+        ("PGHOST", "127.0.0.1"),
+        ("PGPORT", &port.to_string()),
+        ("PGUSER", "postgres"),
+        ("REPOSITORY", REPOSITORY),
+    ] {
+        drill.variable(name, value);
+    }
     archive(&drill).await;
     // What comes after the archive is in the outboxes and in NATS alone; a flag's change in NATS.
     drill.plays().await;
@@ -49,14 +115,14 @@ async fn log_lost() {
     ];
     drill.system().await.verb(&most).await;
     drill.plays().await;
-    let (name, before) = {
+    let before = {
         let system = drill.system().await;
-        let url = system.database("log");
-        let name = url.rsplit('/').next().unwrap_or_default().to_owned();
-        (name, system.verb(&["events", "stats"]).await)
+        all_is_with_nats(&system).await;
+        system.verb(&["events", "stats"]).await
     };
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    drill.sql("quiz", &drop).await;
+    drill
+        .sql("quiz", "DROP DATABASE event_log WITH (FORCE)")
+        .await;
     drill.found("the log's database was dropped").await;
     drill.look().await;
     drill.is_there_still().await;
