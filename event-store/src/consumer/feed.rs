@@ -6,7 +6,7 @@ use bus::{Bus, Delivery, Subscription};
 use contracts::Recorded;
 use futures::FutureExt;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{Log, ReadQuery, metrics::Source};
@@ -38,6 +38,9 @@ pub(super) struct Feed {
     /// The bus was silent while it should not have been: do not wait for it until it speaks.
     bus_is_slow: bool,
     silence: Duration,
+    /// When the silence has lasted too long: set while behind, until the bus says something useful.
+    /// What is already known breaks no silence, however much of it comes.
+    silent_until: Option<Instant>,
     /// Whose feed it is, in metrics.
     consumer: &'static str,
 }
@@ -60,6 +63,7 @@ impl Feed {
             read_log: true,
             bus_is_slow: false,
             silence,
+            silent_until: None,
         }
     }
 
@@ -131,19 +135,22 @@ impl Feed {
                 }
                 None => break,
             };
-            self.bus_is_slow = false;
             if event.epoch != self.epoch {
                 // Another system's, or our log was replaced: the log itself tells.
                 self.read_log = true;
                 break;
             }
             let next = after + 1 + i64::try_from(run.len()).unwrap_or(i64::MAX);
-            if event.position == next {
-                run.push(event);
-            } else if event.position > next {
+            if event.position < next {
+                continue;
+            }
+            self.bus_is_slow = false;
+            self.silent_until = None;
+            if event.position > next {
                 self.held = Some(event);
                 break;
             }
+            run.push(event);
         }
         run
     }
@@ -176,14 +183,19 @@ impl Feed {
         let behind = *self.appended.borrow_and_update() > after;
         if behind {
             // The log has it; give the bus, which is on the way, its time.
-            let Ok(delivered) = tokio::time::timeout(self.silence, subscription.next()).await
-            else {
-                self.bus_is_slow = true;
-                self.log.metrics().silence(self.consumer);
-                return;
-            };
-            self.keep(delivered);
+            let until = Instant::now() + self.silence;
+            let until = *self.silent_until.get_or_insert(until);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => {
+                    self.bus_is_slow = true;
+                    self.silent_until = None;
+                    self.log.metrics().silence(self.consumer);
+                }
+                delivered = subscription.next() => self.keep(delivered),
+            }
         } else {
+            self.silent_until = None;
             tokio::select! {
                 delivered = subscription.next() => self.keep(delivered),
                 _ = self.appended.changed() => {}

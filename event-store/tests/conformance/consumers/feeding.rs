@@ -1,13 +1,17 @@
 //! Where events come from is a detail: a bus that is silent, lossy, late, doubling or of another
 //! log changes nothing of what a consumer does.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use bus::{Bus, BusError, InProcessBus, Memory, Subscription};
+use bus::{Bus, BusError, Delivery, InProcessBus, Memory, Subscription};
 use chassis::Shutdown;
 use contracts::Recorded;
 use event_store::{Log, ReadQuery, publisher};
+use futures::StreamExt;
 use testkit::Backend;
 
 use super::handler::{Journal, handled, journal_database, start};
@@ -18,6 +22,7 @@ testkit::both_databases!(
     whatever_the_bus_does_every_event_is_handled_once_and_in_order,
     a_bus_that_says_nothing_costs_time_and_no_event,
     a_subscriber_that_lags_fills_the_gap_from_the_log,
+    a_bus_that_repeats_old_events_without_end_keeps_nobody_from_the_log,
 );
 
 async fn events_flow_over_the_bus(backend: Backend) {
@@ -129,5 +134,49 @@ async fn a_subscriber_that_lags_fills_the_gap_from_the_log(backend: Backend) {
     bus.publish(&all(&log).await).await.unwrap();
     running.at(101).await;
     assert_eq!(handled(&database).await, (1..=101).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+/// What is already known, again and again, faster than any silence.
+struct Repeating(Recorded);
+
+#[async_trait]
+impl Bus for Repeating {
+    async fn publish(&self, _events: &[Recorded]) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn subscribe(&self) -> Result<Subscription, BusError> {
+        let again = Delivery::Event(Arc::new(self.0.clone()));
+        let ticks = tokio::time::interval(Duration::from_millis(5));
+        let deliveries = futures::stream::unfold((ticks, again), |(mut ticks, again)| async {
+            ticks.tick().await;
+            Some((again.clone(), (ticks, again)))
+        });
+        Ok(Subscription::new(deliveries.boxed()))
+    }
+    fn status(&self) -> bus::BusStatus {
+        bus::BusStatus::default()
+    }
+    fn memory(&self) -> Memory {
+        Memory::None
+    }
+    fn name(&self) -> &'static str {
+        "repeating"
+    }
+}
+
+async fn a_bus_that_repeats_old_events_without_end_keeps_nobody_from_the_log(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    append_to(&log, &["a"]).await;
+    let old = all(&log).await.remove(0);
+    let bus: Arc<dyn Bus> = Arc::new(Repeating(old));
+    let running = start(&database, &log, &Journal::new(), Some(bus));
+    running.at(1).await;
+    for _ in 0..3 {
+        let head = append_to(&log, &["a", "b"]).await;
+        running.at(head).await;
+    }
+    assert_eq!(handled(&database).await, (1..=7).collect::<Vec<_>>());
     running.stop().await;
 }
