@@ -16,7 +16,7 @@ use std::{
 use bus::{Bus, BusError, Memory};
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
-use database::{Error, params};
+use database::{Error, Tx, params};
 use prometheus_client::registry::Registry;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -87,6 +87,37 @@ impl PublishError {
 /// Runs a publisher until the shutdown.
 pub async fn run(log: Log, bus: Arc<dyn Bus>, shutdown: Shutdown) {
     Publisher::new(log, bus).run(shutdown).await;
+}
+
+/// Notes where the publisher of the bus `bus` goes on with a log that was put together again: behind
+/// what the bus already has. It repeats what may have been in flight when the log was lost; a bus
+/// that remembers nothing of this log gets what comes from now on. The position; call it before
+/// [`Log::begin_epoch`].
+///
+/// # Errors
+/// As the log's database says.
+pub async fn go_on(log: &Log, bus: &str, newest: Option<&Recorded>) -> Result<i64, Error> {
+    let head = log.head().await?;
+    let known = newest.filter(|newest| newest.epoch == head.epoch);
+    let position = known.map_or(head.position, |newest| {
+        (newest.position - i64::from(BATCH)).clamp(0, head.position)
+    });
+    let mut tx = log.database().begin().await?;
+    write_cursor(&mut tx, bus, head.epoch, position).await?;
+    tx.commit().await?;
+    Ok(position)
+}
+
+async fn write_cursor(tx: &mut Tx, bus: &str, epoch: Uuid, position: i64) -> Result<(), Error> {
+    let now = tx.now().await?;
+    tx.execute(
+        "INSERT INTO publisher_cursors (bus, epoch, position, updated_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (bus) DO UPDATE SET epoch = $2, position = $3, updated_at = $4",
+        params![bus, epoch, position, now],
+    )
+    .await?;
+    Ok(())
 }
 
 impl Publisher {
@@ -185,6 +216,8 @@ impl Publisher {
         };
         let head = self.log.head().await?;
         let mut cursor = self.cursor(head).await?;
+        // Whoever listens finds a bus that has lost all its memory ready, before the next event.
+        self.bus.publish(&[]).await?;
         self.judge_memory(head).await?;
         let mut stored = Instant::now();
         let mut position = cursor;
@@ -308,14 +341,7 @@ impl Publisher {
         if lease.fence(&mut tx).await? == Fence::Lost {
             return Ok(Fence::Lost);
         }
-        let now = tx.now().await?;
-        tx.execute(
-            "INSERT INTO publisher_cursors (bus, epoch, position, updated_at)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT (bus) DO UPDATE SET epoch = $2, position = $3, updated_at = $4",
-            params![self.bus.name(), epoch, position, now],
-        )
-        .await?;
+        write_cursor(&mut tx, self.bus.name(), epoch, position).await?;
         tx.commit().await?;
         Ok(Fence::Held)
     }

@@ -9,8 +9,8 @@ use chassis::Shutdown;
 use contracts::Recorded;
 use database::params;
 use event_store::{
-    Log,
-    publisher::{Publisher, PublisherState},
+    Log, ReadQuery,
+    publisher::{self, Publisher, PublisherState},
 };
 use testkit::{Backend, eventually};
 use tokio::{sync::watch, task::JoinHandle};
@@ -22,6 +22,7 @@ testkit::both_databases!(
     a_bus_that_is_away_is_tried_again_and_nothing_is_left_out,
     of_two_publishers_one_forwards_and_the_other_takes_over,
     a_cursor_of_another_log_is_refused,
+    with_a_log_that_was_restored_the_publisher_goes_on_behind_what_the_bus_has,
 );
 
 /// A bus that keeps what it got, when it is well.
@@ -160,4 +161,31 @@ async fn a_cursor_of_another_log_is_refused(backend: Backend) {
     soon(running.state.wait_for(refused)).await.unwrap();
     assert!(bus.got.lock().unwrap().is_empty());
     running.stop().await;
+}
+
+async fn with_a_log_that_was_restored_the_publisher_goes_on_behind_what_the_bus_has(
+    backend: Backend,
+) {
+    let log = open_log(&backend).await;
+    let bus = Arc::new(Shelf::default());
+    append_to(&log, &["a"; 600]).await;
+    let newest = log.read(&ReadQuery::after(549).limit(1)).await.unwrap();
+    let stranger = Recorded {
+        epoch: uuid::Uuid::now_v7(),
+        ..newest[0].clone()
+    };
+    // What is not of this log says nothing: what comes from now on is forwarded.
+    for nothing in [None, Some(&stranger)] {
+        let position = publisher::go_on(&log, bus.name(), nothing).await.unwrap();
+        assert_eq!(position, 600);
+    }
+    let position = publisher::go_on(&log, bus.name(), newest.first()).await;
+    assert_eq!(position.unwrap(), 50, "what was in flight is repeated");
+    publisher::go_on(&log, bus.name(), None).await.unwrap();
+    log.begin_epoch("the disk died", "ann").await.unwrap();
+    append_to(&log, &["b"]).await;
+    let mut running = start(&log, &bus);
+    running.forwarded(601).await;
+    running.stop().await;
+    assert_eq!(*bus.got.lock().unwrap(), [601]);
 }
