@@ -93,8 +93,10 @@ pub struct NatsBus {
 impl NatsBus {
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
     /// with commas, the preferred one first; `nats://user:password@host:port` where the server asks
-    /// for them, the same for all. Each process takes the first that answers, so that
-    /// servers that know nothing of each other serve as backups: all processes end up on the same.
+    /// for them, the same for all. Each process takes the first that answers, so that servers that
+    /// know nothing of each other serve as backups. Whoever is connected stays: after the first
+    /// server returned, processes can be on either, until the backup goes. Who then hears nothing
+    /// reads the log.
     ///
     /// # Errors
     /// [`BusError::Configuration`] when the URL is unusable. A server that does not answer yet is
