@@ -6,9 +6,11 @@
 mod append;
 mod epochs;
 mod group_commit;
+mod holes;
 mod postgres;
 mod read;
 mod refill;
+mod remains;
 mod sqlite;
 mod wake;
 
@@ -27,7 +29,8 @@ use uuid::Uuid;
 pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
 pub use epochs::Epoch;
 pub use read::{READ_LIMIT, ReadQuery};
-pub use refill::{LOST, RefillError, Tail};
+pub use refill::{LOST, RefillError};
+pub use remains::{Refilled, Remains};
 
 use self::{
     group_commit::{GroupCommit, Writer},

@@ -1,17 +1,19 @@
 //! A service's events that are not in the log yet, written in the transaction that changes the
 //! service's state. A stream is written by its owning service alone.
 
+mod sent;
 mod writing;
 
 use std::collections::HashSet;
 
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
-use database::{Database, Error, Timestamp, Tx, params};
+use database::{Error, Timestamp, Tx, params};
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::{Builder, Uuid};
 
+pub(crate) use self::sent::{newest_sent, sent_between};
 pub use crate::relay::{RelayOptions, run as run_relay};
 use crate::trace;
 
@@ -25,32 +27,6 @@ pub fn migrations() -> database::Migrations {
         sqlx::migrate!("../migrations/outbox/postgres"),
         sqlx::migrate!("../migrations/outbox/sqlite"),
     )
-}
-
-/// Events that the log `epoch` had above `position`, as an outbox still has them: what puts the
-/// tail of a lost log together again.
-///
-/// # Errors
-/// As the database says.
-pub async fn sent_after(
-    database: &Database,
-    epoch: Uuid,
-    position: i64,
-) -> Result<Vec<Recorded>, Error> {
-    let rows: Vec<(Json<Event>, i64)> = database
-        .fetch_all(
-            "SELECT event, sent_position FROM outbox
-             WHERE sent_position > $2 AND sent_epoch = $1 ORDER BY sent_position",
-            params![epoch, position],
-        )
-        .await?;
-    let recorded = |(Json(event), position)| Recorded {
-        epoch,
-        position,
-        recorded_at: None,
-        event,
-    };
-    Ok(rows.into_iter().map(recorded).collect())
 }
 
 /// Where an event of the outbox is.

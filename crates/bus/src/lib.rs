@@ -46,11 +46,11 @@ pub trait Bus: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What the bus remembers above `position`, in any order.
+    /// What the bus remembers of the positions `after + 1..=until`, in any order.
     ///
     /// # Errors
     /// [`BusError`] when the bus cannot be reached.
-    async fn remembered(&self, _position: i64) -> Result<Vec<Recorded>, BusError> {
+    async fn remembered(&self, _after: i64, _until: i64) -> Result<Vec<Recorded>, BusError> {
         Ok(Vec::new())
     }
 

@@ -1,3 +1,5 @@
+mod memory;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -13,7 +15,7 @@ use async_nats::{
     jetstream::{
         self,
         context::PublishAckFuture,
-        stream::{Compression, Config, DiscardPolicy, RawMessageErrorKind, Stream},
+        stream::{Compression, Config, DiscardPolicy},
     },
 };
 use async_trait::async_trait;
@@ -91,6 +93,9 @@ pub struct NatsBus {
 }
 
 impl NatsBus {
+    /// The bus's name, under which its publisher's cursor is kept.
+    pub const NAME: &'static str = "nats";
+
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
     /// with commas, the preferred one first; `nats://user:password@host:port` where the server asks
     /// for them, the same for all. Each process takes the first that answers, so that servers that
@@ -164,16 +169,6 @@ impl NatsBus {
             .get_or_create_stream(self.stream_config())
             .await;
         created.map(|_| ()).map_err(|error| {
-            self.stream_seen.store(false, Ordering::Release);
-            BusError::Unavailable(format!("stream {}: {error}", self.options.stream))
-        })
-    }
-
-    /// The stream as it is now.
-    async fn stream(&self) -> Result<Stream, BusError> {
-        self.ensure_stream().await?;
-        let stream = self.jetstream.get_stream(&self.options.stream).await;
-        stream.map_err(|error| {
             self.stream_seen.store(false, Ordering::Release);
             BusError::Unavailable(format!("stream {}: {error}", self.options.stream))
         })
@@ -287,55 +282,15 @@ impl Bus for NatsBus {
     }
 
     async fn newest(&self) -> Result<Option<Recorded>, BusError> {
-        let stream = self.stream().await?;
-        let state = &stream.cached_info().state;
-        if state.messages == 0 {
-            return Ok(None);
-        }
-        match stream.get_raw_message(state.last_sequence).await {
-            Ok(message) => Ok(decode(&message.payload).ok()),
-            // It aged out between the two questions.
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(BusError::Unavailable(error.to_string())),
-        }
+        self.newest_stored().await
     }
 
-    async fn remembered(&self, position: i64) -> Result<Vec<Recorded>, BusError> {
-        let stream = self.stream().await?;
-        let state = &stream.cached_info().state;
-        let mut remembered = Vec::new();
-        if state.messages == 0 {
-            return Ok(remembered);
-        }
-        // From the newest back. Order is only that of publishing: what was repeated stands behind
-        // its successors, by what was in flight at most.
-        let mut older = 0;
-        for sequence in (state.first_sequence..=state.last_sequence).rev() {
-            let event = match stream.get_raw_message(sequence).await {
-                Ok(message) => decode(&message.payload),
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
-                Err(error) => return Err(BusError::Unavailable(error.to_string())),
-            };
-            // A message that is not ours says nothing about events.
-            let Ok(event) = event else { continue };
-            if event.position > position {
-                older = 0;
-                remembered.push(event);
-            } else {
-                older += 1;
-                if older > MAX_IN_FLIGHT {
-                    break;
-                }
-            }
-        }
-        Ok(remembered)
+    async fn remembered(&self, after: i64, until: i64) -> Result<Vec<Recorded>, BusError> {
+        self.stored_between(after, until).await
     }
 
     async fn forget(&self) -> Result<(), BusError> {
-        let purged = self.stream().await?.purge().await;
-        purged
-            .map(|_| ())
-            .map_err(|error| BusError::Unavailable(error.to_string()))
+        self.forget_stored().await
     }
 
     fn status(&self) -> BusStatus {
@@ -356,7 +311,7 @@ impl Bus for NatsBus {
     }
 
     fn name(&self) -> &'static str {
-        "nats"
+        Self::NAME
     }
 }
 

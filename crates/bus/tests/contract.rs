@@ -197,6 +197,45 @@ async fn a_server_that_was_down_or_lost_its_disk_is_met_again() {
 }
 
 #[tokio::test]
+async fn who_looks_at_what_is_remembered_makes_no_stream_and_reads_a_part() {
+    for server in servers().await {
+        let bus = nats(&server).await;
+        let nothing = || async { bus.newest().await.is_ok_and(|newest| newest.is_none()) };
+        eventually(PATIENCE, nothing).await;
+        assert_eq!(bus.remembered(0, i64::MAX).await.unwrap(), []);
+        bus.forget().await.unwrap();
+        let jetstream = async_nats::jetstream::new(bus_client(&server).await);
+        let stream = jetstream.get_stream("BANYAN_EVENTS").await;
+        assert!(stream.is_err(), "nobody has published");
+
+        publish(&bus, &run(1..=320)).await;
+        // Again from the last cursor, behind the end, longer after it than ids are known again.
+        let again: Vec<Recorded> = run(300..=330)
+            .into_iter()
+            .map(|mut event| {
+                event.event.id = Uuid::from_u128(event.event.id.as_u128() + 10_000);
+                event
+            })
+            .collect();
+        publish(&bus, &again).await;
+        for (after, until) in [(0, 1), (299, 301), (310, 325), (329, 400), (330, 400)] {
+            let mut positions: Vec<i64> = bus
+                .remembered(after, until)
+                .await
+                .unwrap()
+                .iter()
+                .map(|event| event.position)
+                .collect();
+            positions.sort_unstable();
+            positions.dedup();
+            assert_eq!(positions, (after + 1..=until.min(330)).collect::<Vec<_>>());
+        }
+        let newest = bus.newest().await.unwrap().expect("an event");
+        assert_eq!(newest.position, 330);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_somebody_deleted_is_made_again() {
     for server in servers().await {
         let bus = nats(&server).await;
@@ -220,6 +259,8 @@ async fn what_is_no_event_of_ours_is_a_gap_and_no_end() {
         let jetstream = async_nats::jetstream::new(bus_client(&server).await);
         let sent = jetstream.publish("banyan.events.junk", "junk".into()).await;
         sent.unwrap().await.unwrap();
+        let newest = bus.newest().await.unwrap().map(|event| event.position);
+        assert_eq!(newest, Some(1));
         publish(&bus, &run(2..=2)).await;
         assert!(until(&mut subscription, 2).await.contains(&0));
     }

@@ -1,12 +1,9 @@
 //! Fills an empty log with the events of one that is lost, each at the position that it had.
 
-use std::collections::BTreeMap;
-
-use contracts::{Event, Recorded};
+use bus::BusError;
+use contracts::Recorded;
 use database::{Database, Error, params};
-use serde_json::json;
 use thiserror::Error as ThisError;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Append, AppendError, Log, MAX_BATCH};
@@ -39,64 +36,17 @@ pub enum RefillError {
     /// The log's database.
     #[error("the log: {0}")]
     Database(#[from] Error),
+    /// The database of a service that has events.
+    #[error("an outbox: {0}")]
+    Outbox(Error),
+    /// The bus that has events.
+    #[error(transparent)]
+    Bus(#[from] BusError),
 }
 
-/// What the tail of a lost log was put together from.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tail {
-    /// Events in the order of their positions, without holes.
-    pub events: Vec<Recorded>,
-    /// Positions that nobody had an event for.
-    pub lost: Vec<i64>,
-}
-
-impl Tail {
-    /// The events above `after`, from whoever still has them. A hole below the newest of them is
-    /// filled with an event that says so, so that all others keep their positions.
-    pub fn assemble(epoch: Uuid, after: i64, found: impl IntoIterator<Item = Recorded>) -> Self {
-        let by_position: BTreeMap<i64, Recorded> = found
-            .into_iter()
-            .filter(|event| event.epoch == epoch && event.position > after)
-            .map(|event| (event.position, event))
-            .collect();
-        let mut tail = Self::default();
-        let mut next = after + 1;
-        for (position, event) in by_position {
-            let at = event.event.timestamp;
-            for position in next..position {
-                tail.lost.push(position);
-                tail.events.push(lost(epoch, position, at));
-            }
-            tail.events.push(event);
-            next = position + 1;
-        }
-        tail
-    }
-}
-
-fn lost(epoch: Uuid, position: i64, timestamp: OffsetDateTime) -> Recorded {
-    let id = Uuid::new_v5(&epoch, &position.to_be_bytes());
-    Recorded {
-        epoch,
-        position,
-        recorded_at: None,
-        event: Event {
-            id,
-            event_type: LOST.to_owned(),
-            stream: format!("log-lost-{position}"),
-            aggregate_id: String::new(),
-            version: 1,
-            schema_version: 1,
-            payload: json!({ "position": position }),
-            timestamp,
-            correlation_id: id,
-            causation_id: None,
-            saga_id: None,
-            step: None,
-            service_id: "log".to_owned(),
-            traceparent: None,
-        },
-    }
+/// Whether the positions follow the head and one another.
+pub(super) fn follow(head: i64, positions: impl IntoIterator<Item = i64>) -> bool {
+    (head + 1..).zip(positions).all(|(due, found)| due == found)
 }
 
 impl Log {

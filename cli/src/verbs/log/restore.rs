@@ -2,17 +2,20 @@
 //! had: from the archive, and beyond its end from the bus and the outboxes. Only then are the
 //! services' checkpoints, which are newer than the archive, still right.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use bus::{Bus, NatsBus, NatsOptions};
 use clap::Args;
-use contracts::Recorded;
 use database::{Database, Options};
 use event_store::{
     Log, LogOptions,
-    log::{Epoch, Tail},
-    outbox,
+    log::{Epoch, Refilled, Remains},
+    publisher,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -21,6 +24,10 @@ use crate::output::Format;
 
 /// Events that are in memory at once.
 const CHUNK: usize = 10_000;
+
+/// How often NATS is asked before it counts as away, and how long between: five seconds.
+const CONNECT_TRIES: u32 = 20;
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 /// `banyan log restore`
 #[derive(Debug, Args)]
@@ -34,7 +41,7 @@ pub struct Restore {
     /// The database of each service: what its outbox sent is kept until it is archived.
     #[arg(long = "outbox", value_name = "URL")]
     outboxes: Vec<String>,
-    /// NATS, where it has not lost its disk: it remembers a day.
+    /// NATS, where it has not lost its disk: it remembers a day, or its last 256 MiB.
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
     /// Why, for the record.
@@ -68,7 +75,8 @@ impl Restore {
         );
         if !lost.is_empty() {
             sentence += &format!(
-                "\nNobody has the events at {lost:?} any more. What an outbox had not marked as sent \
+                "\nNobody has the events at {lost:?} any more; what the gateway recorded can be among \
+                 them. In their places stands that they are lost. What an outbox had not marked as sent \
                  comes again by itself, at the end."
             );
         }
@@ -85,18 +93,20 @@ impl Restore {
             .await
             .context("cannot open the new log (--log)")?;
         let (epoch, archived) = self.refill_from_archive(&log).await?;
-        let mut found = Vec::new();
+        let mut remains = Remains::of(epoch);
         for url in &self.outboxes {
             let database = Database::connect(url, Options::default()).await;
             let database = database.context("cannot open a service's database (--outbox)")?;
-            found.extend(outbox::sent_after(&database, epoch, archived).await?);
-            database.close().await;
+            remains = remains.outbox(database);
         }
+        let mut newest = None;
         if let Some(url) = &self.nats {
-            found.extend(remembered(url, archived).await?);
+            let bus = connected(url).await?;
+            newest = bus.newest().await.context("cannot read NATS (--nats)")?;
+            remains = remains.bus(bus);
         }
-        let Tail { events, lost } = Tail::assemble(epoch, archived, found);
-        let head = log.refill(events).await?.max(archived);
+        let Refilled { head, lost } = log.refill_from(&remains).await?;
+        publisher::go_on(&log, NatsBus::NAME, newest.as_ref()).await?;
         let epoch = log.begin_epoch(&self.reason, actor).await?;
         Ok(Restored {
             archived,
@@ -147,18 +157,16 @@ fn epoch_of(folder: &Path) -> anyhow::Result<Uuid> {
     })
 }
 
-async fn remembered(url: &str, after: i64) -> anyhow::Result<Vec<Recorded>> {
+/// NATS, once it answers: the connection comes up in the background.
+async fn connected(url: &str) -> anyhow::Result<Arc<dyn Bus>> {
     let bus = NatsBus::connect(url, NatsOptions::default()).await?;
     let mut tries = 0;
-    loop {
-        match bus.remembered(after).await {
-            Ok(events) => return Ok(events),
-            // The connection comes up in the background.
-            Err(_) if tries < 20 => {
-                tries += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-            }
-            Err(error) => return Err(error).context("cannot read NATS (--nats)"),
+    while let Err(error) = bus.newest().await {
+        tries += 1;
+        if tries > CONNECT_TRIES {
+            return Err(error).context("cannot read NATS (--nats)");
         }
+        tokio::time::sleep(CONNECT_PAUSE).await;
     }
+    Ok(Arc::new(bus))
 }
