@@ -12,7 +12,7 @@ use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 use hdrhistogram::Histogram;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
-    sync::mpsc,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
@@ -74,17 +74,20 @@ pub struct Driven {
 ///
 /// `players` get a random one of the idle for each arrival; while none is idle, up to `queue`
 /// arrivals wait in their order.
+///
+/// # Errors
+/// When one of them panicked: its player is lost, and so is what it would have measured. The others
+/// are broken off.
 pub async fn drive<W: Work>(
     work: &Arc<W>,
     players: &mut Vec<W::Player>,
     arrivals: impl Iterator<Item = Arrival>,
     queue: usize,
-) -> Driven {
+) -> Result<Driven, JoinError> {
     let phase = Instant::now();
-    let (back, mut returning) = mpsc::unbounded_channel();
+    let mut under_way = JoinSet::new();
     let mut arrivals = arrivals.peekable();
     let mut waiting = VecDeque::new();
-    let mut under_way = 0_usize;
     let mut driven = Driven {
         started: 0,
         dropped: 0,
@@ -92,9 +95,8 @@ pub async fn drive<W: Work>(
         lag: histogram(),
     };
     loop {
-        while let Ok(player) = returning.try_recv() {
-            players.push(player);
-            under_way -= 1;
+        while let Some(ended) = under_way.try_join_next() {
+            players.push(ended?);
         }
         let now = phase.elapsed();
         while let Some(arrival) = arrivals.next_if(|next| next.at <= now) {
@@ -111,31 +113,25 @@ pub async fn drive<W: Work>(
         {
             let mut random = StdRng::seed_from_u64(arrival.seed);
             let player = players.swap_remove(random.random_range(0..players.len()));
-            let (work, back) = (Arc::clone(work), back.clone());
-            tokio::spawn(async move {
+            let work = Arc::clone(work);
+            under_way.spawn(async move {
                 let begin = Begin {
                     phase,
                     due: phase + arrival.at,
                     begun: Instant::now(),
                 };
-                let player = work.perform(arrival, player, begin).await;
-                // Nobody listens any more only when the run was broken off.
-                back.send(player).ok();
+                work.perform(arrival, player, begin).await
             });
             driven.started += 1;
-            under_way += 1;
         }
         driven.longest_queue = driven.longest_queue.max(waiting.len());
         let next = arrivals.peek().map(|arrival| phase + arrival.at);
-        if next.is_none() && waiting.is_empty() && under_way == 0 {
-            return driven;
+        if next.is_none() && waiting.is_empty() && under_way.is_empty() {
+            return Ok(driven);
         }
         tokio::select! {
             () = sleep_until(next.unwrap_or(phase)), if next.is_some() => {}
-            Some(player) = returning.recv(), if under_way > 0 => {
-                players.push(player);
-                under_way -= 1;
-            }
+            Some(ended) = under_way.join_next() => players.push(ended?),
         }
     }
 }

@@ -242,7 +242,8 @@ impl<'a> Runner<'a> {
             self.phases += 1;
             let seed = self.seed.wrapping_add(self.phases);
             let schedule = Schedule::new(seed, mix, self.arguments.spread, rate, window.to);
-            drive(&self.world, &mut self.players, schedule, queue).await
+            let driven = drive(&self.world, &mut self.players, schedule, queue).await;
+            driven.context("a journey was broken off")?
         } else {
             nothing(window).await
         };

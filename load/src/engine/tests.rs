@@ -84,11 +84,23 @@ fn schedule(rate: f64, seconds: u64) -> Schedule {
     Schedule::new(1, &mix, Spread::Uniform, rate, Duration::from_secs(seconds))
 }
 
+/// Drives work in which nobody panics.
+async fn driven<W: Work<Player = ()>>(
+    work: &Arc<W>,
+    players: usize,
+    schedule: Schedule,
+    queue: usize,
+) -> Driven {
+    let mut players = vec![(); players];
+    let driven = drive(work, &mut players, schedule, queue).await;
+    driven.expect("nobody panics")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stall_of_a_second_shows_in_the_corrected_latency_although_one_request_met_it() {
     let server = Stalls::new(Duration::from_secs(1));
     // One player: a client that waits for its answer before it asks again, as closed loops do.
-    let driven = drive(&server, &mut vec![()], schedule(100.0, 10), 1_000).await;
+    let driven = driven(&server, 1, schedule(100.0, 10), 1_000).await;
     assert_eq!((driven.started, driven.dropped), (1_000, 0));
     // 1 s × 100/s came during the stall and 11 % more while the backlog was worked off.
     let (corrected, service) = server.percentile(0.95);
@@ -105,6 +117,7 @@ async fn without_a_stall_both_latencies_agree() {
     let server = Stalls::new(Duration::ZERO);
     let mut players = vec![(); 8];
     let driven = drive(&server, &mut players, schedule(100.0, 10), 1_000).await;
+    let driven = driven.expect("nobody panics");
     let (corrected, service) = server.percentile(0.999);
     assert!(corrected <= service + 1, "{corrected} ms, {service} ms");
     assert_eq!(driven.longest_queue, 0);
@@ -114,7 +127,7 @@ async fn without_a_stall_both_latencies_agree() {
 #[tokio::test(start_paused = true)]
 async fn arrivals_beyond_the_queue_are_dropped_and_counted() {
     let server = Stalls::new(Duration::from_secs(1));
-    let driven = drive(&server, &mut vec![()], schedule(100.0, 10), 20).await;
+    let driven = driven(&server, 1, schedule(100.0, 10), 20).await;
     assert_eq!(driven.started + driven.dropped, 1_000);
     let due = server
         .times
@@ -138,7 +151,23 @@ async fn a_generator_that_gets_no_processor_says_so() {
             }
         }
     }
-    let mut players = vec![(); 4];
-    let driven = drive(&Arc::new(Hogs), &mut players, schedule(100.0, 2), 1_000).await;
+    let driven = driven(&Arc::new(Hogs), 4, schedule(100.0, 2), 1_000).await;
     assert!(driven.lag.value_at_quantile(0.99) > 50_000, "{driven:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journey_that_panics_ends_the_run_with_an_error() {
+    struct Panics;
+    impl Work for Panics {
+        type Player = ();
+        async fn perform(self: Arc<Self>, _: Arrival, (): (), _: Begin) {
+            panic!("a defect of the generator");
+        }
+    }
+    let (work, mut players) = (Arc::new(Panics), vec![(); 4]);
+    let driven = drive(&work, &mut players, schedule(100.0, 2), 1_000);
+    // On the paused clock a run that hangs is here at once.
+    let ended = tokio::time::timeout(Duration::from_secs(60), driven).await;
+    let error = ended.expect("it ends").expect_err("the panic is told");
+    assert!(error.is_panic(), "{error}");
 }
