@@ -1,7 +1,11 @@
 //! What each client was told of each answer, in the lines that `banyan audit --demo-ledger` holds
 //! against both sides: no answer may be lost, none counted twice.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufWriter, Write},
     path::Path,
@@ -10,16 +14,19 @@ use std::{
 };
 
 use anyhow::Context;
-use contracts::{QuizMode, http::Answer};
+use contracts::{
+    audit::{Outcome as Fate, Side, Told},
+    http::Answer,
+};
 use futures::{StreamExt, stream};
 use reqwest::Method;
-use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
     outcome::Outcome,
+    players::Player,
     site::{Reply, Site, send},
 };
 
@@ -28,106 +35,50 @@ const AT_ONCE: usize = 8;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The last that a client heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Fate {
-    Accepted,
-    Compensated,
-    Refused,
-    Unknown,
-}
-
-/// One answer, as its client knows it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Told {
-    key: Uuid,
-    user_id: Uuid,
-    question_id: Uuid,
-    choice_id: String,
-    quiz_mode: QuizMode,
-    outcome: Fate,
-    side: &'static str,
-    answer_id: Option<Uuid>,
-    is_correct: Option<bool>,
-    points: Option<i64>,
-    attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    /// For asking again.
-    #[serde(skip)]
-    token: String,
-}
-
 /// All that clients were told.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Vec<Told>>);
 
-impl Told {
-    /// An answer that nothing was heard of yet.
-    pub fn nothing(user_id: Uuid, question_id: Uuid, choice_id: &str, quiz_mode: QuizMode) -> Self {
-        Self {
-            key: Uuid::new_v4(),
-            user_id,
-            question_id,
-            choice_id: choice_id.to_owned(),
-            quiz_mode,
-            outcome: Fate::Unknown,
-            side: "legacy",
-            answer_id: None,
-            is_correct: None,
-            points: None,
-            attempts: 0,
-            detail: None,
-            token: String::new(),
-        }
-    }
+/// The request that submits an answer, each time with the same key.
+pub fn submit(told: &Told, site: &Site, token: &str) -> reqwest::RequestBuilder {
+    let body = json!({ "questionId": told.question_id, "choiceId": told.choice_id,
+                       "quizMode": told.quiz_mode });
+    site.request(Method::POST, "/api/answers", Some(token))
+        .header("idempotency-key", told.key.to_string())
+        .json(&body)
+}
 
-    /// The request that submits it, each time with the same key.
-    pub fn request(&self, site: &Site, token: &str) -> reqwest::RequestBuilder {
-        let body = json!({ "questionId": self.question_id, "choiceId": self.choice_id,
-                           "quizMode": self.quiz_mode });
-        site.request(Method::POST, "/api/answers", Some(token))
-            .header("idempotency-key", self.key.to_string())
-            .json(&body)
+/// Notes what the reply says; the right choice, when it tells.
+pub fn hear(told: &mut Told, reply: &Reply) -> Option<String> {
+    told.attempts += 1;
+    if let Some(upstream) = &reply.upstream {
+        told.side = Side::of_upstream(upstream);
     }
-
-    /// What the reply says; the right choice, when it tells.
-    pub fn hear(&mut self, reply: &Reply, token: &str) -> Option<String> {
-        self.attempts += 1;
-        if let Some(upstream) = &reply.upstream {
-            let is_legacy = upstream == "legacy";
-            self.side = if is_legacy { "legacy" } else { "candidate" };
+    told.detail = (!reply.outcome.is_good()).then(|| reply.outcome.to_string());
+    let id = |pointer| {
+        let id = reply.member(pointer)?;
+        id.as_str()?.parse().ok()
+    };
+    match &reply.outcome {
+        Outcome::Done(_) => {
+            let answer: Answer = reply.read()?;
+            told.outcome = Fate::Accepted;
+            told.answer_id = Some(answer.id);
+            told.is_correct = Some(answer.is_correct);
+            told.points = Some(answer.score);
+            return Some(answer.correct_choice_id);
         }
-        self.detail = (!reply.outcome.is_good()).then(|| reply.outcome.to_string());
-        let id = |pointer| {
-            let id = reply.member(pointer)?;
-            id.as_str()?.parse().ok()
-        };
-        token.clone_into(&mut self.token);
-        match &reply.outcome {
-            Outcome::Done(_) => {
-                let answer: Answer = reply.read()?;
-                self.outcome = Fate::Accepted;
-                self.answer_id = Some(answer.id);
-                self.is_correct = Some(answer.is_correct);
-                self.points = Some(answer.score);
-                self.token.clear();
-                return Some(answer.correct_choice_id);
-            }
-            Outcome::Compensated => {
-                self.outcome = Fate::Compensated;
-                self.answer_id = id("/answerId").or(self.answer_id);
-            }
-            Outcome::Pending => self.answer_id = id("/id").or(self.answer_id),
-            // The key's first request is still under way, or nothing was looked at yet.
-            Outcome::Refused(401 | 408 | 409 | 429, _) => {}
-            Outcome::Refused(400..500, _) => self.outcome = Fate::Refused,
-            Outcome::Refused(..) | Outcome::Timeout | Outcome::Lost(_) => {}
+        Outcome::Compensated => {
+            told.outcome = Fate::Compensated;
+            told.answer_id = id("/answerId").or(told.answer_id);
         }
-        None
+        Outcome::Pending => told.answer_id = id("/id").or(told.answer_id),
+        // The key's first request is still under way, or nothing was looked at yet.
+        Outcome::Refused(401 | 408 | 409 | 429, _) => {}
+        Outcome::Refused(400..500, _) => told.outcome = Fate::Refused,
+        Outcome::Refused(..) | Outcome::Timeout | Outcome::Lost(_) => {}
     }
+    None
 }
 
 impl Ledger {
@@ -136,26 +87,28 @@ impl Ledger {
         self.lock().push(told);
     }
 
-    /// Asks again, with their keys, for what clients were never told; how many stay unknown.
-    pub async fn settle(&self, site: &Site, within: Duration) -> usize {
+    /// Asks again, with their keys and their players' sessions, for what clients were never told;
+    /// how many stay unknown.
+    pub async fn settle(&self, site: &Site, players: &mut [Player], within: Duration) -> usize {
         let (open, told) = std::mem::take(&mut *self.lock())
             .into_iter()
             .partition(|told| told.outcome == Fate::Unknown);
         *self.lock() = told;
-        let open: Vec<Told> = open;
+        let mut open_of = HashMap::<Uuid, Vec<Told>>::new();
+        for told in open {
+            open_of.entry(told.user_id).or_default().push(told);
+        }
         let deadline = Instant::now() + within;
-        let asked = stream::iter(open).map(|mut told| async move {
-            while told.outcome == Fate::Unknown && Instant::now() < deadline {
-                let token = std::mem::take(&mut told.token);
-                let reply = send(told.request(site, &token)).await;
-                told.hear(&reply, &token);
-                if told.outcome == Fate::Unknown {
-                    sleep(PAUSE).await;
-                }
-            }
-            told
+        let asked = players.iter_mut().filter_map(|player| {
+            let open = open_of.remove(&player.user_id)?;
+            Some(ask_again(site, player, open, deadline))
         });
-        let settled: Vec<Told> = asked.buffer_unordered(AT_ONCE).collect().await;
+        // Each borrows its player, so all of them are there before the first is asked.
+        let asked: Vec<_> = asked.collect();
+        let asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        let settled: Vec<Told> = asked.flat_map(stream::iter).collect().await;
+        let strangers = open_of.into_values().flatten();
+        let settled: Vec<Told> = settled.into_iter().chain(strangers).collect();
         let unknown = settled.iter().filter(|told| told.outcome == Fate::Unknown);
         let count = unknown.count();
         self.lock().extend(settled);
@@ -188,5 +141,30 @@ impl Ledger {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Told>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for one player's open answers until each of them is known or the time is up.
+async fn ask_again(
+    site: &Site,
+    player: &mut Player,
+    mut open: Vec<Told>,
+    deadline: Instant,
+) -> Vec<Told> {
+    loop {
+        // Nothing is lost with a renewal that fails: the answers stay unknown, and are told so.
+        player.pass.keep(site).await.ok();
+        for told in open.iter_mut().filter(|told| told.outcome == Fate::Unknown) {
+            if Instant::now() >= deadline {
+                break;
+            }
+            let reply = send(submit(told, site, &player.pass.token)).await;
+            hear(told, &reply);
+        }
+        let is_known = open.iter().all(|told| told.outcome != Fate::Unknown);
+        if is_known || Instant::now() >= deadline {
+            return open;
+        }
+        sleep(PAUSE).await;
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use contracts::{QuizMode, http::Session};
 use futures::{StreamExt, TryStreamExt, stream};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,6 +21,15 @@ const AT_ONCE: usize = 4;
 /// A token is renewed this long before it ends.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
 
+/// A session: what somebody shows with each request, and the next one before it ends.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// For requests.
+    pub token: String,
+    refresh_token: String,
+    renews_at: Instant,
+}
+
 /// Somebody who plays, one thing at a time.
 #[derive(Clone, Debug)]
 pub struct Player {
@@ -26,12 +37,8 @@ pub struct Player {
     pub user_id: Uuid,
     /// How this player plays.
     pub quiz_mode: QuizMode,
-    /// For requests.
-    pub token: String,
-    /// For the next token.
-    pub refresh_token: String,
-    /// When that is due.
-    pub renews_at: Instant,
+    /// In whose name.
+    pub pass: Pass,
 }
 
 /// All of them.
@@ -43,25 +50,48 @@ pub struct Crowd {
     pub accounts: Vec<Credentials>,
 }
 
-impl Player {
-    fn new(number: usize, session: Session) -> Self {
-        let mut player = Self {
-            user_id: session.user.id,
-            quiz_mode: QuizMode::ALL[number % QuizMode::ALL.len()],
-            token: String::new(),
-            refresh_token: String::new(),
-            renews_at: Instant::now(),
-        };
-        player.renew(session);
-        player
+impl Pass {
+    /// A session that has just begun.
+    pub fn new(session: Session) -> Self {
+        let lasts = Duration::from_secs(u64::try_from(session.expires_in).unwrap_or_default());
+        Self {
+            renews_at: Instant::now() + lasts.saturating_sub(RENEWED_BEFORE),
+            token: session.access_token,
+            refresh_token: session.refresh_token,
+        }
     }
 
-    /// Takes another session.
-    pub fn renew(&mut self, session: Session) {
-        let lasts = Duration::from_secs(u64::try_from(session.expires_in).unwrap_or_default());
-        self.renews_at = Instant::now() + lasts.saturating_sub(RENEWED_BEFORE);
-        self.token = session.access_token;
-        self.refresh_token = session.refresh_token;
+    /// Whether the next session is due.
+    pub fn is_due(&self) -> bool {
+        self.renews_at <= Instant::now()
+    }
+
+    /// A request for the next session.
+    pub fn renewal(&self, site: &Site) -> RequestBuilder {
+        let body = json!({ "refreshToken": self.refresh_token });
+        site.request(Method::POST, "/api/auth/refresh", None)
+            .json(&body)
+    }
+
+    /// Takes the next session when it is due; outside the load.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn keep(&mut self, site: &Site) -> anyhow::Result<()> {
+        if self.is_due() {
+            *self = Self::new(Site::session(self.renewal(site)).await?);
+        }
+        Ok(())
+    }
+}
+
+impl Player {
+    fn new(number: usize, session: Session) -> Self {
+        Self {
+            user_id: session.user.id,
+            quiz_mode: QuizMode::ALL[number % QuizMode::ALL.len()],
+            pass: Pass::new(session),
+        }
     }
 }
 

@@ -269,9 +269,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Asks for what clients were never told, then holds all of it against both sides.
-    async fn audit(&self) -> anyhow::Result<Option<Audit>> {
+    async fn audit(&mut self) -> anyhow::Result<Option<Audit>> {
         let ledger = &self.world.ledger;
-        let unknown = ledger.settle(&self.world.site, SETTLED_WITHIN).await;
+        let players = &mut self.players;
+        let unknown = ledger
+            .settle(&self.world.site, players, SETTLED_WITHIN)
+            .await;
         if !self.system.has_operator() {
             return Ok(None);
         }

@@ -1,5 +1,8 @@
 //! The public API, as a browser sees it: one connection pool, one request at a time per caller.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::time::Duration;
 
 use contracts::http::Session;

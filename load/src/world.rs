@@ -1,25 +1,30 @@
 //! The journeys: what players do, request by request, and where it is noted.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use contracts::http::{CuratedQuestion, Question, QuestionPage, Session, WriteQuestion};
+use contracts::{
+    audit::Told,
+    http::{CuratedQuestion, Question, QuestionPage, Session, WriteQuestion},
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
     engine::{Begin, Work},
-    ledger::{Ledger, Told},
+    ledger::{self, Ledger},
     measure::{Measured, Request, Window},
     mix::Journey,
     outcome::Outcome,
-    players::{Player, somebody},
+    players::{Pass, Player, somebody},
     schedule::Arrival,
     site::{Credentials, Reply, Site, send},
     step::Step,
@@ -31,8 +36,8 @@ const PAGE: u32 = 10;
 /// What curators edit, and in whose name: questions of the load's own, so that nobody's are changed.
 #[derive(Debug)]
 pub struct Curation {
-    /// An administrator's.
-    pub token: String,
+    /// An administrator's; all of them curate in this one name.
+    pub pass: tokio::sync::Mutex<Pass>,
     /// Made before the load.
     pub questions: Vec<CuratedQuestion>,
 }
@@ -131,8 +136,8 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     async fn go(&mut self, player: &mut Player) {
-        if player.renews_at <= Instant::now() {
-            self.renew(player).await;
+        if player.pass.is_due() {
+            self.renew(&mut player.pass).await;
         }
         // What goes wrong is measured; the visit ends with it.
         match self.journey {
@@ -187,15 +192,11 @@ impl Visit<'_> {
             .unreadable(self.journey, step, begin.due - begin.phase);
     }
 
-    async fn renew(&mut self, player: &mut Player) -> Option<()> {
-        let body = json!({ "refreshToken": player.refresh_token });
-        let site = &self.world.site;
-        let request = site
-            .request(Method::POST, "/api/auth/refresh", None)
-            .json(&body);
+    async fn renew(&mut self, pass: &mut Pass) -> Option<()> {
+        let request = pass.renewal(&self.world.site);
         let reply = self.step(Step::Refresh, request).await?;
         match reply.read::<Session>() {
-            Some(session) => player.renew(session),
+            Some(session) => *pass = Pass::new(session),
             None => self.unreadable(Step::Refresh, &reply),
         }
         Some(())
@@ -203,16 +204,17 @@ impl Visit<'_> {
 
     async fn answer(&mut self, player: &Player) -> Option<()> {
         let path = "/api/questions/random";
-        let reply = self.get(Step::Question, path, &player.token).await?;
+        let reply = self.get(Step::Question, path, &player.pass.token).await?;
         let Some(question) = reply.read::<Question>() else {
             self.unreadable(Step::Question, &reply);
             return None;
         };
         let choice = self.choose(&question);
-        let mut told = Told::nothing(player.user_id, question.id, &choice, player.quiz_mode);
-        let request = told.request(&self.world.site, &player.token);
+        let (key, mode) = (Uuid::new_v4(), player.quiz_mode);
+        let mut told = Told::nothing(key, player.user_id, question.id, &choice, mode);
+        let request = ledger::submit(&told, &self.world.site, &player.pass.token);
         let reply = self.told(Step::Answer, request).await;
-        let right = told.hear(&reply, &player.token);
+        let right = ledger::hear(&mut told, &reply);
         if right.is_none() && reply.outcome.is_good() {
             self.unreadable(Step::Answer, &reply);
         }
@@ -237,7 +239,7 @@ impl Visit<'_> {
 
     async fn browse(&mut self, player: &Player) -> Option<()> {
         let path = format!("/api/questions?limit={PAGE}");
-        let reply = self.get(Step::Page, &path, &player.token).await?;
+        let reply = self.get(Step::Page, &path, &player.pass.token).await?;
         let page: Option<QuestionPage> = reply.read();
         let Some(page) = page.filter(|page| !page.items.is_empty()) else {
             self.unreadable(Step::Page, &reply);
@@ -245,24 +247,24 @@ impl Visit<'_> {
         };
         let one = page.items.choose(&mut self.random)?;
         let path = format!("/api/questions/{}", one.id);
-        self.get(Step::Show, &path, &player.token).await?;
+        self.get(Step::Show, &path, &player.pass.token).await?;
         Some(())
     }
 
     async fn board(&mut self, player: &Player) -> Option<()> {
         let mode = player.quiz_mode;
         let path = format!("/api/leaderboard?quizMode={mode}");
-        self.get(Step::Top, &path, &player.token).await?;
+        self.get(Step::Top, &path, &player.pass.token).await?;
         let path = format!("/api/leaderboard/around?quizMode={mode}");
-        self.get(Step::Around, &path, &player.token).await?;
+        self.get(Step::Around, &path, &player.pass.token).await?;
         Some(())
     }
 
     async fn own(&mut self, player: &Player) -> Option<()> {
-        self.get(Step::Stats, "/api/stats/me", &player.token)
+        self.get(Step::Stats, "/api/stats/me", &player.pass.token)
             .await?;
         let path = "/api/achievements/me";
-        self.get(Step::Badges, path, &player.token).await?;
+        self.get(Step::Badges, path, &player.pass.token).await?;
         Some(())
     }
 
@@ -295,8 +297,15 @@ impl Visit<'_> {
 
     async fn curate(&mut self) -> Option<()> {
         let curation = self.world.curation.as_ref()?;
+        // Whoever comes while it is renewed waits: a refresh token is good once.
+        let mut pass = curation.pass.lock().await;
+        if pass.is_due() {
+            self.renew(&mut pass).await;
+        }
+        let token = pass.token.clone();
+        drop(pass);
         let path = format!("/api/admin/questions?limit={PAGE}");
-        self.get(Step::Curation, &path, &curation.token).await?;
+        self.get(Step::Curation, &path, &token).await?;
         let question = curation.questions.choose(&mut self.random)?;
         let edit = WriteQuestion {
             text: format!("Which edit of a load is this: {}?", Uuid::new_v4()),
@@ -310,9 +319,7 @@ impl Visit<'_> {
         };
         let path = format!("/api/admin/questions/{}", question.id);
         let site = &self.world.site;
-        let request = site
-            .request(Method::PUT, &path, Some(&curation.token))
-            .json(&edit);
+        let request = site.request(Method::PUT, &path, Some(&token)).json(&edit);
         self.step(Step::Edit, request).await?;
         Some(())
     }

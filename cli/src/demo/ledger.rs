@@ -9,75 +9,8 @@ use std::{
 };
 
 use anyhow::Context;
-use contracts::QuizMode;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-/// Who served a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Side {
-    /// The monolith.
-    Legacy,
-    /// The new services.
-    Candidate,
-}
-
-impl Side {
-    /// Reads `X-Banyan-Upstream`: the monolith's upstream is called `legacy`.
-    pub(crate) fn of_upstream(name: &str) -> Self {
-        if name == "legacy" {
-            Self::Legacy
-        } else {
-            Self::Candidate
-        }
-    }
-}
-
-/// The last that a client heard of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
-    /// 200: it counts.
-    Accepted,
-    /// 503 `answer_compensated`: it counts nowhere.
-    Compensated,
-    /// Refused before anything was kept.
-    Refused,
-    /// Nothing definite: the connection was lost, or it stayed undecided.
-    Unknown,
-}
-
-/// One answer, as its client knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Told {
-    /// The Idempotency-Key.
-    pub(crate) key: Uuid,
-    /// Who answered.
-    pub(crate) user_id: Uuid,
-    /// What was asked.
-    pub(crate) question_id: Uuid,
-    /// What was chosen.
-    pub(crate) choice_id: String,
-    /// How it was played.
-    pub(crate) quiz_mode: QuizMode,
-    /// The last that was heard.
-    pub(crate) outcome: Outcome,
-    /// Who served the answer that decided; where nothing did, the last one heard of, or legacy.
-    pub(crate) side: Side,
-    /// The answer's id, where one was told.
-    pub(crate) answer_id: Option<Uuid>,
-    /// Whether it was right, where that was told.
-    pub(crate) is_correct: Option<bool>,
-    /// What it was worth, where that was told.
-    pub(crate) points: Option<i64>,
-    /// Requests that it took.
-    pub(crate) attempts: u32,
-    /// The code or the fault that was heard last, unless it was accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) detail: Option<String>,
-}
+pub(crate) use contracts::audit::{Outcome, Side, Told};
 
 /// All that clients were told. As large as the run is long: a few hundred bytes an answer.
 #[derive(Debug, Default)]
@@ -145,22 +78,21 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Told>> {
 
 #[cfg(test)]
 mod tests {
+    use contracts::QuizMode;
+    use uuid::Uuid;
+
     use super::*;
 
     fn told(outcome: Outcome) -> Told {
+        let [key, user, question] = [1, 2, 3].map(Uuid::from_u128);
         Told {
-            key: Uuid::from_u128(1),
-            user_id: Uuid::from_u128(2),
-            question_id: Uuid::from_u128(3),
-            choice_id: "a".into(),
-            quiz_mode: QuizMode::Timed,
             outcome,
             side: Side::Candidate,
             answer_id: Some(Uuid::from_u128(4)),
             is_correct: Some(true),
             points: Some(20),
             attempts: 1,
-            detail: None,
+            ..Told::nothing(key, user, question, "a", QuizMode::Timed)
         }
     }
 

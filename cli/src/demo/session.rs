@@ -250,20 +250,8 @@ impl Site {
 impl Attempt {
     /// Before anything was heard of it.
     fn untold(&self) -> Told {
-        Told {
-            key: self.key,
-            user_id: self.user_id,
-            question_id: self.question_id,
-            choice_id: self.choice_id.clone(),
-            quiz_mode: self.quiz_mode,
-            outcome: Outcome::Unknown,
-            side: Side::Legacy,
-            answer_id: None,
-            is_correct: None,
-            points: None,
-            attempts: 0,
-            detail: None,
-        }
+        let (user, question) = (self.user_id, self.question_id);
+        Told::nothing(self.key, user, question, &self.choice_id, self.quiz_mode)
     }
 }
 

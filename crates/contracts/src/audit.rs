@@ -1,11 +1,15 @@
-//! What services tell an auditor: enough to hold their state against the log, answer by answer and
-//! sum by sum.
+//! What an auditor is told. By services: enough to hold their state against the log, answer by answer
+//! and sum by sum. By clients: what each of them heard.
+
+mod told;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{QuizMode, http::AnswerStatus};
+
+pub use told::{Outcome, Side, Told};
 
 /// A page of one of the lists below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use reqwest::Method;
 use uuid::Uuid;
 
 use crate::{
+    players::Pass,
     site::{Site, send},
     system::System,
     world::Curation,
@@ -21,7 +22,7 @@ const CURATED: usize = 10;
 pub(super) async fn curation(site: &Site, system: &System) -> anyhow::Result<Curation> {
     let who = system.administrator.as_ref().context("no administrator")?;
     let session = Site::session(site.login(who)).await?;
-    let token = session.access_token;
+    let token = session.access_token.clone();
     let mut questions = Vec::new();
     for _ in 0..CURATED {
         let request = site.request(Method::POST, "/api/admin/questions", Some(&token));
@@ -32,7 +33,10 @@ pub(super) async fn curation(site: &Site, system: &System) -> anyhow::Result<Cur
             None => bail!("a curator cannot add a question: {}", reply.describe()),
         }
     }
-    Ok(Curation { token, questions })
+    Ok(Curation {
+        pass: Pass::new(session).into(),
+        questions,
+    })
 }
 
 fn question() -> WriteQuestion {
