@@ -45,8 +45,7 @@ fn main() -> ExitCode {
         }
     };
     match run(command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -142,30 +141,39 @@ fn bench_of<'a>(mut words: impl Iterator<Item = &'a str>) -> anyhow::Result<Comm
     }
 }
 
-/// Whether all is well; what is not has been printed.
-fn run(command: Command) -> anyhow::Result<bool> {
+/// What to end with; what is not well has been printed.
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let done = ExitCode::SUCCESS;
     match command {
         Command::Help => {
             println!("{USAGE}");
-            Ok(true)
+            Ok(done)
         }
         Command::Bench { name: None, .. } => {
             println!("cargo xtask bench NAME\n{}", bench::names());
-            Ok(true)
+            Ok(done)
         }
         Command::Bench {
             name: Some(name),
             arguments,
-        } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| true),
-        Command::Load { arguments } => load::run(&Workspace::find()?, &arguments).map(|()| true),
-        Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments),
-        Command::Contracts => contracts::renew(&Workspace::find()?).map(|()| true),
-        Command::Tidy => tidy::run(&Workspace::find()?).map(|()| true),
+        } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| done),
+        Command::Load { arguments } => load::run(&Workspace::find()?, &arguments),
+        Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments).map(passed),
+        Command::Contracts => contracts::renew(&Workspace::find()?).map(|()| done),
+        Command::Tidy => tidy::run(&Workspace::find()?).map(|()| done),
         Command::Test {
             steps,
             runner_arguments,
-        } => Ok(step::run(&Workspace::find()?, &steps, &runner_arguments)),
+        } => Ok(passed(step::run(
+            &Workspace::find()?,
+            &steps,
+            &runner_arguments,
+        ))),
     }
+}
+
+fn passed(all: bool) -> ExitCode {
+    ExitCode::from(u8::from(!all))
 }
 
 #[cfg(test)]

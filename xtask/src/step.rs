@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    process::Command,
+    process::{Command, ExitCode, ExitStatus},
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -222,9 +222,7 @@ impl std::error::Error for Ended {}
 /// # Errors
 /// [`Ended`] unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {command:?}"))?;
+    let status = status(command)?;
     if !status.success() {
         let program = command.get_program().display();
         return Err(Ended(format!("{program} ended with {status}")).into());
@@ -232,6 +230,37 @@ pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a command with our own output; the code that it ended with, and 1 where a signal ended it.
+///
+/// # Errors
+/// When it cannot be run.
+pub(crate) fn exit_code(command: &mut Command) -> anyhow::Result<ExitCode> {
+    let code = status(command)?
+        .code()
+        .and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
+    command
+        .status()
+        .with_context(|| format!("cannot run {command:?}"))
+}
+
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_program_that_speaks_for_itself_is_passed_on() {
+        let run = |script: &str| exit_code(Command::new("sh").args(["-c", script])).unwrap();
+        assert_eq!(run("exit 0"), ExitCode::SUCCESS);
+        assert_eq!(run("exit 64"), ExitCode::from(64));
+        assert_eq!(run("kill -KILL $$"), ExitCode::FAILURE);
+        assert!(exit_code(&mut Command::new("/no/such/program")).is_err());
+    }
 }
