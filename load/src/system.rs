@@ -5,7 +5,7 @@
 
 mod distributed;
 mod embedded;
-mod routing;
+pub mod routing;
 
 use std::{
     net::IpAddr,

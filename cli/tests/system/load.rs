@@ -1,9 +1,45 @@
 //! The load, as small as it gets: that it measures a real system, judges and reports.
 
+use std::{collections::BTreeMap, path::Path};
+
 use clap::Parser;
-use load::Arguments;
+use cli::endpoints::SERVICES;
+use load::{Arguments, system::routing};
 
 use crate::BANYAN;
+
+/// That compose's are those of `banyan up` is held beside `up`.
+#[test]
+fn the_distributed_form_has_the_routes_and_flags_that_are_deployed() {
+    let parts = SERVICES.iter().map(|(name, _)| *name);
+    let ports: BTreeMap<&str, u16> = parts
+        .chain(["gateway", "operators"])
+        .zip(20_000..)
+        .collect();
+    let folder = testkit::temp_dir();
+    let read = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("a writable folder");
+        gateway::Config::load(&file).unwrap_or_else(|faults| panic!("{faults}"))
+    };
+    let text = routing::text(&ports, "sqlite:log.db", folder.path()).expect("a file");
+    let measured = read("measured.toml", text);
+    let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/gateway/gateway.toml");
+    let deployed = std::fs::read_to_string(deployed).expect("the deployed file");
+    // Off loopback it needs tokens, which are secrets and so not in the file.
+    let token = "admin_tokens = [{ name = \"test\", token = \"0123456789abcdef\" }]\n";
+    let deployed = read("deployed.toml", format!("{token}{deployed}"));
+    assert_eq!(measured.routes, deployed.routes);
+    assert_eq!(measured.flags, deployed.flags);
+
+    assert_eq!(measured.listen.port(), ports["gateway"]);
+    assert_eq!(measured.admin_listen.port(), ports["operators"]);
+    for (name, upstream) in &measured.upstreams {
+        let there = format!("127.0.0.1:{}", ports[name.as_str()]);
+        let endpoints = format!("{:?}", upstream.endpoints);
+        assert!(endpoints.contains(&there), "{name}: {endpoints}");
+    }
+}
 
 #[tokio::test]
 async fn a_small_load_on_the_embedded_form_passes_and_is_reported() {

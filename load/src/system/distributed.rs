@@ -37,7 +37,7 @@ pub(super) async fn start(banyan: PathBuf) -> anyhow::Result<System> {
         let text = configuration(part, &ports, &databases, &nats_url, folder.path());
         std::fs::write(folder.path().join(format!("{part}.toml")), text)?;
     }
-    let gateway = routing::text(&ports, &databases[LOG], folder.path());
+    let gateway = routing::text(&ports, &databases[LOG], folder.path())?;
     std::fs::write(folder.path().join("gateway.toml"), gateway)?;
     let operator = folder.path().join("operator.toml");
     std::fs::write(&operator, operators(&ports))?;
