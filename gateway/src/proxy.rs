@@ -41,7 +41,6 @@ pub(crate) use keyed::KeyedSides;
 pub(crate) use plane::Plane;
 use reply::Refusal;
 pub(crate) use reply::ReplyBody;
-pub(crate) use span::known;
 
 /// One worker's proxy.
 #[derive(Debug)]

@@ -7,15 +7,11 @@
 use std::fmt;
 
 use chassis::trace::{Origin, TraceContext};
+pub use chassis::trace::{TRACEPARENT, X_TRACE_ID};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
 
-/// Carries the trace context between systems.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Vendor state that belongs to a `traceparent` and is worthless without it.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// The bare trace id, for people and logs.
-pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The trace that one request belongs to, and the gateway's own span in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +26,14 @@ pub struct Trace {
 impl Trace {
     /// Continues the client's trace, or starts one with `fresh`.
     pub fn from_headers(headers: &HeaderMap, fresh: impl FnOnce() -> u128, span: u64) -> Self {
-        let incoming = headers
-            .get(TRACEPARENT)
-            .and_then(|value| parse_traceparent(value.as_bytes()));
-        let (id, parent, flags) = incoming
-            .map(|(id, parent, flags)| (id, Some(parent), flags))
-            .or_else(|| {
-                let id = headers.get(X_TRACE_ID)?.to_str().ok()?;
-                let id = Uuid::try_parse(id).ok().filter(|id| !id.is_nil())?;
-                Some((id.as_u128(), None, SAMPLED))
-            })
-            .unwrap_or_else(|| (fresh().max(1), None, SAMPLED));
+        let (id, parent, flags) = match Origin::named_by(headers) {
+            Some(Origin::Child(parent)) => {
+                let (id, parent, flags) = parent.ids();
+                (id, Some(parent), flags)
+            }
+            Some(Origin::Root(id)) => (id, None, SAMPLED),
+            None => (fresh().max(1), None, SAMPLED),
+        };
         Self {
             id,
             parent,
@@ -122,49 +115,6 @@ pub(crate) fn traceparent(context: &TraceContext) -> HeaderValue {
     write_hex(&mut text[36..52], &span.to_be_bytes());
     write_hex(&mut text[53..55], &[flags]);
     ascii(&text)
-}
-
-/// `version-traceid-parentid-flags`; versions above 00 may carry more fields behind.
-fn parse_traceparent(value: &[u8]) -> Option<(u128, u64, u8)> {
-    if value.len() < 55 || value[2] != b'-' || value[35] != b'-' || value[52] != b'-' {
-        return None;
-    }
-    let version = hex(&value[..2])?;
-    let is_future = version > 0 && version < 0xff;
-    let length_fits = match value.len() {
-        55 => version != 0xff,
-        _ => is_future && value[55] == b'-',
-    };
-    let parent = hex(&value[36..52])?;
-    let flags = hex(&value[53..55])?;
-    if !length_fits || parent == 0 {
-        return None;
-    }
-    let parent = u64::try_from(parent).ok()?;
-    Some((
-        parse_trace_id(&value[3..35])?,
-        parent,
-        u8::try_from(flags).ok()?,
-    ))
-}
-
-fn parse_trace_id(text: &[u8]) -> Option<u128> {
-    if text.len() != 32 {
-        return None;
-    }
-    hex(text).filter(|id| *id != 0)
-}
-
-/// Lower-case digits only, as the specification demands.
-fn hex(text: &[u8]) -> Option<u128> {
-    text.iter().try_fold(0_u128, |value, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some((value << 4) | u128::from(digit))
-    })
 }
 
 fn write_hex(text: &mut [u8], octets: &[u8]) {

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 pub(crate) use self::export::{finish, start};
-pub use self::span::{Kind, Origin, Span, Tracer};
+pub use self::span::{Kind, Origin, Span, Tracer, method};
 
 /// The header that carries the bare trace id.
 pub const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -76,20 +76,14 @@ impl TraceContext {
 
     /// The caller's own span, where its `traceparent` is valid.
     fn parent_of(headers: &HeaderMap) -> Option<Self> {
-        headers
-            .get(TRACEPARENT)?
-            .to_str()
-            .ok()
-            .and_then(Self::parse)
+        Self::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
     }
 
-    /// The trace that `X-Trace-ID` names; a new one where it names none.
-    fn trace_of(headers: &HeaderMap) -> u128 {
-        let bare = headers.get(X_TRACE_ID).and_then(|id| id.to_str().ok());
-        let id = bare.and_then(|id| Uuid::try_parse(id).ok());
-        id.filter(|id| !id.is_nil())
-            .unwrap_or_else(Uuid::now_v7)
-            .as_u128()
+    /// The trace that `X-Trace-ID` names, where it names one.
+    fn trace_of(headers: &HeaderMap) -> Option<u128> {
+        let bare = headers.get(X_TRACE_ID)?.to_str().ok()?;
+        let id = Uuid::try_parse(bare).ok().filter(|id| !id.is_nil())?;
+        Some(id.as_u128())
     }
 
     /// Continues the trace that a correlation id names.

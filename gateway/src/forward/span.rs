@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use chassis::trace::{Kind, Span};
+use chassis::trace::{self, Kind, Span};
 
 use super::{Answer, Context, Failure, Outgoing, Verdict};
-use crate::proxy::known;
 use crate::upstream::{Endpoint, Upstream};
 
 /// Begins an attempt's span; none, at no cost, where it would not be recorded.
@@ -16,10 +15,10 @@ pub(super) fn begin(
     number: u32,
     endpoint: &Arc<Endpoint>,
 ) -> Option<Span> {
-    let name = || known(outgoing.method);
+    let name = || trace::method(outgoing.method);
     let mut span = context.tracer.child(Kind::Client, context.trace, name)?;
     let address = endpoint.address();
-    span.set("http.request.method", known(outgoing.method));
+    span.set("http.request.method", trace::method(outgoing.method));
     span.set("server.address", address.host.clone());
     span.set("server.port", i64::from(address.port));
     // Without the query, which may hold what nobody should read in a trace.

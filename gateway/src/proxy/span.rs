@@ -1,6 +1,6 @@
 //! What the span of a request tells: the route that took it, the side, and how it ended.
 
-use chassis::trace::{Kind, Span, Tracer};
+use chassis::trace::{self, Kind, Span, Tracer};
 use http::{Method, StatusCode};
 
 use super::{Call, Record};
@@ -11,9 +11,9 @@ pub(super) fn begin(tracer: Tracer, call: &mut Call, method: &Method) -> Option<
     if !tracer.is_on() {
         return None;
     }
-    let mut span = tracer.begin(Kind::Server, call.trace.origin(), || known(method));
+    let mut span = tracer.begin(Kind::Server, call.trace.origin(), || trace::method(method));
     call.trace = call.trace.with_span(span.context());
-    span.set("http.request.method", known(method));
+    span.set("http.request.method", trace::method(method));
     span.set("url.scheme", "http");
     span.set_text("client.address", call.client);
     Some(span)
@@ -26,7 +26,7 @@ pub(super) fn describe(span: &mut Span, record: &Record, status: StatusCode) {
     }
     if let Some(route) = &record.route {
         let config = &route.config;
-        span.rename(|| format!("{} {}", known(&record.method), config.prefix));
+        span.rename(|| format!("{} {}", trace::method(&record.method), config.prefix));
         span.set("http.route", config.prefix.clone());
         span.set("banyan.route", route.id.as_str().to_owned());
         if let Some(flag) = &config.flag {
@@ -40,19 +40,5 @@ pub(super) fn describe(span: &mut Span, record: &Record, status: StatusCode) {
     span.set("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.fail(status.as_u16().to_string(), status);
-    }
-}
-
-/// A name must not grow with what clients invent.
-pub(crate) fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "_OTHER",
     }
 }

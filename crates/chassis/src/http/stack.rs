@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use crate::{
     Health, Metrics, Problem,
-    trace::{Kind, Origin, Tracer, X_TRACE_ID},
+    trace::{self, Kind, Origin, Tracer, X_TRACE_ID},
 };
 
 /// Bodies are small JSON documents; a path that takes more sets its own limit.
@@ -42,7 +42,7 @@ pub struct Service {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -144,10 +144,10 @@ async fn observe(State(observer): State<Observer>, request: Request, next: Next)
         observer
             .tracer
             .begin(Kind::Server, Origin::of_headers(request.headers()), || {
-                format!("{} {route}", known(&method))
+                format!("{} {route}", trace::method(&method))
             });
     if span.is_recording() {
-        span.set("http.request.method", known(&method));
+        span.set("http.request.method", trace::method(&method));
         span.set("http.route", route.clone());
         span.set("url.scheme", "http");
         span.set_text("url.path", request.uri().path());
@@ -176,7 +176,7 @@ async fn observe(State(observer): State<Observer>, request: Request, next: Next)
     observer
         .requests
         .get_or_create(&Labels {
-            method: known(&method),
+            method: trace::method(&method),
             route: route.clone(),
             status,
         })
@@ -204,17 +204,6 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// A label must not grow with what clients invent.
-fn known(method: &http::Method) -> String {
-    let standard = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    let name = method.as_str();
-    if standard.contains(&name) {
-        name.to_owned()
-    } else {
-        "OTHER".to_owned()
     }
 }
 

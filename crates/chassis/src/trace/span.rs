@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, future::Future};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use opentelemetry::{
     Context, KeyValue, Value,
     trace::{
@@ -15,6 +15,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace as sdk;
 use prometheus_client::registry::Registry;
+use uuid::Uuid;
 
 pub use opentelemetry::trace::SpanKind as Kind;
 
@@ -28,6 +29,22 @@ use super::{
 /// What makes the spans of one part of a process, as the resource `service.name` tells them apart.
 #[derive(Clone, Copy)]
 pub struct Tracer(Option<&'static Part>);
+
+/// What spans and metrics call a method: by its own name where it is one of the seven that are in use,
+/// else `_OTHER`, as OpenTelemetry's conventions have it, so that no name or label grows with what
+/// clients invent.
+pub fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
+}
 
 /// Where a span comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +66,13 @@ impl Origin {
     /// What a request's headers say: `traceparent` first, then `X-Trace-ID` (32 hexadecimal
     /// digits, or a UUID); a new trace when neither is valid.
     pub fn of_headers(headers: &HeaderMap) -> Self {
-        match TraceContext::parent_of(headers) {
-            Some(parent) => Self::Child(parent),
-            None => Self::Root(TraceContext::trace_of(headers)),
-        }
+        Self::named_by(headers).unwrap_or_else(|| Self::Root(Uuid::now_v7().as_u128()))
+    }
+
+    /// As [`Origin::of_headers`]; nothing where the headers name no trace.
+    pub fn named_by(headers: &HeaderMap) -> Option<Self> {
+        let parent = TraceContext::parent_of(headers).map(Self::Child);
+        parent.or_else(|| TraceContext::trace_of(headers).map(Self::Root))
     }
 
     /// The context of work that makes no span: the same trace, and a span id of its own.

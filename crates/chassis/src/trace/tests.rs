@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::*;
 
@@ -66,4 +66,11 @@ fn a_bare_trace_id_is_continued() {
     );
     let context = TraceContext::from_headers(&headers);
     assert_eq!(context.trace_id(), "0af7651916cd43dd8448eb211c80319c");
+}
+
+#[test]
+fn a_method_that_a_client_invents_has_no_name_of_its_own() {
+    let named = |name: &str| method(&name.parse::<Method>().unwrap());
+    assert_eq!(["GET", "PATCH"].map(named), ["GET", "PATCH"]);
+    assert_eq!(["TRACE", "BREW", "get"].map(named), ["_OTHER"; 3]);
 }
