@@ -9,10 +9,9 @@ use chassis::{
     Shutdown,
     config::Faults,
     probe,
-    start::{Instead, Task},
+    start::{self, Instead, Task},
 };
 use event_store::log_process;
-use service::Shared;
 
 use crate::arguments;
 
@@ -48,22 +47,6 @@ pub fn named(name: &str) -> &'static [&'static str] {
     place.map_or(&[], |place| &ALL[place..=place])
 }
 
-/// Reads a service's configuration; opens log and bus, and runs it, or does its task instead.
-macro_rules! event_service {
-    ($service:ident, $config:expr, $task:expr, $shutdown:expr) => {{
-        let config = $service::Config::load($config)?;
-        match $task {
-            Task::Check => $service::check(&config),
-            Task::Migrate => $service::migrate(&config).await,
-            Task::Probe => probe::ready(config.listen).await,
-            Task::Run => {
-                let shared = Shared::connect(&config.log, config.nats.as_deref()).await?;
-                $service::run(config, shared, $shutdown).await
-            }
-        }
-    }};
-}
-
 /// Runs a service until the shutdown, or does what it is told instead.
 ///
 /// # Errors
@@ -75,22 +58,14 @@ pub async fn service(
 ) -> anyhow::Result<()> {
     let task = arguments.instead.task();
     match arguments.name.as_str() {
-        "legacy" => {
-            let config = legacy::Config::load(config)?;
-            match task {
-                Task::Check => legacy::check(&config),
-                Task::Migrate => legacy::migrate(&config).await,
-                Task::Probe => probe::ready(config.listen).await,
-                Task::Run => legacy::run(config, shutdown).await,
-            }
-        }
-        "auth" => event_service!(auth, config, task, shutdown),
-        "question" => event_service!(question, config, task, shutdown),
-        "quiz" => event_service!(quiz, config, task, shutdown),
-        "achievement" => event_service!(achievement, config, task, shutdown),
-        "leaderboard" => event_service!(leaderboard, config, task, shutdown),
-        "admin" => event_service!(admin, config, task, shutdown),
-        "maintenance" => event_service!(maintenance, config, task, shutdown),
+        "legacy" => start::perform::<legacy::Config>(task, config, shutdown).await,
+        "auth" => service::perform::<auth::Config>(task, config, shutdown).await,
+        "question" => service::perform::<question::Config>(task, config, shutdown).await,
+        "quiz" => service::perform::<quiz::Config>(task, config, shutdown).await,
+        "achievement" => service::perform::<achievement::Config>(task, config, shutdown).await,
+        "leaderboard" => service::perform::<leaderboard::Config>(task, config, shutdown).await,
+        "admin" => service::perform::<admin::Config>(task, config, shutdown).await,
+        "maintenance" => service::perform::<maintenance::Config>(task, config, shutdown).await,
         other => anyhow::bail!("there is no service {other:?}; known: {}", NAMES.join(", ")),
     }
 }

@@ -119,6 +119,54 @@ async fn a_wrong_configuration_tells_all_its_faults_and_exits_64() {
     }
 }
 
+/// A start, a check, and whatever else a part can be told.
+#[tokio::test]
+async fn values_that_can_be_read_and_are_wrong_are_told_together_whatever_the_task() {
+    let folder = testkit::temp_dir();
+    let quiz = "database = \"mysql://root:secret@db/quiz\"\n\
+                nats = \"nats://a:secret@a:4222,nats://b:4222\"\nops_token = \"short\"\n";
+    let mail = "ops_token = \"short\"\n[mail]\nsmtp = \"http://mail\"\nfrom = \"nobody\"\n";
+    let auth = format!(
+        "{mail}[oidc.google]\nissuer = \"nowhere\"\nclient_id = \"a\"\n\
+                        client_secret = \"b\"\n"
+    );
+    let legacy = format!("database = \"mysql://root:secret@db/legacy\"\n{mail}");
+    for (service, settings, keys) in [
+        ("quiz", quiz, vec!["database", "nats", "ops_token"]),
+        (
+            "auth",
+            &auth,
+            vec!["mail.smtp", "mail.from", "oidc", "ops_token"],
+        ),
+        (
+            "legacy",
+            &legacy,
+            vec!["database", "mail.smtp", "mail.from", "ops_token"],
+        ),
+    ] {
+        let file = folder.path().join(format!("{service}.toml"));
+        std::fs::write(&file, settings).expect("a writable folder");
+        let start = [
+            "service",
+            service,
+            "--config",
+            file.to_str().expect("UTF-8"),
+        ];
+        let tasks: [&[&str]; 4] = [&[], &["--check"], &["--migrate-only"], &["--probe"]];
+        for task in tasks {
+            let arguments = [&start, task].concat();
+            let output = banyan(folder.path(), &arguments).await;
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
+            for key in &keys {
+                let told = format!("- {key}");
+                assert!(said.contains(&told), "{arguments:?}: {key}: {said}");
+            }
+            assert!(!said.contains("secret@"), "{said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn bad_requests_get_a_problem_with_a_code_on_both_sides() {
     let up = Up::start().await;

@@ -96,6 +96,14 @@ impl NatsBus {
     /// The bus's name, under which its publisher's cursor is kept.
     pub const NAME: &'static str = "nats";
 
+    /// Finds what [`NatsBus::connect`] would refuse about its addresses, without connecting.
+    ///
+    /// # Errors
+    /// [`BusError::Configuration`]; its text holds no password.
+    pub fn check(url: &str) -> Result<(), BusError> {
+        servers(url).map(|_| ())
+    }
+
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
     /// with commas, the preferred one first; `nats://user:password@host:port` where the server asks
     /// for them, the same for all. Each process takes the first that answers, so that servers that
@@ -330,7 +338,7 @@ mod tests {
 
     #[test]
     fn servers_with_different_logins_are_refused_and_no_password_is_told() {
-        let error = servers("nats://a:secret@a:4222,nats://b:4222").expect_err("refused");
+        let error = NatsBus::check("nats://a:secret@a:4222,nats://b:4222").expect_err("refused");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

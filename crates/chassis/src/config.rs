@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path};
 
+use database::Database;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml, Yaml},
@@ -28,6 +29,25 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+impl Faults {
+    /// Good, where nothing was found.
+    ///
+    /// # Errors
+    /// What was found.
+    pub fn found(faults: Vec<String>) -> Result<(), Self> {
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Self(faults))
+    }
+}
+
+/// What is wrong with the URL of a database, by its key, if anything.
+pub fn database_fault(key: &str, url: &str) -> Option<String> {
+    let fault = Database::check(url).err()?;
+    Some(format!("{key}: {fault}"))
+}
+
 /// Reads `defaults`, the file (TOML, or YAML by its ending) and `{prefix}…` variables (double
 /// underscore between levels) into `T`, which should deny unknown fields.
 ///
@@ -38,6 +58,29 @@ pub fn load<T: DeserializeOwned>(
     file: Option<&Path>,
     defaults: impl Serialize,
 ) -> Result<T, Faults> {
+    load_checked(prefix, file, defaults, |_| Vec::new())
+}
+
+/// As [`load`], for values that can be read and still be wrong: `check` finds those. They are told
+/// together with what cannot be read, in whose place `check` sees the default.
+///
+/// # Errors
+/// All faults of the file and the variables together, each with its key.
+pub fn load_checked<T: DeserializeOwned>(
+    prefix: &str,
+    file: Option<&Path>,
+    defaults: impl Serialize,
+    check: impl Fn(&T) -> Vec<String>,
+) -> Result<T, Faults> {
+    let given = given(prefix, file)?;
+    let (config, mut faults) = readable(given, defaults)?;
+    faults.extend(check(&config));
+    Faults::found(faults)?;
+    Ok(config)
+}
+
+/// What the file says, and the variables over it.
+fn given(prefix: &str, file: Option<&Path>) -> Result<Dict, Faults> {
     let mut given = Figment::new();
     if let Some(path) = file {
         if !path.is_file() {
@@ -51,9 +94,15 @@ pub fn load<T: DeserializeOwned>(
             _ => given.merge(Toml::file_exact(path)),
         };
     }
-    given = given.merge(Env::prefixed(prefix).split("__"));
-    let mut given: Dict = given.extract().map_err(|error| Faults(describe(error)))?;
+    let given = given.merge(Env::prefixed(prefix).split("__"));
+    given.extract().map_err(|error| Faults(describe(error)))
+}
 
+/// Reads what can be read, and tells what cannot.
+fn readable<T: DeserializeOwned>(
+    mut given: Dict,
+    defaults: impl Serialize,
+) -> Result<(T, Vec<String>), Faults> {
     // A faulty key is noted and taken away, so that its default stands in for it and the next
     // fault comes to light.
     let base = Figment::from(Serialized::defaults(defaults));
@@ -64,8 +113,7 @@ pub fn load<T: DeserializeOwned>(
             .merge(Serialized::defaults(&given))
             .extract::<T>()
         {
-            Ok(config) if faults.is_empty() => return Ok(config),
-            Ok(_) => return Err(Faults(faults)),
+            Ok(config) => return Ok((config, faults)),
             Err(error) => {
                 let mut taken = false;
                 for error in error {
@@ -169,6 +217,43 @@ mod tests {
                 faults.0.iter().any(|fault| fault.starts_with(key)),
                 "{key}: {faults}"
             );
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_and_is_wrong_is_told_with_what_cannot() {
+        let (_folder, path) = file("listen = \"nowhere\"\nworkers = 0\n");
+        let at_least_one = |sample: &Sample| {
+            let fault = (sample.workers == 0).then(|| "workers: must be 1 or more".to_owned());
+            fault.into_iter().collect()
+        };
+        let load = |file| load_checked("NO_SUCH_PREFIX_", file, defaults(), at_least_one);
+        let faults = load(Some(&path)).unwrap_err();
+        assert_eq!(faults.0.len(), 2, "{faults}");
+        assert!(faults.0[0].starts_with("listen: "), "{faults}");
+        assert_eq!(faults.0[1], "workers: must be 1 or more");
+        assert_eq!(load(None), Ok(defaults()));
+    }
+
+    #[test]
+    fn the_shape_of_a_database_is_judged_without_reaching_it() {
+        let fault = |url| database_fault("database", url);
+        for good in [
+            "postgres://nobody@nowhere/quiz",
+            "sqlite:quiz.db",
+            "sqlite:///var/quiz.db",
+        ] {
+            assert_eq!(fault(good), None);
+        }
+        for wrong in [
+            "mysql://root:secret@db/quiz",
+            "",
+            "sqlite:",
+            "postgres://a:secret@b:port/c",
+        ] {
+            let fault = fault(wrong).unwrap_or_else(|| panic!("{wrong} is no fault"));
+            assert!(fault.starts_with("database: "), "{fault}");
+            assert!(!fault.contains("secret"), "{fault}");
         }
     }
 

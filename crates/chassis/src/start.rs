@@ -2,11 +2,95 @@
 //!
 //! A part runs, or does one thing instead and exits: 0 done, 1 failed, 64 misused.
 
-use std::path::PathBuf;
+use std::{
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches, error::ErrorKind};
 
-use crate::process::MISUSED;
+use crate::{
+    Shutdown,
+    config::Faults,
+    probe,
+    process::{self, MISUSED},
+    telemetry,
+};
+
+/// A part of the system, made from its configuration.
+pub trait Part: Sized {
+    /// Its name; its own binary is called `banyan-` and that.
+    const NAME: &'static str;
+    /// One sentence about it.
+    const ABOUT: &'static str;
+
+    /// Reads its configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    fn load(file: Option<&Path>) -> Result<Self, Faults>;
+
+    /// Where it serves its health.
+    fn listen(&self) -> SocketAddr;
+
+    /// Brings the tables of its database up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or a migration fails.
+    fn migrate(&self) -> impl Future<Output = anyhow::Result<()>>;
+
+    /// Runs until the shutdown.
+    ///
+    /// # Errors
+    /// What it could not start with, naming the setting; or the first of its parts that failed.
+    fn run(self, shutdown: Shutdown) -> impl Future<Output = anyhow::Result<()>>;
+}
+
+/// Reads a part's configuration, and does with it what the task says.
+///
+/// # Errors
+/// All faults of the configuration, whatever the task; else that the task failed.
+pub async fn perform<P: Part>(
+    task: Task,
+    config: Option<&Path>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let part = P::load(config)?;
+    match task {
+        Task::Check => Ok(()),
+        Task::Migrate => part.migrate().await,
+        Task::Probe => probe::ready(part.listen()).await,
+        Task::Run => part.run(shutdown).await,
+    }
+}
+
+/// The whole life of a part's own process.
+pub fn main<P: Part>() -> ExitCode {
+    let start = command::<P>()
+        .try_get_matches()
+        .and_then(|matches| Start::from_arg_matches(&matches));
+    let start = match start {
+        Ok(start) => start,
+        Err(error) => return explain(&error).into(),
+    };
+    telemetry::init(telemetry::Format::detect(), "info", &[P::NAME]);
+    process::run(async move |shutdown| {
+        perform::<P>(start.instead.task(), start.config.as_deref(), shutdown).await
+    })
+}
+
+fn command<P: Part>() -> clap::Command {
+    let program = format!("banyan-{}", P::NAME);
+    // All crates have one version.
+    let command = clap::Command::new(P::NAME)
+        .display_name(&program)
+        .bin_name(program)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(P::ABOUT);
+    Start::augment_args(command)
+}
 
 /// What a part's own binary takes.
 #[derive(Clone, Debug, clap::Args)]

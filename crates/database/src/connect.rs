@@ -1,17 +1,14 @@
+mod place;
+
 use std::{
-    path::PathBuf,
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use sqlx::{
-    Connection, PgPool, SqlitePool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
+use sqlx::{PgPool, SqlitePool};
 use tokio::sync::watch;
 
+use self::place::{Place, connect_postgres, connect_sqlite};
 use crate::{
     Clock, CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
     signal::Signals,
@@ -26,10 +23,6 @@ pub enum Dialect {
     /// SQLite 3.35 or newer (bundled).
     Sqlite,
 }
-
-/// A connection that was used more recently is taken to live: whoever meets a dead one gets
-/// [`Error::Unavailable`] and repeats, as in the middle of a transaction.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a full disk is told of after the last write that it refused: every service renews its
 /// relay's lease more often, so while the disk is full somebody is refused again.
@@ -148,15 +141,9 @@ impl Database {
     /// [`Error::Configuration`] for an unusable URL or folder, [`Error::Unavailable`] when the
     /// server does not answer.
     pub async fn connect(url: &str, options: Options) -> Result<Self> {
-        let pools = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            connect_postgres(url, &options).await?
-        } else if let Some(path) = url.strip_prefix("sqlite:") {
-            connect_sqlite(path.strip_prefix("//").unwrap_or(path), &options).await?
-        } else {
-            return Err(Error::Configuration(format!(
-                "database URL {:?} must start with postgres:// or sqlite:",
-                redacted(url)
-            )));
+        let pools = match Place::of(url)? {
+            Place::Postgres(connect) => connect_postgres(url, *connect, &options).await?,
+            Place::Sqlite(path) => connect_sqlite(path, &options).await?,
         };
         let inner = Inner {
             pools,
@@ -168,6 +155,14 @@ impl Database {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Finds what [`Database::connect`] would refuse about a URL by itself, without connecting.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`]; its text holds no password.
+    pub fn check(url: &str) -> Result<()> {
+        Place::of(url).map(|_| ())
     }
 
     /// Which database this is.
@@ -324,107 +319,5 @@ impl Database {
                 writer.close().await;
             }
         }
-    }
-}
-
-async fn connect_postgres(url: &str, options: &Options) -> Result<Pools> {
-    let idle = options.idle_in_transaction_timeout.as_millis().to_string();
-    let connect = PgConnectOptions::from_str(url)?.options([
-        ("idle_in_transaction_session_timeout", idle.as_str()),
-        // A scan by bitmap visits an index's entries of dead rows each time and never marks them as
-        // dead, as a plain scan does: an outbox that sends as quickly as it fills would be read
-        // slower and slower until the next vacuum.
-        ("enable_bitmapscan", "off"),
-        // Compiling a statement by key takes a hundred times as long as running it.
-        ("jit", "off"),
-    ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(options.max_connections)
-        .acquire_timeout(options.acquire_timeout)
-        // The default asks each connection whether it lives before each use: a round trip for every
-        // statement that is not in a transaction.
-        .test_before_acquire(false)
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for >= TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(connect)
-        .await
-        .map_err(|error| match Error::from(error) {
-            Error::Unavailable(source) => Error::Unavailable(source),
-            other => Error::Configuration(format!("cannot open {}: {other}", redacted(url))),
-        })?;
-    Ok(Pools::Postgres(pool))
-}
-
-async fn connect_sqlite(path: &str, options: &Options) -> Result<Pools> {
-    let path = PathBuf::from(path);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::Configuration(format!(
-                "cannot create the folder {}: {error}",
-                folder.display()
-            ))
-        })?;
-    }
-    let connect = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(options.acquire_timeout);
-    let cannot_open = |error: sqlx::Error| {
-        Error::Configuration(format!(
-            "cannot open the SQLite file {}: {error}",
-            path.display()
-        ))
-    };
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .connect_with(connect.clone())
-        .await
-        .map_err(cannot_open)?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(options.max_connections)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .connect_with(connect.pragma("query_only", "ON"))
-        .await
-        .map_err(cannot_open)?;
-    Ok(Pools::Sqlite { writer, readers })
-}
-
-/// The URL without its password, fit for logs and errors.
-fn redacted(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    match rest.split_once('@') {
-        Some((user, host)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{host}")
-        }
-        None => url.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_never_reaches_a_message() {
-        assert_eq!(redacted("postgres://u:secret@h/db"), "postgres://u@h/db");
-        assert_eq!(redacted("sqlite:file"), "sqlite:file");
     }
 }

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod departed;
 pub mod duties;
 pub mod import;
+mod start;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -18,6 +19,7 @@ use axum::{Router, routing::get};
 use bus::{Bus, Memory, NatsBus, NatsOptions};
 use chassis::{
     Health, Metrics, Shutdown,
+    config::Faults,
     http::{self, openapi},
     net, ops,
     tasks::Supervisor,
@@ -26,6 +28,8 @@ use database::{Database, Migrations, Options};
 use event_store::{BusMetrics, Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
+
+pub use start::{Service, Settings, check, load, main, perform};
 
 use crate::duties::{Duties, Duty};
 
@@ -75,6 +79,25 @@ pub struct Plan<'a> {
     pub ops_token: Option<String>,
     /// The service's own migration sets; the outbox's are added.
     pub migrations: Vec<Migrations>,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan of a service.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its configuration.
+    pub fn of<S: Service>(config: &'a S) -> Result<Self, Faults> {
+        check(config)?;
+        let settings = config.settings();
+        Ok(Self {
+            name: S::NAME,
+            about: S::ABOUT,
+            listen: settings.listen,
+            database: settings.database,
+            ops_token: settings.ops_token.map(ToOwned::to_owned),
+            migrations: S::migrations(),
+        })
+    }
 }
 
 /// A service being put together.
@@ -291,17 +314,8 @@ async fn warn_of_full_disks(health: &Health, database: &Database, log: &Log) {
     health.warning("log_disk", check).await;
 }
 
-/// Brings a service's tables up to date, as [`Frame::open`] does, and nothing else. Safe to repeat
-/// and to run from several processes at once; `migrations` are the service's own sets.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(name: &str, url: &str, migrations: Vec<Migrations>) -> anyhow::Result<()> {
-    migrated(name, url, Options::default(), migrations).await?;
-    tracing::info!(service = name, "the tables are up to date");
-    Ok(())
-}
-
+/// Opens a service's database and brings its tables up to date. Safe to repeat and to run from several
+/// processes at once; `migrations` are the service's own sets.
 async fn migrated(
     name: &str,
     url: &str,

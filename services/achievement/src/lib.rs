@@ -16,7 +16,7 @@ pub mod store;
 use chassis::{Shutdown, identity::Verifier};
 use database::Migrations;
 use sagas::{participant, participating::Participating};
-use service::{Frame, Plan, Shared, departed, import::Importer};
+use service::{Frame, Plan, Service, Settings, Shared, departed, import::Importer};
 
 pub use config::Config;
 
@@ -30,15 +30,8 @@ pub const SERVICE: &str = "achievement";
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    let plan = Plan {
-        name: SERVICE,
-        about: "Badges: what there is to earn, and what a player has earned.",
-        listen: config.listen,
-        database: &config.database,
-        ops_token: config.ops_token,
-        migrations: migrations(),
-    };
-    let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
+    let options = config.database_options.clone();
+    let mut frame = Frame::open_with(options, Plan::of(&config)?, shared, shutdown).await?;
     frame.consume(Participating::new(Badges, frame.outbox.clone()));
     frame.duty(Retention::days(config.retention_days));
     let importer = Importer::new(FromLegacy, frame.database.clone(), config.legacy_database);
@@ -55,30 +48,30 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     frame.serve(http::router(api), verbs).await
 }
 
-/// What its database is made of, beside the outbox.
-fn migrations() -> Vec<Migrations> {
-    vec![
-        participant::migrations(),
-        departed::migrations(),
-        store::migrations(),
-    ]
-}
+impl Service for Config {
+    const NAME: &'static str = SERVICE;
+    const ABOUT: &'static str = "Badges: what there is to earn, and what a player has earned.";
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    service::migrate(SERVICE, &config.database, migrations()).await
-}
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            listen: self.listen,
+            database: &self.database,
+            log: &self.log,
+            nats: self.nats.as_deref(),
+            legacy_database: self.legacy_database.as_deref(),
+            ops_token: self.ops_token.as_deref(),
+        }
+    }
 
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
+    fn migrations() -> Vec<Migrations> {
+        vec![
+            participant::migrations(),
+            departed::migrations(),
+            store::migrations(),
+        ]
+    }
+
+    async fn run(self, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shared, shutdown).await
+    }
 }

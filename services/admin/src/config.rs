@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::config::{self, Faults};
+use chassis::config::Faults;
 use serde::{Deserialize, Serialize};
 
 /// The shortest interval in which the monolith is asked: it has users of its own.
@@ -102,7 +102,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_ADMIN__", file, Self::default())
+        service::load(file)
     }
 }
 

@@ -17,7 +17,7 @@ pub mod store;
 
 use chassis::{Shutdown, identity::Verifier};
 use database::Migrations;
-use service::{Frame, Plan, Shared, import::Importer};
+use service::{Frame, Plan, Service, Settings, Shared, import::Importer};
 
 pub use config::Config;
 
@@ -31,16 +31,8 @@ use crate::{
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    check(&config)?;
-    let plan = Plan {
-        name: "admin",
-        about: "Question curation: edits, bulk import and export.",
-        listen: config.listen,
-        database: &config.database,
-        ops_token: config.ops_token,
-        migrations: migrations(),
-    };
-    let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
+    let options = config.database_options.clone();
+    let mut frame = Frame::open_with(options, Plan::of(&config)?, shared, shutdown).await?;
     let metrics = Metrics::default();
     frame
         .metrics
@@ -70,30 +62,32 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     frame.serve(http::router(app), verbs).await
 }
 
-/// What its database is made of, beside the outbox.
-fn migrations() -> Vec<Migrations> {
-    vec![store::migrations()]
-}
+impl Service for Config {
+    const NAME: &'static str = "admin";
+    const ABOUT: &'static str = "Question curation: edits, bulk import and export.";
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    service::migrate("admin", &config.database, migrations()).await
-}
-
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    if config.legacy_follow.is_some() && config.legacy_database.is_none() {
-        let fault = "legacy_follow: there is nothing to follow without `legacy_database`";
-        return Err(chassis::config::Faults(vec![fault.to_owned()]).into());
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            listen: self.listen,
+            database: &self.database,
+            log: &self.log,
+            nats: self.nats.as_deref(),
+            legacy_database: self.legacy_database.as_deref(),
+            ops_token: self.ops_token.as_deref(),
+        }
     }
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
+
+    fn faults(&self) -> Vec<String> {
+        let is_blind = self.legacy_follow.is_some() && self.legacy_database.is_none();
+        let fault = "legacy_follow: there is nothing to follow without `legacy_database`";
+        is_blind.then(|| fault.to_owned()).into_iter().collect()
+    }
+
+    fn migrations() -> Vec<Migrations> {
+        vec![store::migrations()]
+    }
+
+    async fn run(self, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shared, shutdown).await
+    }
 }

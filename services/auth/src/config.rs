@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chassis::config::{self, Faults};
+use chassis::config::Faults;
 use contracts::http::Register;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -99,7 +99,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_AUTH__", file, Self::default())
+        service::load(file)
     }
 }
 
@@ -129,7 +129,34 @@ fn administrators_name() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, mail};
+
+    #[test]
+    fn the_faults_of_mails_and_of_providers_are_told_together() {
+        let mut config = Config {
+            public_url: "nowhere".to_owned(),
+            ..Config::default()
+        };
+        config.mail = Some(mail::Settings {
+            smtp: "http://mail.example.org".to_owned(),
+            from: "nobody".to_owned(),
+            username: None,
+            password: None,
+            reset_link: Some("https://example.org/".to_owned()),
+            retry_seconds: 1,
+        });
+        let faults = service::check(&config).unwrap_err();
+        for key in ["mail.smtp: ", "mail.from: ", "mail.reset_link: "] {
+            let is_told = |fault: &String| fault.starts_with(key);
+            assert!(faults.0.iter().any(is_told), "{key}{faults}");
+        }
+        let mails = faults.0.len();
+        config.mail = None;
+        let others = service::check(&config)
+            .err()
+            .map_or(0, |faults| faults.0.len());
+        assert_eq!(mails, others + 3, "{faults}");
+    }
 
     #[test]
     fn a_lifetime_of_guests_below_an_hour_is_a_fault() {

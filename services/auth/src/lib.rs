@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chassis::Shutdown;
 use database::Migrations;
-use service::{Frame, Plan, Shared, import::Importer};
+use service::{Frame, Plan, Service, Settings, Shared, import::Importer};
 
 pub use config::Config;
 
@@ -42,17 +42,9 @@ use crate::{
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    let plan = Plan {
-        name: accounts::SERVICE,
-        about: "Accounts, guests, sessions and the keys that sign their tokens.",
-        listen: config.listen,
-        database: &config.database,
-        ops_token: config.ops_token,
-        migrations: migrations(),
-    };
     let post = config.mail.as_ref().map(Post::new).transpose()?;
     let providers = Providers::open(&config.oidc, &config.public_url)?;
-    let mut frame = Frame::open(plan, shared, shutdown).await?;
+    let mut frame = Frame::open(Plan::of(&config)?, shared, shutdown).await?;
     let keys = Keys::open(&config.signing_key).context("setting `signing_key`")?;
     frame.spawn("keys", keys.clone().follow(frame.shutdown.clone()));
     let accounts = Accounts::new(frame.database.clone(), keys.clone()).limited(config.limits);
@@ -87,28 +79,33 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     frame.serve(api, verbs).await
 }
 
-/// What its database is made of, beside the outbox.
-fn migrations() -> Vec<Migrations> {
-    vec![store::migrations()]
-}
+impl Service for Config {
+    const NAME: &'static str = accounts::SERVICE;
+    const ABOUT: &'static str = "Accounts, guests, sessions and the keys that sign their tokens.";
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    service::migrate(accounts::SERVICE, &config.database, migrations()).await
-}
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            listen: self.listen,
+            database: &self.database,
+            log: &self.log,
+            nats: self.nats.as_deref(),
+            legacy_database: self.legacy_database.as_deref(),
+            ops_token: self.ops_token.as_deref(),
+        }
+    }
 
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    config.mail.as_ref().map(Post::new).transpose()?;
-    Providers::open(&config.oidc, &config.public_url)?;
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
+    fn faults(&self) -> Vec<String> {
+        let providers = Providers::open(&self.oidc, &self.public_url);
+        let mut faults = self.mail.as_ref().map(mail::faults).unwrap_or_default();
+        faults.extend(providers.err().into_iter().flat_map(|faults| faults.0));
+        faults
+    }
+
+    fn migrations() -> Vec<Migrations> {
+        vec![store::migrations()]
+    }
+
+    async fn run(self, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shared, shutdown).await
+    }
 }

@@ -12,13 +12,13 @@ mod smtp;
 use std::time::Duration;
 
 use axum::{Router, extract::State, routing::get};
-use chassis::{Problem, http::Json};
+use chassis::{Problem, config::Faults, http::Json};
 use database::Database;
 use lettre::message::Mailbox;
 use serde::{Deserialize, Serialize};
 
 pub use courier::{Courier, Pauses};
-pub use smtp::{Delivery, Server, ServerFault};
+pub use smtp::{Delivery, Server};
 
 use crate::store::mails::{self, Count, Unsent};
 
@@ -71,30 +71,46 @@ pub struct Post {
     pub(crate) pauses: Pauses,
 }
 
+/// Everything that is wrong with the settings.
+#[must_use]
+pub fn faults(settings: &Settings) -> Vec<String> {
+    let post = Post::new(settings);
+    post.err().map(|faults| faults.0).unwrap_or_default()
+}
+
 impl Post {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Naming the setting at fault.
-    pub fn new(settings: &Settings) -> Result<Self, ServerFault> {
-        let fault = |name: &str, why: &str| ServerFault(format!("setting `mail.{name}` {why}"));
-        let from: Mailbox = settings
-            .from
-            .parse()
-            .map_err(|_| fault("from", "is no address such as Node-Learn <a@example.org>"))?;
+    /// Everything that is wrong with them.
+    pub fn new(settings: &Settings) -> Result<Self, Faults> {
+        let mut faults = Vec::new();
+        let from = settings.from.parse::<Mailbox>();
+        if from.is_err() {
+            let fault = "mail.from: is no address such as Node-Learn <a@example.org>";
+            faults.push(fault.to_owned());
+        }
         let link = settings.reset_link.clone();
         if link.as_ref().is_some_and(|link| !link.contains(TOKEN)) {
-            return Err(fault("reset_link", "has no {token} in it"));
+            faults.push("mail.reset_link: has no {token} in it".to_owned());
         }
-        let server = Server::new(settings, from.email.domain())?;
-        Ok(Self {
-            from,
-            link,
-            server,
-            pauses: Pauses {
-                first: Duration::from_secs(settings.retry_seconds),
-            },
-        })
+        let own_domain = from
+            .as_ref()
+            .map_or("localhost", |from| from.email.domain());
+        match (Server::new(settings, own_domain), from) {
+            (Ok(server), Ok(from)) if faults.is_empty() => Ok(Self {
+                from,
+                link,
+                server,
+                pauses: Pauses {
+                    first: Duration::from_secs(settings.retry_seconds),
+                },
+            }),
+            (server, _) => {
+                faults.extend(server.err().map(|fault| fault.0));
+                Err(Faults(faults))
+            }
+        }
     }
 
     /// The mail for whoever forgot a password.

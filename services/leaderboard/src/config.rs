@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use chassis::config::{self, Faults};
+use chassis::config::Faults;
 use serde::{Deserialize, Serialize};
 
 /// Backups are rarely kept for longer, and an operator has looked at what is odd by then.
@@ -80,30 +80,23 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_LEADERBOARD__", file, Self::default())
-    }
-
-    /// What is wrong with the values.
-    ///
-    /// # Errors
-    /// All of it.
-    pub fn check(&self) -> Result<(), Faults> {
-        let default = (&"default".to_owned(), &self.bonus.default);
-        let all = self.bonus.badges.iter().chain([default]);
-        let faults: Vec<String> = all
-            .filter(|(_, points)| !(0..=BONUS_MAX).contains(*points))
-            .map(|(badge, points)| {
-                format!("bonus.{badge}: {points} is not between 0 and {BONUS_MAX}")
-            })
-            .collect();
-        if faults.is_empty() {
-            return Ok(());
-        }
-        Err(Faults(faults))
+        service::load(file)
     }
 }
 
 impl Bonus {
+    /// What is wrong with the points, by badge.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let default = (&"default".to_owned(), &self.default);
+        let all = self.badges.iter().chain([default]);
+        all.filter(|(_, points)| !(0..=BONUS_MAX).contains(*points))
+            .map(|(badge, points)| {
+                format!("bonus.{badge}: {points} is not between 0 and {BONUS_MAX}")
+            })
+            .collect()
+    }
+
     /// The points for a badge.
     #[must_use]
     pub fn of(&self, badge_id: &str) -> i64 {
@@ -125,7 +118,7 @@ mod tests {
         assert_eq!(config.bonus.of("first-answer"), 50);
         assert_eq!(config.bonus.of("streak-10"), 5);
         assert_eq!(Config::default().bonus.of("first-answer"), 0);
-        assert_eq!(config.check(), Ok(()));
+        assert_eq!(service::check(&config), Ok(()));
     }
 
     #[test]
@@ -133,6 +126,6 @@ mod tests {
         let mut config = Config::default();
         config.bonus.default = -1;
         config.bonus.badges.insert("a".to_owned(), BONUS_MAX + 1);
-        assert_eq!(config.check().unwrap_err().0.len(), 2);
+        assert_eq!(service::check(&config).unwrap_err().0.len(), 2);
     }
 }

@@ -10,7 +10,10 @@ use auth::{
     limits::{self, Network},
     mail,
 };
-use chassis::config::{self, Faults};
+use chassis::{
+    config::{self, Faults},
+    ops,
+};
 use serde::{Deserialize, Serialize};
 
 /// The configuration. Not printable: it holds secrets.
@@ -56,6 +59,15 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_LEGACY__", file, Self::default())
+        config::load_checked("BANYAN_LEGACY__", file, Self::default(), Self::faults)
+    }
+
+    /// What is wrong with the values, each with its key.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = self.mail.as_ref().map(mail::faults).unwrap_or_default();
+        faults.extend(config::database_fault("database", &self.database));
+        faults.extend(ops::fault(self.listen, self.ops_token.as_deref()));
+        faults
     }
 }

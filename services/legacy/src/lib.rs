@@ -13,13 +13,15 @@ pub mod play;
 pub mod seed;
 pub mod store;
 
+use std::{net::SocketAddr, path::Path};
+
 use anyhow::Context;
 use auth::{
     keys::Keys,
     limits::Proxies,
     mail::{Courier, Post},
 };
-use chassis::{Health, Metrics, Shutdown, http as serving, net};
+use chassis::{Health, Metrics, Shutdown, config::Faults, http as serving, net, start::Part};
 use database::{Database, Options};
 
 pub use config::Config;
@@ -31,7 +33,7 @@ use crate::accounts::Accounts;
 /// # Errors
 /// What it could not start with, naming the setting; or that its socket failed.
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-    check(&config)?;
+    Faults::found(config.faults())?;
     let post = config.mail.as_ref().map(Post::new).transpose()?;
     let listener = net::bind(config.listen, "listen").await?;
     let db = migrated(&config).await?;
@@ -68,14 +70,27 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    migrated(config).await?;
-    tracing::info!(service = "legacy", "the tables are up to date");
-    Ok(())
+impl Part for Config {
+    const NAME: &'static str = "legacy";
+    const ABOUT: &'static str = "Node-Learn's monolith.";
+
+    fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        Self::load(file)
+    }
+
+    fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    async fn migrate(&self) -> anyhow::Result<()> {
+        migrated(self).await?;
+        tracing::info!(service = "legacy", "the tables are up to date");
+        Ok(())
+    }
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shutdown).await
+    }
 }
 
 async fn migrated(config: &Config) -> anyhow::Result<Database> {
@@ -84,18 +99,6 @@ async fn migrated(config: &Config) -> anyhow::Result<Database> {
         .context("legacy: cannot open its database (setting `database`)")?;
     db.migrate(store::migrations()).await?;
     Ok(db)
-}
-
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    config.mail.as_ref().map(Post::new).transpose()?;
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
 }
 
 /// What a first start finds: the question bank and the administrator.

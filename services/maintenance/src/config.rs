@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use chassis::config::{self, Faults};
+use chassis::config::Faults;
 use sagas::{Clock, DatabaseClock};
 use serde::{Deserialize, Serialize};
 
@@ -90,9 +90,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        let config: Self = config::load("BANYAN_MAINTENANCE__", file, Self::default())?;
-        config.resolve()?;
-        Ok(config)
+        service::load(file)
     }
 
     /// The jobs as they are to run.
@@ -112,11 +110,8 @@ impl Config {
         at_least_one("health.behind", self.health.behind);
         at_least_one("health.outbox_seconds", self.health.outbox_seconds);
         let jobs = Jobs::resolve(&self.jobs, &mut faults);
-        if faults.is_empty() {
-            Ok(jobs)
-        } else {
-            Err(Faults(faults))
-        }
+        Faults::found(faults)?;
+        Ok(jobs)
     }
 }
 

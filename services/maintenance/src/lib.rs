@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{Shutdown, identity::Verifier};
 use database::Migrations;
-use service::{Frame, Plan, Shared};
+use service::{Frame, Plan, Service, Settings, Shared};
 
 pub use config::Config;
 
@@ -44,15 +44,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
     let jobs = config.resolve()?;
-    let plan = Plan {
-        name: SERVICE,
-        about: "Scheduled jobs, their runs and their history.",
-        listen: config.listen,
-        database: &config.database,
-        ops_token: config.ops_token,
-        migrations: migrations(),
-    };
-    let mut frame = Frame::open_with(config.database_options, plan, shared, shutdown).await?;
+    let options = config.database_options.clone();
+    let mut frame = Frame::open_with(options, Plan::of(&config)?, shared, shutdown).await?;
     let metrics = Metrics::default();
     frame
         .metrics
@@ -87,26 +80,33 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     frame.serve(http::router(api), axum::Router::new()).await
 }
 
-/// What its database is made of, beside the outbox.
-fn migrations() -> Vec<Migrations> {
-    vec![store::migrations()]
-}
+impl Service for Config {
+    const NAME: &'static str = SERVICE;
+    const ABOUT: &'static str = "Scheduled jobs, their runs and their history.";
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    service::migrate(SERVICE, &config.database, migrations()).await
-}
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            listen: self.listen,
+            database: &self.database,
+            log: &self.log,
+            nats: self.nats.as_deref(),
+            legacy_database: None,
+            ops_token: self.ops_token.as_deref(),
+        }
+    }
 
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
+    fn faults(&self) -> Vec<String> {
+        self.resolve()
+            .err()
+            .map(|faults| faults.0)
+            .unwrap_or_default()
+    }
+
+    fn migrations() -> Vec<Migrations> {
+        vec![store::migrations()]
+    }
+
+    async fn run(self, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shared, shutdown).await
+    }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chassis::{Shutdown, identity::Verifier, shutdown::Slept};
 use database::{Database, Migrations};
-use service::{Frame, Plan, Shared, departed, import::Importer};
+use service::{Frame, Plan, Service, Settings, Shared, departed, import::Importer};
 
 pub use config::Config;
 
@@ -37,15 +37,7 @@ const INDEX_EVERY: Duration = Duration::from_secs(30);
 /// # Errors
 /// What it could not start with, naming the setting; or the first of its parts that failed.
 pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
-    let plan = Plan {
-        name: "question",
-        about: "The question bank as players read, search and draw from it.",
-        listen: config.listen,
-        database: &config.database,
-        ops_token: config.ops_token,
-        migrations: migrations(),
-    };
-    let mut frame = Frame::open(plan, shared, shutdown).await?;
+    let mut frame = Frame::open(Plan::of(&config)?, shared, shutdown).await?;
     frame.consume(Bank::new(frame.outbox.clone()));
     frame.consume(Users);
     frame.duty(Retention);
@@ -69,28 +61,28 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     frame.serve(api, importer.verbs()).await
 }
 
-/// What its database is made of, beside the outbox.
-fn migrations() -> Vec<Migrations> {
-    vec![store::migrations(), departed::migrations()]
-}
+impl Service for Config {
+    const NAME: &'static str = "question";
+    const ABOUT: &'static str = "The question bank as players read, search and draw from it.";
 
-/// Brings the tables of its database up to date, as [`run`] does at its start, and nothing else.
-///
-/// # Errors
-/// When the database cannot be reached, or a migration fails.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    service::migrate("question", &config.database, migrations()).await
-}
+    fn settings(&self) -> Settings<'_> {
+        Settings {
+            listen: self.listen,
+            database: &self.database,
+            log: &self.log,
+            nats: self.nats.as_deref(),
+            legacy_database: self.legacy_database.as_deref(),
+            ops_token: self.ops_token.as_deref(),
+        }
+    }
 
-/// Finds what [`run`] would refuse about a configuration that could be read.
-///
-/// # Errors
-/// The faults.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    Ok(chassis::ops::check(
-        config.listen,
-        config.ops_token.as_deref(),
-    )?)
+    fn migrations() -> Vec<Migrations> {
+        vec![store::migrations(), departed::migrations()]
+    }
+
+    async fn run(self, shared: Shared, shutdown: Shutdown) -> anyhow::Result<()> {
+        run(self, shared, shutdown).await
+    }
 }
 
 /// Indexes for the search what others than this version wrote.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use chassis::config::{self, Faults};
+use chassis::config::Faults;
 use serde::{Deserialize, Serialize};
 
 /// The configuration. Not printable: it holds secrets.
@@ -67,6 +67,6 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn load(file: Option<&Path>) -> Result<Self, Faults> {
-        config::load("BANYAN_QUIZ__", file, Self::default())
+        service::load(file)
     }
 }

@@ -45,7 +45,7 @@ pub enum Delivery {
 /// Why the settings of a server cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("{0}")]
-pub struct ServerFault(pub String);
+pub(super) struct ServerFault(pub(super) String);
 
 /// A mail server.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ enum Security {
 
 impl Server {
     pub(super) fn new(settings: &Settings, own_domain: &str) -> Result<Self, ServerFault> {
-        let fault = |why: &str| ServerFault(format!("setting `mail.smtp` {why}"));
+        let fault = |why: &str| ServerFault(format!("mail.smtp: {why}"));
         let url =
             Url::parse(&settings.smtp).map_err(|_| fault("is no URL such as smtp://host:25"))?;
         let (security, port) = match (url.scheme(), url.query()) {
@@ -90,7 +90,7 @@ impl Server {
             (Some(name), Some(password)) => Some(Credentials::new(name.clone(), password.clone())),
             _ => {
                 return Err(ServerFault(
-                    "settings `mail.username` and `mail.password` go together".to_owned(),
+                    "mail.username and mail.password go together".to_owned(),
                 ));
             }
         };

@@ -1,0 +1,139 @@
+//! A service as its process sees it: the settings that all have, what is wrong with them, and the
+//! tasks that it can be started for.
+
+use std::{future::Future, net::SocketAddr, path::Path, process::ExitCode};
+
+use bus::NatsBus;
+use chassis::{
+    Shutdown,
+    config::{self, Faults, database_fault},
+    ops,
+    start::{self, Part, Task},
+};
+use database::{Migrations, Options};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Shared, migrated};
+
+/// A service that speaks through events, made from its configuration; its variables begin with
+/// `BANYAN_`, its name and two underscores.
+pub trait Service: Default + Serialize + DeserializeOwned {
+    /// Its name: the events' `serviceId`, and in logs.
+    const NAME: &'static str;
+    /// One sentence about it, for its `/openapi.json` and its `--help`.
+    const ABOUT: &'static str;
+
+    /// The settings that all services have.
+    fn settings(&self) -> Settings<'_>;
+
+    /// What is wrong with the settings that it has alone, each with its key.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What its database is made of, beside the outbox.
+    fn migrations() -> Vec<Migrations>;
+
+    /// Runs until the shutdown.
+    ///
+    /// # Errors
+    /// What it could not start with, naming the setting; or the first of its parts that failed.
+    fn run(self, shared: Shared, shutdown: Shutdown) -> impl Future<Output = anyhow::Result<()>>;
+}
+
+/// The settings that all services have, by their keys.
+#[derive(Clone, Copy)]
+pub struct Settings<'a> {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `database`
+    pub database: &'a str,
+    /// `log`
+    pub log: &'a str,
+    /// `nats`
+    pub nats: Option<&'a str>,
+    /// `legacy_database`, where the service imports from the monolith.
+    pub legacy_database: Option<&'a str>,
+    /// `ops_token`
+    pub ops_token: Option<&'a str>,
+}
+
+/// Reads a service's configuration: defaults, over them the file, over it the variables.
+///
+/// # Errors
+/// Everything that is wrong with it, be it unreadable or unusable.
+pub fn load<S: Service>(file: Option<&Path>) -> Result<S, Faults> {
+    let prefix = format!("BANYAN_{}__", S::NAME.to_uppercase());
+    config::load_checked(&prefix, file, S::default(), faults)
+}
+
+/// Finds what a service would refuse about a configuration, without reaching anybody.
+///
+/// # Errors
+/// All of it.
+pub fn check<S: Service>(config: &S) -> Result<(), Faults> {
+    Faults::found(faults(config))
+}
+
+fn faults<S: Service>(config: &S) -> Vec<String> {
+    let settings = config.settings();
+    let databases = [
+        ("database", Some(settings.database)),
+        ("log", Some(settings.log)),
+        ("legacy_database", settings.legacy_database),
+    ];
+    let databases = databases.into_iter();
+    let databases = databases.filter_map(|(key, url)| database_fault(key, url?));
+    let nats = settings.nats.and_then(|url| NatsBus::check(url).err());
+    let mut faults: Vec<String> = databases.collect();
+    faults.extend(nats.map(|fault| format!("nats: {fault}")));
+    faults.extend(ops::fault(settings.listen, settings.ops_token));
+    faults.extend(config.faults());
+    faults
+}
+
+/// Does what the task says with a service.
+///
+/// # Errors
+/// All faults of the configuration, whatever the task; else that the task failed.
+pub async fn perform<S: Service>(
+    task: Task,
+    config: Option<&Path>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    start::perform::<OfEvents<S>>(task, config, shutdown).await
+}
+
+/// The whole life of a service's own process.
+pub fn main<S: Service>() -> ExitCode {
+    start::main::<OfEvents<S>>()
+}
+
+/// A service that finds the log and the bus by its own configuration.
+struct OfEvents<S>(S);
+
+impl<S: Service> Part for OfEvents<S> {
+    const NAME: &'static str = S::NAME;
+    const ABOUT: &'static str = S::ABOUT;
+
+    fn load(file: Option<&Path>) -> Result<Self, Faults> {
+        load(file).map(Self)
+    }
+
+    fn listen(&self) -> SocketAddr {
+        self.0.settings().listen
+    }
+
+    async fn migrate(&self) -> anyhow::Result<()> {
+        let database = self.0.settings().database;
+        migrated(S::NAME, database, Options::default(), S::migrations()).await?;
+        tracing::info!(service = S::NAME, "the tables are up to date");
+        Ok(())
+    }
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let settings = self.0.settings();
+        let shared = Shared::connect(settings.log, settings.nats).await?;
+        self.0.run(shared, shutdown).await
+    }
+}
