@@ -33,11 +33,17 @@ impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let head = *self.0.log.appended().borrow();
         let all = self.0.all_progress();
-        let lag = |progress: &Progress| {
+        let position = |progress: &Progress| {
             // Its checkpoint was not read yet.
-            let position = Some(progress.position()).filter(|position| *position >= 0)?;
-            Some((head - position).max(0))
+            Some(progress.position()).filter(|position| *position >= 0)
         };
+        show(
+            &mut encoder,
+            "consumer_position",
+            "Where it is in the log: all up to here is handled, parked or of a foreign type",
+            all.iter().map(|progress| (progress, position(progress))),
+        )?;
+        let lag = |progress: &Progress| Some((head - position(progress)?).max(0));
         show(
             &mut encoder,
             "consumer_lag",

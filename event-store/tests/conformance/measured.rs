@@ -17,6 +17,7 @@ use crate::{
 
 testkit::both_databases!(
     lag_and_errors_show_while_a_handler_keeps_failing,
+    a_consumer_that_only_passes_events_over_is_seen_to_move,
     the_outbox_ages_while_nobody_relays_and_parked_events_are_counted,
     an_events_hops_are_timed_from_its_writer_to_its_handler,
 );
@@ -59,6 +60,22 @@ async fn lag_and_errors_show_while_a_handler_keeps_failing(backend: Backend) {
     value(&metrics, &lag, |lag| lag == 3.0).await;
     journal.cheer_up();
     value(&metrics, &lag, |lag| lag == 0.0).await;
+    running.stop().await;
+}
+
+async fn a_consumer_that_only_passes_events_over_is_seen_to_move(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let mut journal = Journal::new();
+    journal.types = &["user.created"];
+    let running = start(&database, &log, &journal, None);
+    let metrics = shown(&log, &running.consumers);
+    let position = format!("consumer_position{{consumer=\"{NAME}\"}}");
+    value(&metrics, &position, |position| position == 0.0).await;
+    append_to(&log, &["a", "b"]).await;
+    value(&metrics, &position, |position| position == 2.0).await;
+    let handled = format!("consumer_events_total{{consumer=\"{NAME}\"}}");
+    value(&metrics, &handled, |handled| handled == 0.0).await;
     running.stop().await;
 }
 
