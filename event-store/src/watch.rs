@@ -2,7 +2,7 @@
 //! parked. Every replica looks, whoever relays: the relay itself cannot tell while the log is away,
 //! and that is when its outbox ages.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chassis::{Shutdown, shutdown::Slept};
 use database::{Database, Error};
@@ -20,8 +20,10 @@ pub async fn run(
     consumers: Consumers,
     shutdown: Shutdown,
 ) {
+    let mut shown = BTreeSet::new();
     loop {
-        if let Err(error) = look(service, &database, &metrics, &consumers).await {
+        let looked = look(service, &database, &metrics, &consumers, &mut shown);
+        if let Err(error) = looked.await {
             tracing::debug!(service, %error, "outbox and parked events are not counted");
         }
         if shutdown.sleep(EVERY).await == Slept::ShutDown {
@@ -30,17 +32,25 @@ pub async fn run(
     }
 }
 
+/// `shown` has the consumers that were shown: some of them are not of this process, and when theirs
+/// are no longer parked, nobody else says so.
 async fn look(
     service: &str,
     database: &Database,
     metrics: &Metrics,
     consumers: &Consumers,
+    shown: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
     let outbox = relay::status(database).await?;
     let oldest = outbox.oldest.unwrap_or_default();
     metrics.outbox(service, oldest, outbox.unsent, outbox.stuck);
-    for (consumer, events) in consumers.parked_counts().await? {
+    let mut parked = consumers.parked_counts().await?;
+    for consumer in &*shown {
+        parked.entry(consumer.clone()).or_insert(0);
+    }
+    for (consumer, events) in parked {
         metrics.parked_now(&consumer, events);
+        shown.insert(consumer);
     }
     Ok(())
 }

@@ -16,7 +16,10 @@ mod replies;
 mod timers;
 mod waiters;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
 
 use chassis::Shutdown;
 use contracts::Recorded;
@@ -51,6 +54,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     waiters: Waiters,
     metrics: Metrics,
+    /// The definitions whose open sagas were counted, those of other versions among them.
+    counted: Mutex<BTreeSet<String>>,
 }
 
 /// What may be chosen when an engine is opened.
@@ -155,6 +160,7 @@ impl Engine {
             clock: options.clock,
             waiters: Waiters::default(),
             metrics: options.metrics,
+            counted: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -107,6 +107,14 @@ async fn the_outbox_ages_while_nobody_relays_and_parked_events_are_counted(backe
     assert!(age < PATIENCE.as_secs_f64(), "{age}");
     let parked = format!("parked_events{{consumer=\"{NAME}\"}}");
     value(&metrics, &parked, |parked| parked == 1.0).await;
+    // What an earlier version's consumer left behind is told until somebody has cleared it.
+    let theirs = "UPDATE parked_events SET consumer = 'earlier'";
+    database.execute(theirs, vec![]).await.expect("one row");
+    let earlier = "parked_events{consumer=\"earlier\"}";
+    value(&metrics, earlier, |parked| parked == 1.0).await;
+    let cleared = "DELETE FROM parked_events";
+    database.execute(cleared, vec![]).await.expect("one row");
+    value(&metrics, earlier, |parked| parked == 0.0).await;
     stop.trigger();
     soon(watching).await.expect("it ends");
     running.stop().await;

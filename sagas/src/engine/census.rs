@@ -1,7 +1,7 @@
 //! Counts what has not ended, for the metrics: what a process counts by itself as sagas move ends
 //! with the process, and says nothing of those that do not move.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::PoisonError, time::Duration};
 
 use chassis::{Shutdown, shutdown::Slept};
 
@@ -29,9 +29,15 @@ impl Inner {
         let open = store::open_by_state(&self.database).await?;
         let overdue = store::nearest(&self.database).await?;
         let overdue = overdue.map_or(Duration::ZERO, |due| now.since(due));
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.extend(open.iter().map(|count| count.definition.clone()));
         let mut oldest: HashMap<&str, Duration> = HashMap::new();
         let mut counts: HashMap<(&str, &str), i64> = HashMap::new();
         for (name, _) in self.workflows.by_key.keys() {
+            oldest.insert(name, Duration::ZERO);
+        }
+        // Of a definition that is not here nobody else says that its last saga has ended.
+        for name in &*counted {
             oldest.insert(name, Duration::ZERO);
         }
         for count in &open {

@@ -23,6 +23,7 @@ both_databases!(
     a_policy_holds_for_new_sagas_only,
     an_act_is_an_event_with_who_and_why,
     sagas_are_counted_by_outcome,
+    a_definition_that_is_not_here_is_counted_until_its_last_saga_has_ended,
 );
 
 pub(crate) async fn call(
@@ -323,4 +324,24 @@ async fn sagas_are_counted_by_outcome(backend: Backend) {
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }
+}
+
+async fn a_definition_that_is_not_here_is_counted_until_its_last_saga_has_ended(backend: Backend) {
+    let world = World::new(backend).await;
+    waiting_for_pay(&world).await;
+    let execute = async |sql: &'static str| world.database().execute(sql, vec![]).await.unwrap();
+    execute("UPDATE sagas SET definition = 'earlier'").await;
+    world.clock.advance(super::order::SECOND / 100);
+    let metrics = chassis::Metrics::new();
+    metrics.register(|registry| world.engine().metrics().register(registry));
+    let oldest = async || {
+        world.engine().count_open().await.unwrap();
+        let text = metrics.encode().unwrap();
+        let series = "saga_oldest_open_seconds{definition=\"earlier\"} ";
+        let value = text.lines().find_map(|line| line.strip_prefix(series));
+        value.expect("it is counted").parse::<f64>().unwrap()
+    };
+    assert!(oldest().await > 0.0);
+    execute("UPDATE sagas SET ended_at = updated_at").await;
+    assert_eq!(oldest().await, 0.0);
 }
