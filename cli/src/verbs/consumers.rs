@@ -215,9 +215,7 @@ impl Replay {
         let end = begun["position"].as_i64().unwrap_or(0) + begun["lag"].as_i64().unwrap_or(0);
         let mut told = None;
         loop {
-            // First, since the consumer hears of the reset only in a moment; until then it tells
-            // where it was.
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            // No replica tells where it was before the reset, also one that has not heard of it.
             let now = named.look(context).await?;
             let position = now["position"].as_i64().unwrap_or(0);
             if position >= end {
@@ -231,6 +229,7 @@ impl Replay {
             if Instant::now() >= until {
                 bail!("it is at {position} of {end} after {seconds} s; it goes on by itself");
             }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
 }

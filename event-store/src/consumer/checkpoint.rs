@@ -6,12 +6,21 @@ use uuid::Uuid;
 /// Raised by every operator's act on consumers; runners look at their row then.
 pub(super) const CONTROL: &str = "consumers";
 
+/// A place in a log: its epoch, and a position.
+pub(super) type Place = (Uuid, i64);
+
 /// How far a consumer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) epoch: Uuid,
     pub(super) position: i64,
     pub(super) paused: bool,
+}
+
+impl Checkpoint {
+    pub(super) const fn place(&self) -> Place {
+        (self.epoch, self.position)
+    }
 }
 
 /// Reads the checkpoint; a consumer without one starts at the beginning of this epoch.

@@ -25,7 +25,8 @@ pub struct ConsumerStatus {
     pub types: &'static [&'static str],
     /// The log that its checkpoint belongs to.
     pub epoch: Uuid,
-    /// How far it is: what its database says, or what this process has read beyond it.
+    /// How far it is: what its database says, or what this process has read on from there. Never
+    /// what was read before a replay.
     pub position: i64,
     /// Positions between it and the log's head.
     pub lag: i64,
@@ -85,14 +86,11 @@ impl Consumers {
             let name = reader.name();
             let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
             let progress = reader.reporter.progress();
-            let same_log = checkpoint.epoch == head.epoch;
             let state = progress.state();
-            let read_here = if same_log && state == State::Running {
-                progress.position()
-            } else {
-                0
-            };
-            let position = checkpoint.position.max(read_here);
+            let read_here = progress
+                .position_from(checkpoint.place())
+                .filter(|_| state == State::Running);
+            let position = read_here.unwrap_or(checkpoint.position);
             list.push(ConsumerStatus {
                 name: name.to_owned(),
                 kind: reader.handler.kind(),

@@ -1,5 +1,7 @@
 use tokio::sync::watch;
 
+use super::checkpoint::Place;
+
 /// What a consumer is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -22,6 +24,8 @@ pub struct Progress {
 
 #[derive(Clone, Debug)]
 struct Report {
+    /// The checkpoint that it went on from.
+    from: Option<Place>,
     position: i64,
     state: State,
 }
@@ -36,6 +40,13 @@ impl Progress {
     /// checkpoint was read.
     pub fn position(&self) -> i64 {
         self.now.borrow().position
+    }
+
+    /// As [`Progress::position`], while this process goes on from that checkpoint; once somebody
+    /// else has moved it, by a replay or in another replica, what was read here says nothing.
+    pub(super) fn position_from(&self, checkpoint: Place) -> Option<i64> {
+        let now = self.now.borrow();
+        (now.from == Some(checkpoint)).then_some(now.position)
     }
 
     /// What it is doing.
@@ -75,6 +86,7 @@ impl Reporter {
         Self {
             name,
             now: watch::Sender::new(Report {
+                from: None,
                 position: -1,
                 state: State::Stopped,
             }),
@@ -88,9 +100,10 @@ impl Reporter {
         }
     }
 
-    pub(super) fn at(&self, position: i64) {
+    pub(super) fn at(&self, from: Place, position: i64) {
         self.now.send_if_modified(|now| {
             let moved = now.position != position;
+            now.from = Some(from);
             now.position = position;
             moved
         });

@@ -114,7 +114,7 @@ impl Runner {
             self.reader.reporter.is(State::Refused(reason));
             return Ok(Looked::Wait(self.options.idle));
         }
-        if (checkpoint.epoch, checkpoint.position) != (self.epoch, self.stored) {
+        if checkpoint.place() != (self.epoch, self.stored) {
             self.position = checkpoint.position;
         }
         self.epoch = checkpoint.epoch;
@@ -129,7 +129,7 @@ impl Runner {
             State::Running
         };
         self.reader.reporter.is(state);
-        self.reader.reporter.at(self.position);
+        self.arrive(self.stored, self.position);
         Ok(if checkpoint.paused {
             Looked::Wait(PAUSED_POLL)
         } else {
@@ -292,7 +292,7 @@ impl Runner {
         match self.standing().pass(self.position).await? {
             Attempt::Lost => Ok(Some(Interrupted::LookAgain)),
             _ => {
-                self.stored = self.position;
+                self.arrive(self.position, self.position);
                 Ok(None)
             }
         }
@@ -324,7 +324,7 @@ impl Runner {
     fn arrive(&mut self, stored: i64, position: i64) {
         self.stored = stored;
         self.position = position;
-        self.reader.reporter.at(position);
+        self.reader.reporter.at((self.epoch, stored), position);
     }
 
     /// Logs a failing database and says how long to wait.

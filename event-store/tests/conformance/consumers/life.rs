@@ -27,6 +27,7 @@ testkit::both_databases!(
     a_transient_error_holds_the_checkpoint_until_it_is_over,
     a_paused_consumer_stands_still_until_it_is_resumed_also_over_a_restart,
     a_replayed_projection_is_emptied_and_built_again,
+    a_replay_is_not_told_as_read_by_a_replica_that_has_not_heard_of_it,
     a_process_is_never_replayed,
     a_log_of_another_epoch_is_refused_loudly_and_never_skipped,
     a_checkpoint_beyond_the_head_is_refused,
@@ -234,6 +235,26 @@ async fn a_replayed_projection_is_emptied_and_built_again(backend: Backend) {
     running.consumers.replay(NAME).await.unwrap();
     eventually(PATIENCE, || async { handled(&database).await == [1, 2, 3] }).await;
     assert!(running.consumers.parked(None, 10).await.unwrap().is_empty());
+    running.stop().await;
+}
+
+async fn a_replay_is_not_told_as_read_by_a_replica_that_has_not_heard_of_it(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let journal = Journal::new();
+    append_to(&log, &["a", "b"]).await;
+    let running = start(&database, &log, &journal, None);
+    running.at(2).await;
+    // From now on nothing can be read again, even when it hears of the replay.
+    journal.mood("a", Mood::Fails(Fault::Transient), u32::MAX);
+    // Another process: its acts raise no signal in this one.
+    let elsewhere = backend.open(Options::default()).await;
+    let other = Consumers::new(elsewhere, log.clone()).add(journal.clone());
+    other.replay(NAME).await.unwrap();
+    for replica in [&running.consumers, &other] {
+        let list = replica.list().await.unwrap();
+        assert_eq!((list[0].position, list[0].lag), (0, 2));
+    }
     running.stop().await;
 }
 
