@@ -248,6 +248,20 @@ async fn an_unusable_url_or_folder_is_told_and_an_absent_server_is_unavailable()
     assert!(matches!(open(&url).await, Error::Unavailable(_)));
 }
 
+/// SQLite takes it back by itself, and its pool does not see that.
+#[tokio::test]
+async fn the_writer_goes_on_after_a_transaction_that_found_no_room() {
+    let backend = testkit::Backend::sqlite();
+    let database = backend.open(Options::default()).await;
+    let execute = async |sql: &'static str| database.execute(sql, params![]).await;
+    execute("CREATE TABLE filled (bytes BLOB)").await.unwrap();
+    execute("PRAGMA max_page_count = 8").await.unwrap();
+    let refused = execute("INSERT INTO filled VALUES (zeroblob(1000000))").await;
+    assert!(matches!(refused, Err(Error::Full(_))), "{refused:?}");
+    let small = execute("INSERT INTO filled VALUES (zeroblob(10))").await;
+    assert_eq!(small.expect("it fits into a page"), 1);
+}
+
 /// SQLite itself says that it is full, here at a bound of its own.
 #[tokio::test]
 async fn a_full_disk_is_a_transient_error_that_is_remembered() {

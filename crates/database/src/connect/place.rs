@@ -108,6 +108,9 @@ pub(super) async fn connect_sqlite(path: &str, options: &Options) -> Result<Pool
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
         .test_before_acquire(false)
+        // SQLite takes a transaction back by itself when it finds no room or cannot read; the pool
+        // then holds it for open, and this connection would refuse every other one.
+        .before_acquire(|writer, _| Box::pin(async { Ok(!writer.is_in_transaction()) }))
         .connect_with(connect.clone())
         .await
         .map_err(cannot_open)?;
