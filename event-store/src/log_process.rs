@@ -79,8 +79,11 @@ pub async fn serve(
     health.check("log", probe).await;
 
     let watched = log.clone();
-    let check = move || std::future::ready(watched.database().room());
-    health.warning("log_disk", check).await;
+    let has_room = move || {
+        let log = watched.clone();
+        async move { log.database().room().await }
+    };
+    health.warning("log_disk", has_room).await;
 
     let mut tasks = Supervisor::new(shutdown.clone());
     if let Some(bus) = bus {

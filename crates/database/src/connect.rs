@@ -1,7 +1,7 @@
 mod place;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use self::place::{Place, connect_postgres, connect_sqlite};
 use crate::{
     Clock, CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
+    room::Refused,
     signal::Signals,
     sql::{postgres_arguments, sqlite_arguments},
 };
@@ -23,10 +24,6 @@ pub enum Dialect {
     /// SQLite 3.35 or newer (bundled).
     Sqlite,
 }
-
-/// How long a full disk is told of after the last write that it refused: every service renews its
-/// relay's lease more often, so while the disk is full somebody is refused again.
-pub const FULL_REMEMBERED: Duration = Duration::from_secs(30);
 
 /// Asks PostgreSQL for its time.
 pub(crate) const NOW: &str = "SELECT clock_timestamp()";
@@ -66,20 +63,7 @@ pub(crate) struct Inner {
     pub(crate) signals: Signals,
     pub(crate) commit_hook: Option<Arc<dyn CommitHook>>,
     pub(crate) clock: Clock,
-    /// When the disk was last too full for a write, and what the database said.
-    full: Mutex<Option<(Instant, String)>>,
-}
-
-impl Inner {
-    /// The error as ours, with a full disk remembered.
-    pub(crate) fn noted(&self, error: sqlx::Error) -> Error {
-        let error = Error::from(error);
-        if matches!(error, Error::Full(_)) {
-            let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-            *full = Some((Instant::now(), error.to_string()));
-        }
-        error
-    }
+    pub(crate) refused: Refused,
 }
 
 pub(crate) enum Pools {
@@ -150,7 +134,7 @@ impl Database {
             signals: Signals::default(),
             commit_hook: options.commit_hook,
             clock: Clock::default(),
-            full: Mutex::default(),
+            refused: Refused::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -266,23 +250,6 @@ impl Database {
         self.fetch_one::<(i64,)>("SELECT CAST(1 AS BIGINT)", Vec::new())
             .await
             .map(|_| ())
-    }
-
-    /// Whether the last writes found room on the disk. A full disk still lets the database answer
-    /// [`Database::ping`] and every read, so this is a check of its own.
-    ///
-    /// # Errors
-    /// What the database said, for [`FULL_REMEMBERED`] after a write that found no room.
-    pub fn room(&self) -> std::result::Result<(), String> {
-        let full = self
-            .inner
-            .full
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match &*full {
-            Some((at, text)) if at.elapsed() < FULL_REMEMBERED => Err(text.clone()),
-            _ => Ok(()),
-        }
     }
 
     /// A counter that rises whenever a transaction that called [`Tx::signal`] with `name` commits

@@ -17,15 +17,17 @@ mod clock;
 mod connect;
 mod error;
 mod migrate;
+mod room;
 mod signal;
 mod sql;
 mod timestamp;
 mod tx;
 
 pub use clock::Clock;
-pub use connect::{Database, Dialect, FULL_REMEMBERED, Options, PoolState};
+pub use connect::{Database, Dialect, Options, PoolState};
 pub use error::{Constraint, Error, Result};
 pub use migrate::Migrations;
+pub use room::FULL_REMEMBERED;
 pub use sql::{Record, Sql, Value};
 pub use timestamp::Timestamp;
 pub use tx::{CommitHook, Tx};

@@ -262,23 +262,56 @@ async fn the_writer_goes_on_after_a_transaction_that_found_no_room() {
     assert_eq!(small.expect("it fits into a page"), 1);
 }
 
-/// SQLite itself says that it is full, here at a bound of its own.
+/// SQLite itself says that it is full, here at a bound of its writing connection, which a refusal may
+/// end together with that connection.
 #[tokio::test]
-async fn a_full_disk_is_a_transient_error_that_is_remembered() {
+async fn a_full_disk_is_a_transient_error_that_is_remembered_until_there_is_room() {
     let backend = testkit::Backend::sqlite();
     let database = backend.open(Options::default()).await;
-    let fill = "CREATE TABLE filled (bytes BLOB)";
-    database.execute(fill, params![]).await.expect("a table");
-    assert_eq!(database.room(), Ok(()));
-    let mut tx = database.begin().await.expect("a transaction");
-    tx.execute("PRAGMA max_page_count = 8", params![])
-        .await
-        .ok();
-    let sql = "INSERT INTO filled VALUES (zeroblob(1000000))";
-    let error = tx.execute(sql, params![]).await.expect_err("no room");
-    assert!(matches!(error, database::Error::Full(_)), "{error:?}");
+    let execute = async |sql: &'static str| database.execute(sql, params![]).await;
+    let filled = execute("CREATE TABLE filled (bytes BLOB)").await;
+    filled.expect("a table");
+    assert_eq!(database.room().await, Ok(()));
+    let bound = "PRAGMA max_page_count = 8";
+    execute(bound).await.expect("a bound");
+    let error = execute("INSERT INTO filled VALUES (zeroblob(1000000))").await;
+    let error = error.expect_err("no room");
+    assert!(matches!(error, Error::Full(_)), "{error:?}");
     assert!(error.is_transient());
-    drop(tx);
-    assert!(database.room().is_err_and(|text| text.contains("full")));
     database.ping().await.expect("it still answers");
+
+    execute(bound).await.expect("the writer goes on");
+    let small = execute("INSERT INTO filled VALUES (zeroblob(10))").await;
+    small.expect("what fits into a page is still written");
+    let room = database.room().await;
+    assert!(room.is_err_and(|text| text.contains("full")));
+
+    let grown = execute("PRAGMA max_page_count = 1000000").await;
+    grown.expect("another bound");
+    assert_eq!(database.room().await, Ok(()));
+    let tables = "SELECT COUNT(*) FROM sqlite_schema";
+    let tables = database.fetch_one::<(i64,)>(tables, params![]).await;
+    assert_eq!(tables.expect("a count").0, 1, "what was tried is gone");
+}
+
+/// `PostgreSQL` is made to say so; its disk has room.
+#[tokio::test]
+async fn a_disk_with_room_again_is_not_told_of_except_by_who_may_not_try() {
+    let backend = testkit::Backend::postgres().await;
+    let database = backend.open(Options::default()).await;
+    let refused = "DO $$ BEGIN RAISE EXCEPTION 'No space left' USING ERRCODE = 'disk_full'; END $$";
+    let error = database.execute(refused, params![]).await;
+    let error = error.expect_err("it says that it is full");
+    assert!(matches!(error, Error::Full(_)), "{error:?}");
+    assert_eq!(database.room().await, Ok(()));
+
+    let reader = "DO $$ BEGIN CREATE ROLE reads_only LOGIN; EXCEPTION
+                  WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+    database.execute(reader, params![]).await.expect("a role");
+    let url = backend.url.replacen("postgres@", "reads_only@", 1);
+    let reader = Database::connect(&url, Options::default()).await;
+    let reader = reader.expect("it may connect");
+    reader.execute(refused, params![]).await.ok();
+    let room = reader.room().await;
+    assert!(room.is_err_and(|text| text.contains("No space left")));
 }

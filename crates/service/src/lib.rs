@@ -307,10 +307,10 @@ impl Frame {
 /// A database on a full disk still answers and reads, so the service stays ready and says so.
 async fn warn_of_full_disks(health: &Health, database: &Database, log: &Log) {
     let watched = database.clone();
-    let check = move || std::future::ready(watched.room());
+    let check = move || room(watched.clone());
     health.warning("database_disk", check).await;
     let watched = log.clone();
-    let check = move || std::future::ready(watched.database().room());
+    let check = move || room(watched.database().clone());
     health.warning("log_disk", check).await;
 }
 
@@ -334,6 +334,10 @@ async fn migrated(
 
 async fn ping(database: Database) -> Result<(), String> {
     database.ping().await.map_err(|error| error.to_string())
+}
+
+async fn room(database: Database) -> Result<(), String> {
+    database.room().await
 }
 
 async fn ping_log(log: Log) -> Result<(), String> {
