@@ -176,6 +176,11 @@ fn is_away(error: &anyhow::Error) -> bool {
         .any(reqwest::Error::is_connect)
 }
 
+/// The answer that an error is about, where there was one.
+pub fn refusal(error: &anyhow::Error) -> Option<&Refused> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
 fn refused(status: StatusCode, text: &str) -> Refused {
     let problem: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let member = |name: &str| problem[name].as_str().map(ToOwned::to_owned);

@@ -82,24 +82,37 @@ const COLUMNS: &[Column] = &[
     ("reason", "/reason"),
 ];
 
-/// Asks every service that has consumers and joins the answers, each item with its `service`.
-/// A service that does not answer is an item with the reason as its `reason`.
-pub(super) async fn everywhere(context: &Context, path: &str) -> Vec<Value> {
-    let mut items = Vec::new();
+/// Asks every service that has consumers: the items of its answer, each with its `service`.
+pub(super) async fn each(
+    context: &Context,
+    path: &str,
+) -> Vec<(String, anyhow::Result<Vec<Value>>)> {
+    let mut answers = Vec::new();
     for service in with_consumers(context.client.endpoints()) {
-        match context.client.ops(&service, Method::GET, path, None).await {
-            Ok(answer) => {
-                for mut item in answer["items"].as_array().cloned().unwrap_or_default() {
-                    item["service"] = json!(service);
-                    items.push(item);
-                }
+        let answer = context.client.ops(&service, Method::GET, path, None).await;
+        let items = answer.map(|answer| {
+            let mut items = answer["items"].as_array().cloned().unwrap_or_default();
+            for item in &mut items {
+                item["service"] = json!(service);
             }
-            Err(error) => items.push(json!({
-                "service": service, "state": "unreachable", "reason": format!("{error:#}"),
-            })),
-        }
+            items
+        });
+        answers.push((service, items));
     }
-    items
+    answers
+}
+
+/// The items of all services, as [`each`] asks them. A service that does not answer is an item with
+/// the reason as its `reason`.
+pub(super) async fn everywhere(context: &Context, path: &str) -> Vec<Value> {
+    let answers = each(context, path).await.into_iter();
+    let items = answers.flat_map(|(service, answer)| match answer {
+        Ok(items) => items,
+        Err(error) => vec![json!({
+            "service": service, "state": "unreachable", "reason": format!("{error:#}"),
+        })],
+    });
+    items.collect()
 }
 
 /// Legacy knows nothing of events, and the log has no consumers of its own.

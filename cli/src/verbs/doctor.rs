@@ -1,6 +1,7 @@
 //! `banyan doctor`: looks for what is wrong and names the runbook for each finding.
 //!
-//! A check is a file of its own and returns findings. None is without a runbook, and each runbook
+//! A check is a file of its own and notes findings in what was [`Seen`], and each part that did not
+//! tell what it was asked: what was not looked at is never called well. No finding is without a runbook, and each runbook
 //! about a fault is drilled: its drill (`cli/tests/system/drills`) makes the fault and asserts that
 //! one of these checks names it.
 
@@ -12,6 +13,9 @@ mod readiness;
 mod releases;
 mod runbook;
 mod sagas;
+mod seen;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 
 use std::time::{Duration, Instant};
@@ -20,7 +24,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::runbook::Runbook;
+use self::{runbook::Runbook, seen::Seen};
 use super::Context;
 use crate::output::Column;
 
@@ -62,10 +66,11 @@ impl Doctor {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(self.wait);
         let findings = loop {
-            let mut findings = look(context).await;
+            let mut seen = look(context).await;
             if self.deep {
-                findings.extend(deep::check(context).await);
+                deep::check(context, &mut seen).await;
             }
+            let findings = seen.findings();
             if findings.is_empty() || Instant::now() >= until {
                 break findings;
             }
@@ -85,22 +90,25 @@ impl Doctor {
     }
 }
 
-async fn look(context: &Context) -> Vec<Finding> {
-    let (mut findings, releases) =
-        tokio::join!(readiness::check(context), releases::check(context));
-    findings.extend(releases);
+async fn look(context: &Context) -> Seen {
+    let (mut seen, mut moving) = (Seen::default(), Seen::default());
+    tokio::join!(
+        readiness::check(context, &mut seen),
+        releases::check(context, &mut moving)
+    );
+    seen.and(moving);
     // Without their databases services answer each further question after a long wait, and with
     // nothing new.
     let is_away = |one: &Finding| matches!(one.runbook, Runbook::PostgresDown | Runbook::LogLost);
-    if findings.iter().any(is_away) {
-        return findings;
+    if seen.found.iter().any(is_away) {
+        return seen;
     }
-    findings.extend(upstreams::check(context).await);
-    findings.extend(flags::check(context).await);
-    findings.extend(consumers::check(context).await);
-    findings.extend(outboxes::check(context).await);
-    findings.extend(sagas::check(context).await);
-    findings
+    upstreams::check(context, &mut seen).await;
+    flags::check(context, &mut seen).await;
+    consumers::check(context, &mut seen).await;
+    outboxes::check(context, &mut seen).await;
+    sagas::check(context, &mut seen).await;
+    seen
 }
 
 impl Finding {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, Runbook};
-use crate::verbs::{Context, consumers::everywhere};
+use super::{Finding, Runbook, Seen};
+use crate::verbs::{Context, consumers::each};
 
 /// A consumer this far behind the log's head is worth a look.
 const LAG_WORTH_A_LOOK: i64 = 1_000;
@@ -14,15 +14,20 @@ const LAG_WORTH_A_LOOK: i64 = 1_000;
 /// hundreds of events in a second, and reads the log itself after 200 ms of silence.
 const MOVES_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
-    let consumers = everywhere(context, "/ops/consumers").await;
-    let mut findings: Vec<Finding> = consumers.iter().flat_map(judged).collect();
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
+    let consumers = look(context, seen).await;
+    seen.found.extend(consumers.iter().flat_map(judged));
     if consumers.iter().any(is_behind) {
         tokio::time::sleep(MOVES_WITHIN).await;
-        let later = everywhere(context, "/ops/consumers").await;
-        findings.extend(standing_still(&consumers, &later));
+        let later = look(context, seen).await;
+        seen.found.extend(standing_still(&consumers, &later));
     }
-    findings
+}
+
+async fn look(context: &Context, seen: &mut Seen) -> Vec<Value> {
+    let answers = each(context, "/ops/consumers").await.into_iter();
+    let seen = answers.filter_map(|(service, answer)| seen.answered(&service, answer));
+    seen.flatten().collect()
 }
 
 fn is_behind(consumer: &Value) -> bool {
@@ -68,8 +73,6 @@ fn judged(consumer: &Value) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     match consumer["state"].as_str().unwrap_or_default() {
-        // Its readiness says it.
-        "unreachable" => return findings,
         "paused" => findings.push(finding(
             "is paused".to_owned(),
             &format!("banyan consumers resume {service} {name}"),

@@ -2,24 +2,22 @@
 
 use reqwest::Method;
 
-use super::{Finding, Runbook, items};
+use super::{Finding, Runbook, Seen, items};
 use crate::verbs::Context;
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
     let client = &context.client;
-    let Ok(answer) = client.admin(Method::GET, "/admin/flags", None).await else {
-        return Vec::new();
+    let answer = client.admin(Method::GET, "/admin/flags", None).await;
+    let Some(answer) = seen.answered("gateway", answer) else {
+        return;
     };
-    items(&answer)
-        .filter(|flag| flag["killed"] == true)
-        .map(|flag| {
-            let id = flag["id"].as_str().unwrap_or_default();
-            Finding {
-                place: id.to_owned(),
-                what: "is rolled back: everybody is on legacy".to_owned(),
-                act: format!("when mended: banyan flags set {id} --killed false --reason …"),
-                runbook: Runbook::BadRelease,
-            }
-        })
-        .collect()
+    for flag in items(&answer).filter(|flag| flag["killed"] == true) {
+        let id = flag["id"].as_str().unwrap_or_default();
+        seen.found.push(Finding {
+            place: id.to_owned(),
+            what: "is rolled back: everybody is on legacy".to_owned(),
+            act: format!("when mended: banyan flags set {id} --killed false --reason …"),
+            runbook: Runbook::BadRelease,
+        });
+    }
 }

@@ -3,36 +3,44 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Finding, Runbook};
-use crate::{client::Refused, verbs::Context};
+use super::{Finding, Runbook, Seen};
+use crate::{
+    client::{Refused, refusal},
+    verbs::Context,
+};
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
     let client = &context.client;
-    let mut findings = Vec::new();
     let admin = client.admin(Method::GET, "/health/ready", None).await;
-    findings.extend(judged("gateway", &admin));
+    note("gateway", "gateway", &admin, seen);
     // All at once: one that waits for a dependency must not hold up the others.
     let services = client.endpoints().services.keys();
     let asked = services.map(async |service| {
         let replicas = client.each(service, "/health/ready").await;
-        let replicas = replicas.unwrap_or_default().into_iter();
-        replicas.flat_map(|(name, answer)| judged(&name, &answer))
+        (service, replicas.unwrap_or_default())
     });
-    findings.extend(futures::future::join_all(asked).await.into_iter().flatten());
-    findings
+    for (service, replicas) in futures::future::join_all(asked).await {
+        for (name, answer) in replicas {
+            note(service, &name, &answer, seen);
+        }
+    }
 }
 
-fn judged(place: &str, answer: &anyhow::Result<Value>) -> Vec<Finding> {
-    let report = match answer {
-        Ok(report) => report,
-        Err(error) => match error.chain().find_map(|cause| cause.downcast_ref()) {
-            Some(Refused { problem, .. }) => problem,
-            None => return vec![silent(place, error)],
+/// Notes what a process of `part` says of itself.
+fn note(part: &str, place: &str, answer: &anyhow::Result<Value>, seen: &mut Seen) {
+    match answer {
+        Ok(report) => seen.found.extend(judged(place, report, true)),
+        Err(error) => match refusal(error) {
+            Some(Refused { problem, .. }) => seen.found.extend(judged(place, problem, false)),
+            None => seen.is_silent(part, silent(place, error)),
         },
-    };
+    }
+}
+
+fn judged(place: &str, report: &Value, is_ready: bool) -> Vec<Finding> {
     let (down, degraded) = (unwell(report, "down"), unwell(report, "degraded"));
     let mut findings = Vec::new();
-    if answer.is_err() {
+    if !is_ready {
         findings.push(Finding {
             place: place.to_owned(),
             what: format!("is not ready: {}", list(&down)),
@@ -106,8 +114,7 @@ mod tests {
 
     fn found(dependencies: &Value) -> Vec<Finding> {
         let problem = json!({ "status": "not_ready", "dependencies": dependencies });
-        let error = crate::client::refused_for_test(503, &problem);
-        judged("quiz", &Err(error))
+        judged("quiz", &problem, false)
     }
 
     #[test]
@@ -128,7 +135,7 @@ mod tests {
             "database": { "status": "up" },
             "log_disk": { "status": "degraded", "reason": "read only" },
         }});
-        let found = judged("quiz", &Ok(report));
+        let found = judged("quiz", &report, true);
         let runbooks: Vec<_> = found.iter().map(|one| one.runbook).collect();
         assert_eq!(runbooks, [Runbook::BrokerDown, Runbook::DiskFull]);
         assert_eq!(found[0].what, "serves, with less: bus (not connected)");
@@ -136,7 +143,11 @@ mod tests {
 
     #[test]
     fn who_does_not_answer_at_all_has_crashed_and_who_refuses_the_log_has_not() {
-        let silent = judged("quiz", &Err(anyhow::anyhow!("connection refused")));
+        let mut seen = Seen::default();
+        let answer = Err(anyhow::anyhow!("connection refused"));
+        note("quiz", "quiz at http://a", &answer, &mut seen);
+        let silent = seen.findings();
+        assert_eq!(silent[0].place, "quiz at http://a");
         assert_eq!(silent[0].runbook, Runbook::ServiceCrashed);
         let refuses = json!({ "consumers": { "status": "down", "reason": "another epoch" } });
         assert_eq!(found(&refuses)[0].runbook, Runbook::RestoreFromBackup);

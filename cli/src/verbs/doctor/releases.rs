@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Finding, Runbook, items};
+use super::{Finding, Runbook, Seen, items};
 use crate::verbs::Context;
 
 /// Between the two looks.
@@ -18,20 +18,24 @@ const FAILED_SHARE: f64 = 0.05;
 /// A mean above this is slow for anything that the services do, but for waiting for a saga's end.
 const SLOW: f64 = 2_000.0;
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
-    let path = "/admin/routes";
-    let Ok(before) = context.client.admin(Method::GET, path, None).await else {
-        return Vec::new();
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
+    let Some(before) = look(context, seen).await else {
+        return;
     };
     let moving = |route: &Value| route["candidate"].is_string();
     if !items(&before).any(moving) {
-        return Vec::new();
+        return;
     }
     tokio::time::sleep(WATCHED).await;
-    let Ok(after) = context.client.admin(Method::GET, path, None).await else {
-        return Vec::new();
-    };
-    judged(&before, &after)
+    if let Some(after) = look(context, seen).await {
+        seen.found.extend(judged(&before, &after));
+    }
+}
+
+async fn look(context: &Context, seen: &mut Seen) -> Option<Value> {
+    let path = "/admin/routes";
+    let answer = context.client.admin(Method::GET, path, None).await;
+    seen.answered("gateway", answer)
 }
 
 /// What one side answered between two looks.

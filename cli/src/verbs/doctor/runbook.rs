@@ -2,6 +2,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Runbook {
     BadRelease,
+    /// What `banyan` needs before its first command.
+    BeforeTheFirst,
     BrokerDown,
     ConsumerLag,
     DataInconsistent,
@@ -20,6 +22,7 @@ impl Runbook {
     pub(super) fn file(self) -> &'static str {
         match self {
             Self::BadRelease => "runbooks/bad-release.md",
+            Self::BeforeTheFirst => "runbooks/README.md",
             Self::BrokerDown => "runbooks/broker-down.md",
             Self::ConsumerLag => "runbooks/consumer-lag.md",
             Self::DataInconsistent => "runbooks/data-inconsistent.md",

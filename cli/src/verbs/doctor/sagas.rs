@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::{Finding, Runbook, items};
+use super::{Finding, Runbook, Seen, items};
 use crate::verbs::Context;
 
 /// Sagas in one list at most; the owner gives no more.
@@ -39,17 +39,17 @@ const KINDS: [Kind; 3] = [
     ),
 ];
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
     for (state, older_than, what, act, runbook) in KINDS {
         let path = format!("/ops/sagas?state={state}&olderThan={older_than}&limit={SHOWN}");
-        let Ok(answer) = context.client.ops("quiz", Method::GET, &path, None).await else {
-            continue;
+        let answer = context.client.ops("quiz", Method::GET, &path, None).await;
+        let Some(answer) = seen.answered("quiz", answer) else {
+            return;
         };
         let count = items(&answer).count();
         if count > 0 {
             let more = if count == SHOWN { " or more" } else { "" };
-            findings.push(Finding {
+            seen.found.push(Finding {
                 place: "quiz".to_owned(),
                 what: format!("{count}{more} sagas {what}"),
                 act: act.to_owned(),
@@ -57,5 +57,4 @@ pub(super) async fn check(context: &Context) -> Vec<Finding> {
             });
         }
     }
-    findings
 }

@@ -6,33 +6,30 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Finding, Runbook, items};
+use super::{Finding, Runbook, Seen, items};
 use crate::verbs::Context;
 
 /// Between two looks at the counts of refusals, where there were any: what grows in this time is
 /// going on now.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-pub(super) async fn check(context: &Context) -> Vec<Finding> {
-    let Some(before) = look(context).await else {
-        return Vec::new();
+pub(super) async fn check(context: &Context, seen: &mut Seen) {
+    let Some(before) = look(context, seen).await else {
+        return;
     };
-    let mut findings: Vec<Finding> = items(&before).flat_map(left_alone).collect();
+    seen.found.extend(items(&before).flat_map(left_alone));
     if items(&before).any(|upstream| refused(upstream) > 0) {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        if let Some(later) = look(context).await {
-            findings.extend(overloaded(&before, &later));
+        if let Some(later) = look(context, seen).await {
+            seen.found.extend(overloaded(&before, &later));
         }
     }
-    findings
 }
 
-async fn look(context: &Context) -> Option<Value> {
-    let client = &context.client;
-    client
-        .admin(Method::GET, "/admin/upstreams", None)
-        .await
-        .ok()
+async fn look(context: &Context, seen: &mut Seen) -> Option<Value> {
+    let path = "/admin/upstreams";
+    let answer = context.client.admin(Method::GET, path, None).await;
+    seen.answered("gateway", answer)
 }
 
 /// Requests that found the bulkhead full, since the gateway began.
