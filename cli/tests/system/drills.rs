@@ -10,6 +10,7 @@ mod output;
 mod part;
 mod record;
 mod runbook;
+mod shell;
 
 mod bad_release;
 mod broker_down;

@@ -62,6 +62,7 @@ async fn bad_release() {
         .await;
     drill.variable("SERVICE", "quiz");
     drill.variable("FLAG", "quiz-cutover");
+    drill.variable("RELEASE", "previous");
     drill.look().await;
     drill.is_there_still().await;
     drill.act_block(0).await;
@@ -72,7 +73,17 @@ async fn bad_release() {
     let served = served.expect("an answer of the gateway");
     assert_eq!(served.headers()["x-banyan-upstream"], "legacy");
     assert!(served.status().is_success(), "{}", served.status());
-    drill.act_from(1).await;
+    drill.act_block(1).await;
+    drill.act_block(2).await;
+    // The runbook waited for it: next, players come back.
+    let system = drill.system().await;
+    for part in system.replicas("quiz") {
+        let ready = format!("{}/health/ready", system.url(&part));
+        let answer = reqwest::get(ready).await.expect("it runs");
+        assert_eq!(answer.status(), reqwest::StatusCode::OK, "{part}");
+    }
+    drop(system);
+    drill.act_from(3).await;
     drill.verify().await;
     stopped.store(true, Ordering::Relaxed);
     for player in playing {

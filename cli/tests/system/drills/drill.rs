@@ -1,12 +1,6 @@
 //! One drill: a system with a player, a runbook, and an operator's shell.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    process::Output,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Instant};
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -18,6 +12,7 @@ use super::{
     part::Parts,
     record::Record,
     runbook::{Block, Runbook},
+    shell::Shell,
 };
 use crate::{
     BANYAN, PATIENCE,
@@ -25,24 +20,20 @@ use crate::{
     player::{Player, expect},
 };
 
-/// What every block runs in: variables that one block sets are there in the next, as in the
-/// operator's own shell.
-const SHELL: &str = "exec 2>&1\nif [ -f ./.shell ]; then . ./.shell; fi\nset -a\n\
-                     trap 'export -p > ./.shell' EXIT\nset -eu\n";
-
 /// A runbook on the system that its fault is made in.
 pub(crate) struct Drill {
     name: &'static str,
     runbook: Runbook,
     system: Arc<Mutex<System>>,
-    folder: PathBuf,
-    environment: Vec<(String, String)>,
+    shell: Shell,
     player: Player,
     /// Who answers its requests.
     side: &'static str,
     answers: u32,
     record: Record,
     acting: Option<Instant>,
+    /// The blocks of Act that were typed.
+    acted: BTreeSet<usize>,
     /// What finds the fault.
     doctor: &'static str,
     _parts: Parts,
@@ -75,16 +66,18 @@ impl Drill {
         std::os::unix::fs::symlink(BANYAN, bin.join("banyan")).expect("a link");
         let path = std::env::var("PATH").unwrap_or_default();
         let file = |part: &str| system.file(part).display().to_string();
-        let mut environment = vec![
-            ("PATH".to_owned(), format!("{}:{path}", bin.display())),
-            ("BANYAN_CONFIG".to_owned(), file("operator")),
-            ("BANYAN_ACTOR".to_owned(), "night shift".to_owned()),
-            ("GATEWAY".to_owned(), gateway),
-            ("GATEWAY_CONFIG".to_owned(), file("gateway")),
+        let exported = vec![
+            ("PATH", format!("{}:{path}", bin.display())),
+            ("BANYAN_CONFIG", file("operator")),
+            ("BANYAN_ACTOR", "night shift".to_owned()),
         ];
+        let shell = Shell::new(&folder, exported);
+        shell.set("GATEWAY", &gateway);
+        shell.set("ADMIN", &system.url("operators"));
+        shell.set("GATEWAY_CONFIG", &file("gateway"));
         for part in system.with_databases() {
             let name = format!("{}_DATABASE", part.to_uppercase());
-            environment.push((name, system.own_database(&part)));
+            shell.set(&name, &system.own_database(&part));
         }
         let system = Arc::new(Mutex::new(system));
         let parts = Parts::serve(&bin, Arc::clone(&system)).await;
@@ -92,13 +85,13 @@ impl Drill {
             name,
             runbook: Runbook::read(name),
             system,
-            folder,
-            environment,
+            shell,
             player,
             side,
             answers: 0,
             record,
             acting: None,
+            acted: BTreeSet::new(),
             doctor: "banyan --json doctor",
             _parts: parts,
         };
@@ -122,13 +115,19 @@ impl Drill {
         self.player.login().await;
     }
 
-    /// Another variable of the operator's shell.
-    pub(crate) fn variable(&mut self, name: &str, value: &str) {
-        self.environment.push((name.to_owned(), value.to_owned()));
+    /// A variable that the runbook leaves to its reader.
+    pub(crate) fn variable(&self, name: &str, value: &str) {
+        self.shell.set(name, value);
     }
 
     /// Runs statements in a part's database, as the one who breaks it would.
     pub(crate) async fn sql(&self, part: &str, statements: &str) {
+        let done = self.tries_sql(part, statements).await;
+        done.unwrap_or_else(|said| panic!("{statements}: {said}"));
+    }
+
+    /// As [`Drill::sql`]; what `psql` says where it fails.
+    pub(crate) async fn tries_sql(&self, part: &str, statements: &str) -> Result<(), String> {
         let url = self.system().await.database(part).to_owned();
         let psql = tokio::process::Command::new("psql")
             .args([
@@ -142,8 +141,11 @@ impl Drill {
             .output()
             .await
             .expect("psql is installed with PostgreSQL");
-        let text = String::from_utf8_lossy(&psql.stderr);
-        assert!(psql.status.success(), "{statements}: {text}");
+        if psql.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&psql.stderr).into_owned())
+        }
     }
 
     /// Only `banyan doctor --deep` finds this fault.
@@ -222,8 +224,12 @@ impl Drill {
         self.end().await;
     }
 
-    /// What one takes along to escalate; then all must be well, and an answer play.
+    /// What one takes along to escalate; then all must be well, and an answer play. No block of Act
+    /// may have been left out.
     pub(crate) async fn end(mut self) {
+        let blocks = self.runbook.room("Act").len();
+        let left: Vec<_> = (0..blocks).filter(|n| !self.acted.contains(n)).collect();
+        assert!(left.is_empty(), "{}: blocks {left:?} of Act", self.name);
         self.room("Escalate").await;
         self.plays().await;
         self.is_well().await;
@@ -249,7 +255,7 @@ impl Drill {
 
     /// Whether the doctor names this runbook, and ends with 1.
     async fn is_named(&self) -> Result<(), String> {
-        let output = self.shell(self.doctor).await;
+        let output = self.shell.run(self.doctor).await;
         let text = String::from_utf8_lossy(&output.stdout);
         let runbook = format!("runbooks/{}", self.name);
         let answer = text.lines().find_map(|line| {
@@ -272,7 +278,10 @@ impl Drill {
     async fn blocks(&mut self, name: &str, which: Range<usize>) {
         let mut done = Vec::new();
         let blocks = self.runbook.room(name).iter().enumerate();
-        for (_, block) in blocks.filter(|(number, _)| which.contains(number)) {
+        for (number, block) in blocks.filter(|(number, _)| which.contains(number)) {
+            if name == "Act" {
+                self.acted.insert(number);
+            }
             let since = Instant::now();
             let Block { script, exit, .. } = block;
             let printed = self.run(script, *exit).await;
@@ -287,7 +296,7 @@ impl Drill {
     }
 
     async fn run(&self, script: &str, exit: i32) -> String {
-        let output = self.shell(script).await;
+        let output = self.shell.run(script).await;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let name = self.name;
         assert_eq!(
@@ -304,22 +313,4 @@ impl Drill {
             panic!("{name}: no line {line:?}:\n{script}\n-- printed:\n{printed}");
         }
     }
-
-    async fn shell(&self, script: &str) -> Output {
-        shell(&self.folder, &self.environment, script).await
-    }
-}
-
-async fn shell(folder: &Path, environment: &[(String, String)], script: &str) -> Output {
-    let environment = environment
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    tokio::process::Command::new("sh")
-        .args(["-c", &format!("{SHELL}{script}\n")])
-        .envs(environment)
-        .current_dir(folder)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .expect("sh starts")
 }

@@ -53,8 +53,10 @@ async fn told(State(system): State<Arc<Mutex<System>>>, words: String) -> (Statu
 
 async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
     let words: Vec<&str> = words.split_whitespace().collect();
-    let [verb, name] = words[..] else {
-        bail!("start, stop, restart, rollback or logs, and a part's name");
+    let (verb, name, release) = match words[..] {
+        [verb, name] => (verb, name, None),
+        ["rollback", name, release] => ("rollback", name, Some(release)),
+        _ => bail!("start, stop, restart, releases, rollback or logs, and a part's name"),
     };
     match name {
         "nats" => return broker(system, 0, verb).await,
@@ -66,10 +68,11 @@ async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
     ensure!(!parts.is_empty(), "there is no part {name:?}");
     let mut text = String::new();
     if verb == "rollback" {
-        // The version before is what its file said before.
+        // A release is what its file said then.
+        let release = release.context("to which of its releases?")?;
         for part in &parts {
             let file = system.file(part);
-            std::fs::rename(file.with_extension("previous"), file)?;
+            std::fs::rename(file.with_extension(release), file)?;
         }
     }
     for part in parts {
@@ -78,6 +81,12 @@ async fn act(system: &mut System, words: &str) -> anyhow::Result<String> {
                 for line in system.process(&part).output() {
                     text.push_str(&line);
                     text.push('\n');
+                }
+            }
+            "releases" => {
+                let file = system.file(&part);
+                if file.with_extension("previous").is_file() {
+                    text = "previous\n".to_owned();
                 }
             }
             "start" | "stop" | "restart" | "rollback" => {
