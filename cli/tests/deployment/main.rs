@@ -6,6 +6,7 @@ mod configuration;
 mod manifests;
 mod migrations;
 mod network;
+mod operators;
 mod pipeline;
 
 use std::{path::PathBuf, process::Output, time::Duration};

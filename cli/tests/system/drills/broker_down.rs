@@ -22,9 +22,16 @@ async fn broker_down() {
     drill.look().await;
     drill.plays().await;
     drill.is_there_still().await;
-    drill.act().await;
+    // The first server is beyond help for now.
+    drill.act_block(1).await;
     drill.verify().await;
     drill.undo().await;
+
+    kill(&drill, 0).await;
+    kill(&drill, 1).await;
+    drill.found("both servers were killed again").await;
+    drill.act_block(0).await;
+    drill.verify().await;
     drill.end().await;
 }
 
