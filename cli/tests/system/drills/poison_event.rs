@@ -45,13 +45,32 @@ async fn poison_event() {
     drill
         .found("an event was written whose payload nobody can read")
         .await;
+    choose(&drill, "leaderboard").await;
     drill.look().await;
     drill.is_there_still().await;
     drill.sql("leaderboard", FIX).await;
-    drill.act().await;
+    drill.act_block(0).await;
+    choose(&drill, "admin").await;
+    drill.act_block(1).await;
     drill.verify().await;
     drill.undo().await;
     drill.end().await;
+}
+
+/// Takes the first event that this service has parked, as its line in the list names it.
+async fn choose(drill: &Drill, service: &str) {
+    let list = drill.system().await.verb(&["dlq", "list"]).await;
+    let items = list["items"].as_array().into_iter().flatten();
+    let mut of_service = items.filter(|item| item["service"] == service);
+    let first = of_service.next().expect("it has parked one");
+    for (variable, column) in [
+        ("SERVICE", "service"),
+        ("CONSUMER", "consumer"),
+        ("EVENT", "eventId"),
+    ] {
+        let value = first[column].as_str().unwrap_or_else(|| panic!("{first}"));
+        drill.variable(variable, value);
+    }
 }
 
 /// A confirmation without what it confirms.
