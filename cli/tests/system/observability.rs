@@ -1,6 +1,7 @@
 //! Metrics, alerts and dashboards: what a running system shows is what the documents, the rules and
 //! the dashboards name, and nothing of it grows with what clients send.
 
+mod discovery;
 mod files;
 mod running;
 
