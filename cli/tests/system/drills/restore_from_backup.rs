@@ -1,7 +1,7 @@
 //! runbooks/restore-from-backup.md: the server's disk is lost, and somebody has put the last base
 //! backup in its place and said nothing, with everything running.
 
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
 use serde_json::Value;
 use testkit::Postgres;
@@ -19,20 +19,30 @@ pub(super) async fn on_its_own_server() -> System {
     .await
 }
 
-/// Copies the running server, as an operator's backup does.
+/// What docs/backups.md gives `pg_basebackup`, but for the user.
+fn options() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/backups.md");
+    let text = std::fs::read_to_string(path).expect("the document");
+    let lines = text.lines().filter(|line| line.contains(" > banyan-"));
+    let mut words = lines.filter_map(|line| line.split_once(" pg_basebackup -U postgres "));
+    let (_, rest) = words.next().expect("the command");
+    let (options, _) = rest.split_once(" > ").expect("a file");
+    options.split(' ').map(ToOwned::to_owned).collect()
+}
+
+/// Copies the running server into a tar, as an operator's backup does.
 async fn copy(programs: &Path, url: &str, to: &Path) {
+    let tar = std::fs::File::create(to).expect("a writable folder");
     let copied = tokio::process::Command::new(programs.join("pg_basebackup"))
-        .args([
-            "--dbname",
-            url,
-            "--checkpoint=fast",
-            "--no-sync",
-            "--pgdata",
-        ])
-        .arg(to)
-        .output()
+        .args(["--dbname", url, "--checkpoint=fast"])
+        .args(options())
+        .stdout(tar)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pg_basebackup is installed with PostgreSQL")
+        .wait_with_output()
         .await
-        .expect("pg_basebackup is installed with PostgreSQL");
+        .expect("it ends");
     let text = String::from_utf8_lossy(&copied.stderr);
     assert!(copied.status.success(), "{text}");
 }
@@ -50,7 +60,7 @@ async fn restore_from_backup() {
         let server = system.postgres.as_ref().expect("a server of its own");
         (server.programs().to_owned(), server.url(), server.data())
     };
-    let backup = data.with_file_name("backup");
+    let backup = data.with_file_name("banyan.tar");
     drill.variable("PGDATA", &data.display().to_string());
     drill.variable("BACKUP", &backup.display().to_string());
     tokio::join!(copy(&programs, &url, &backup), drill.plays());
@@ -71,14 +81,17 @@ async fn restore_from_backup() {
     {
         let mut system = drill.system().await;
         let server = system.postgres.as_mut().expect("a server of its own");
-        server.hand_over(&backup).expect("its account owns it");
         server.crash().await.expect("it ran");
         std::fs::remove_dir_all(&data).expect("the server's disk is lost");
-        let copied = std::process::Command::new("cp")
-            .arg("-a")
-            .args([&backup, &data])
+        std::fs::create_dir(&data).expect("a writable folder");
+        let unpacked = std::process::Command::new("tar")
+            .arg("-xpf")
+            .args([&backup, Path::new("-C"), &data])
             .status();
-        assert!(copied.expect("cp").success());
+        assert!(unpacked.expect("tar").success());
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&data, private).expect("our own folder");
+        server.hand_over(&data).expect("its account owns it");
         server.restart().await.expect("it starts on the backup");
     }
     drill

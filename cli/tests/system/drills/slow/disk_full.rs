@@ -20,7 +20,7 @@ use crate::{
 
 /// Room for every table of the system, and a little more.
 const SIZE: &str = "size=96m";
-/// The file that stands there to be deleted.
+/// The file that stands there to be deleted: less than on a volume of a usual size.
 const SPARE_BYTES: usize = 8 * 1024 * 1024;
 /// Answers until a table needs its next page: some dozens.
 const ANSWERS: u64 = 500;
@@ -128,6 +128,7 @@ async fn disk_full() {
     volume.fill("spare", SPARE_BYTES);
     volume.fill("filler", usize::MAX);
     drill.variable("VOLUME", &volume.0.display().to_string());
+    drill.variable("SPARE", &SPARE_BYTES.to_string());
     let (accepted, undecided) = answer_until_full(&drill).await;
     drill
         .found("the volume with PostgreSQL's tables is full")
