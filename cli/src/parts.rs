@@ -109,13 +109,24 @@ pub async fn gateway(
     running.ended().await
 }
 
-/// Reads the gateway's configuration.
+/// Reads the configuration of the gateway that is run here.
 ///
 /// # Errors
 /// All its faults.
 pub fn gateway_config(file: &Path) -> Result<gateway::Config, Faults> {
-    gateway::Config::load(file)
-        .map_err(|faults| Faults(faults.0.iter().map(ToString::to_string).collect()))
+    gateway::Config::load(file).map_err(|faults| told(&faults))
+}
+
+/// Reads a file that a gateway somewhere else is to have; its secrets need not be here.
+///
+/// # Errors
+/// All its faults.
+pub fn gateway_file(file: &Path) -> Result<gateway::Config, Faults> {
+    gateway::Config::load_for_elsewhere(file).map_err(|faults| told(&faults))
+}
+
+fn told(faults: &gateway::config::Faults) -> Faults {
+    Faults(faults.0.iter().map(ToString::to_string).collect())
 }
 
 /// Runs the log's process until the shutdown, or does what it is told instead.

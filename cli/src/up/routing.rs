@@ -147,15 +147,7 @@ jwks_url = "http://127.0.0.1:{auth}/.well-known/jwks.json"
         auth = 9001 + offset,
     )
     .ok();
-    // Above the 30 s after which a service itself answers 503, so that its answer arrives.
-    for (name, port) in UPSTREAMS {
-        write!(
-            out,
-            "\n[upstreams.{name}]\nendpoints = [\"http://127.0.0.1:{}\"]\ntimeout = \"35s\"\n",
-            port + offset
-        )
-        .ok();
-    }
+    upstreams(&mut out, offset);
     for flag in FLAGS {
         write!(
             out,
@@ -193,6 +185,20 @@ legacy = "legacy"
 "#,
     );
     out
+}
+
+/// `timeout` is above the 30 s after which a service itself answers 503, so that its answer arrives.
+/// `max_in_flight` keeps one that is slow from holding all that the gateway has.
+fn upstreams(out: &mut String, offset: u16) {
+    for (name, port) in UPSTREAMS {
+        write!(
+            out,
+            "\n[upstreams.{name}]\nendpoints = [\"http://127.0.0.1:{}\"]\ntimeout = \"35s\"\n\
+             max_in_flight = 512\n",
+            port + offset
+        )
+        .ok();
+    }
 }
 
 /// Writes the file when it is not there; refuses one that was written for other ports.
@@ -242,13 +248,17 @@ mod tests {
         let up = gateway::Config::load(&file).unwrap();
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/gateway/gateway.toml");
         // Off loopback it needs tokens, which are secrets and so not in the file.
-        let copy = folder.path().join("deployed.toml");
-        let token = "admin_tokens = [{ name = \"test\", token = \"0123456789abcdef\" }]\n";
-        let deployed = std::fs::read_to_string(deployed).unwrap();
-        std::fs::write(&copy, format!("{token}{deployed}")).unwrap();
-        let deployed = gateway::Config::load(&copy).unwrap();
+        let deployed = gateway::Config::load_for_elsewhere(&deployed).unwrap();
         assert_eq!(deployed.routes, up.routes);
         assert_eq!(deployed.flags, up.flags);
+        let bulkheads = |config: &gateway::Config| -> Vec<_> {
+            let upstreams = config.upstreams.iter();
+            upstreams
+                .map(|(name, upstream)| (name.clone(), upstream.max_in_flight))
+                .collect()
+        };
+        assert_eq!(bulkheads(&deployed), bulkheads(&up));
+        assert!(bulkheads(&up).iter().all(|(_, most)| most.is_some()));
         assert_eq!(
             (deployed.listen.port(), deployed.admin_listen.port()),
             (8080, 8081)

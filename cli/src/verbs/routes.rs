@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use crate::{
     output::{Column, Format},
-    parts::gateway_config,
+    parts::gateway_file,
 };
 
 /// How long `apply` waits for the gateway to take the file over: it reads twice, 200 ms apart.
@@ -85,7 +85,7 @@ const COLUMNS: &[Column] = &[
 
 impl Check {
     pub(super) fn run(&self, format: Format) -> anyhow::Result<()> {
-        let config = gateway_config(&self.file)?;
+        let config = gateway_file(&self.file)?;
         let answer = json!({ "routes": config.routes.len(), "flags": config.flags.len() });
         let sentence = format!(
             "{}: good ({} routes, {} flags)",
@@ -167,7 +167,7 @@ impl NewFile {
 
     async fn apply(&self, context: &Context) -> anyhow::Result<()> {
         let live = self.live(context)?;
-        let new = gateway_config(&self.file)?;
+        let new = gateway_file(&self.file)?;
         let wanted: Vec<_> = new.routes.iter().map(|route| route.declaration()).collect();
         let fresh = live.with_extension("new");
         std::fs::copy(&self.file, &fresh)
@@ -224,7 +224,7 @@ type Declared = (&'static str, String, Value);
 
 /// What the file says of each thing in it.
 fn declared(file: &Path) -> anyhow::Result<Vec<Declared>> {
-    gateway_config(file)?;
+    gateway_file(file)?;
     let figment = match file.extension().and_then(|ending| ending.to_str()) {
         Some("yaml" | "yml") => Figment::from(Yaml::file_exact(file)),
         _ => Figment::from(Toml::file_exact(file)),

@@ -9,8 +9,8 @@ use std::{net::SocketAddr, time::Duration};
 use figment::Figment;
 
 use super::{
-    AccessLog, AdminToken, Auth, Breaker, Config, Fault, Faults, Health, Issuer, IssuerKey,
-    Protocol, Retry, Role, Upstream,
+    AccessLog, AdminToken, Auth, Breaker, Config, Environment, Fault, Faults, Health, Issuer,
+    IssuerKey, Protocol, Retry, Role, Upstream,
     reader::{Node, Reader, Section},
     validate,
 };
@@ -40,12 +40,12 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
     ("auto", Protocol::Auto),
 ];
 
-pub(super) fn config(figment: &Figment) -> Result<Config, Faults> {
+pub(super) fn config(figment: &Figment, environment: Environment) -> Result<Config, Faults> {
     let value = figment.find_value("").map_err(syntax_faults)?;
     let reader = Reader::new(figment);
     let config = reader.root(&value).section().and_then(root);
     if let Some(config) = &config {
-        validate::config(config, &reader);
+        validate::config(config, &reader, environment);
     }
     let faults = reader.into_faults();
     match config {

@@ -5,11 +5,11 @@ use std::{
     fmt::Display,
 };
 
-use super::{Config, Route, reader::Reader};
+use super::{Config, Environment, Route, reader::Reader};
 use crate::{flag::SubjectSource, id::FlagId};
 
-pub(super) fn config(config: &Config, reader: &Reader<'_>) {
-    admin(config, reader);
+pub(super) fn config(config: &Config, reader: &Reader<'_>, environment: Environment) {
+    admin(config, reader, environment);
     auth(config, reader);
     for (index, route) in config.routes.iter().enumerate() {
         references(config, route, reader);
@@ -32,11 +32,12 @@ pub(super) fn config(config: &Config, reader: &Reader<'_>) {
     }
 }
 
-fn admin(config: &Config, reader: &Reader<'_>) {
+fn admin(config: &Config, reader: &Reader<'_>, environment: Environment) {
     if config.listen == config.admin_listen && config.listen.port() != 0 {
         reader.fault("admin_listen", "is the same as listen");
     }
-    if config.admin_tokens.is_empty() && !config.admin_listen.ip().is_loopback() {
+    let may_have_tokens = !config.admin_tokens.is_empty() || environment == Environment::Elsewhere;
+    if !may_have_tokens && !config.admin_listen.ip().is_loopback() {
         let message = "admin_tokens are required when the admin API listens off loopback";
         reader.fault("admin_tokens", message);
     }
