@@ -63,6 +63,12 @@ async fn what_compose_tells_its_containers_is_a_system_that_starts_in_order_play
     assert_eq!(player.get("/api/stats/me").await["answered"], 1);
     deployment.operator(&["audit"]).await;
     deployment.operator(&["doctor"]).await;
+    // Without the gateway's secrets, which are in the gateway's environment.
+    let file = "/deploy/gateway/gateway.toml";
+    let checked = deployment.operator(&["routes", "check", file]).await;
+    assert_eq!(checked["flags"], 5);
+    let diff = ["routes", "diff", file, "--live", file];
+    assert_eq!(deployment.operator(&diff).await["items"], json!([]));
 
     let flags = format!("{}/admin/flags", deployment.url("gateway", 8081));
     let unknown = reqwest::get(flags).await.expect("the admin port answers");

@@ -88,6 +88,39 @@ fn every_container_is_watched_restarted_bounded_and_stopped_in_time() {
     }
 }
 
+/// Whoever shares a network that is not internal with the gateway sees it at that network's address: a
+/// name is looked up there first. Then all players would be one address to the limits of sign-ins.
+#[test]
+fn who_counts_clients_sees_the_gateway_in_the_network_that_is_trusted() {
+    let compose = Compose::render(&secrets("core"));
+    let gateway = &compose.services["gateway"].networks;
+    for name in ["legacy", "auth"] {
+        let service = &compose.services[name];
+        let shared: Vec<_> = service.networks.keys().collect();
+        let shared: Vec<_> = shared
+            .into_iter()
+            .filter(|it| gateway.contains_key(*it))
+            .collect();
+        assert_eq!(shared, ["backend"], "{name}");
+        let subnet = &compose.networks["backend"]["ipam"]["config"][0]["subnet"];
+        let key = format!("BANYAN_{}__TRUSTED_PROXIES", name.to_uppercase());
+        let trusted: Vec<String> =
+            serde_json::from_str(&service.environment[&key]).expect("a list");
+        assert_eq!(trusted, [subnet.as_str().expect("a subnet")], "{name}");
+    }
+}
+
+#[test]
+fn who_ends_tls_in_front_of_the_gateway_is_told_to_it_by_one_line() {
+    let told = |line: &str| {
+        let compose = Compose::render(&format!("{}{line}", secrets("core")));
+        compose.services["gateway"].environment["BANYAN_GATEWAY__TRUSTED_PROXIES"].clone()
+    };
+    assert_eq!(told(""), "[]");
+    let line = "GATEWAY_TRUSTED_PROXIES=[\"172.28.214.1/32\"]\n";
+    assert_eq!(told(line), "[\"172.28.214.1/32\"]");
+}
+
 #[test]
 fn every_secret_comes_from_outside_and_a_missing_one_is_named() {
     let (first, second) = (secrets("core"), secrets("core"));

@@ -15,6 +15,8 @@ pub(super) struct Compose {
     pub(super) services: BTreeMap<String, Service>,
     #[serde(default)]
     pub(super) volumes: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub(super) networks: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]

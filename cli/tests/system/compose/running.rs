@@ -108,9 +108,13 @@ impl Deployment {
     /// An operator's command, run as `docker-compose run operator` does.
     pub(super) async fn operator(&self, arguments: &[&str]) -> Value {
         let mut command = self.command("operator", &self.compose.services["operator"]);
+        let arguments = arguments
+            .iter()
+            .map(|argument| self.localised("operator", argument));
+        let arguments: Vec<_> = arguments.collect();
         let output = command
             .arg("--json")
-            .args(arguments)
+            .args(&arguments)
             .output()
             .expect("banyan starts");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -227,7 +231,8 @@ impl Deployment {
             std::fs::create_dir_all(&folder).expect("a writable folder");
             return folder;
         }
-        let folder = self.folder.path().join("mounts").join(name);
+        let last = Path::new(source).file_name().expect("a name");
+        let folder = self.folder.path().join("mounts").join(name).join(last);
         if !folder.exists() {
             std::fs::create_dir_all(&folder).expect("a writable folder");
             for entry in std::fs::read_dir(source).expect("a folder").flatten() {
