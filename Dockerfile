@@ -29,6 +29,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo chef cook --locked --profile dist --workspace \
         --target "$(rustc --print host-tuple)" --recipe-path recipe.json
 COPY . .
+# What `banyan_build_info` says of itself.
+ARG REVISION=unknown
+ENV BANYAN_REVISION=${REVISION}
 # One binary's name from here on, so that all of them share the layers above.
 ARG BIN=banyan
 # The workspace's features, as above, so that nothing is built twice; only this binary is linked.

@@ -4,7 +4,8 @@
 #
 #   GATEWAY=https://quiz.example.org deploy/smoke.sh
 #   ADMIN=http://127.0.0.1:8081      also: every replica's own health (through a tunnel)
-#   OPERATOR_CONFIG=operator.toml    also: `banyan doctor` and `banyan audit`; BANYAN names the binary
+#   OPERATOR_CONFIG=operator.toml    also: `banyan doctor` and `banyan audit`; BANYAN names the binary. On
+#                                    Kubernetes by deploy/tunnel.sh: a service's port is closed to the outside
 set -euo pipefail
 
 : "${GATEWAY:?the gateway, such as https://quiz.example.org}"
@@ -79,7 +80,8 @@ if [ -n "${ADMIN:-}" ]; then
   echo "smoke: the gateway is ready"
 fi
 if [ -n "${OPERATOR_CONFIG:-}" ]; then
-  "${BANYAN:-banyan}" --config "$OPERATOR_CONFIG" doctor >"$answer" || fail 'banyan doctor'
+  # Right after a rollout consumers may be behind, and breakers still open.
+  "${BANYAN:-banyan}" --config "$OPERATOR_CONFIG" doctor --wait 60 >"$answer" || fail 'banyan doctor'
   "${BANYAN:-banyan}" --config "$OPERATOR_CONFIG" audit >"$answer" || fail 'banyan audit'
   echo "smoke: doctor and audit find nothing"
 fi

@@ -8,8 +8,13 @@ mod migrations;
 mod network;
 mod operators;
 mod pipeline;
+mod scripts;
 
-use std::{path::PathBuf, process::Output, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
+};
 
 /// Long enough for a loaded machine with two cores; nothing waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,4 +69,10 @@ pub(crate) fn said(output: &Output) -> String {
         text(&output.stdout),
         text(&output.stderr)
     )
+}
+
+/// Runs a program to its end beside the test.
+pub(crate) async fn run(mut command: Command) -> Output {
+    let running = tokio::task::spawn_blocking(move || command.output());
+    running.await.expect("no panic").expect("it starts")
 }

@@ -1,18 +1,14 @@
-//! The workflows, and the scripts that they and operators run.
+//! The workflows, and the smoke test that they and operators run.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{path::PathBuf, process::Command};
 
 use serde_json::Value;
-use testkit::{Process, TempDir};
+use testkit::Process;
 
 use crate::{
     BANYAN, PARTS, PATIENCE,
     cluster::{list, output, text, tool, yaml},
-    repository, said,
+    repository, run, said,
 };
 
 /// Files with this ending in the repository.
@@ -163,116 +159,4 @@ async fn the_smoke_test_passes_on_a_system_that_works_and_fails_without_one() {
         "{}",
         said(&fails)
     );
-}
-
-async fn run(mut command: Command) -> Output {
-    let running = tokio::task::spawn_blocking(move || command.output());
-    running.await.expect("no panic").expect("it starts")
-}
-
-/// A folder with a `kubectl`, a `curl` and a `banyan` that only write down what they are asked, and
-/// fail where `broken` says so. The quiz's revision is 7 before the apply, and 8 after it.
-fn stand_ins(broken: &str) -> TempDir {
-    let folder = testkit::temp_dir();
-    let script = |name: &str, body: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(
-            &path,
-            format!("#!/bin/sh\necho \"{name} $*\" >> \"$CALLS\"\n{body}\n"),
-        )
-        .expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-            .expect("executable");
-    };
-    let kubectl = r#"case "$*" in
-  *"apply --kustomize"*migrations) ;;
-  *"apply --kustomize"*) touch "$CALLS.applied" ;;
-  kustomize*) printf 'metadata:\n  namespace: banyan-staging\n' ;;
-  *"get deployment"*) echo 'auth 3'; if [ -e "$CALLS.applied" ]; then echo 'quiz 8'; else echo 'quiz 7'; fi ;;
-esac
-"#;
-    let fails = match broken {
-        "" => String::new(),
-        // Once: what runs again afterwards gets ready.
-        pattern => format!(
-            "case \"$*\" in {pattern}) if [ ! -e \"$CALLS.broken\" ]; then touch \"$CALLS.broken\"; exit 1; fi ;; esac"
-        ),
-    };
-    script("kubectl", &format!("{kubectl}{fails}"));
-    script("curl", "exit 7");
-    script("banyan", "");
-    folder
-}
-
-/// Deploys `staging` with stand-ins; the exit code, and the calls.
-async fn deploy(broken: &str) -> (Option<i32>, Vec<String>) {
-    let stand_ins = stand_ins(broken);
-    let calls = stand_ins.path().join("calls");
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut deploy = Command::new(repository("deploy/deploy.sh"));
-    deploy.arg("staging").env("CALLS", &calls).env("TRIES", "1");
-    deploy.env("PATH", format!("{}:{path}", stand_ins.path().display()));
-    deploy
-        .env("GATEWAY", "http://127.0.0.1:1")
-        .env("ROLLBACK_FLAGS", "quiz-canary");
-    deploy.env("OPERATOR_CONFIG", "operator.toml");
-    let output = run(deploy).await;
-    let calls = read(&calls);
-    (output.status.code(), calls)
-}
-
-fn read(calls: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(calls).expect("it was called");
-    text.lines().map(ToOwned::to_owned).collect()
-}
-
-fn position(calls: &[String], part: &str) -> Option<usize> {
-    calls.iter().position(|call| call.contains(part))
-}
-
-#[tokio::test]
-async fn a_failed_migration_stops_a_deployment_before_any_code_changes() {
-    let (code, calls) = deploy("*'wait --for'*").await;
-    assert_eq!(code, Some(1), "{calls:#?}");
-    assert!(
-        position(&calls, "overlays/staging/migrations").is_some(),
-        "{calls:#?}"
-    );
-    let applied = calls
-        .iter()
-        .any(|call| call.contains("apply") && call.ends_with("overlays/staging"));
-    assert!(!applied, "{calls:#?}");
-    assert_eq!(position(&calls, "rollout undo"), None, "{calls:#?}");
-}
-
-#[tokio::test]
-async fn a_rollout_that_does_not_get_ready_is_taken_back_flags_first() {
-    let (code, calls) = deploy("*'rollout status'*").await;
-    assert_eq!(code, Some(1), "{calls:#?}");
-    let flags = position(&calls, "flags rollback quiz-canary").expect("the flag");
-    let undo = position(&calls, "rollout undo deployment/quiz --to-revision 7").expect("the code");
-    assert!(flags < undo, "{calls:#?}");
-    let undone = calls.iter().filter(|call| call.contains("rollout undo"));
-    assert_eq!(undone.count(), 1, "what did not change stays: {calls:#?}");
-    assert!(
-        calls
-            .last()
-            .is_some_and(|call| call.contains("rollout status")),
-        "{calls:#?}"
-    );
-}
-
-#[tokio::test]
-async fn a_failed_smoke_test_takes_a_deployment_back() {
-    let (code, calls) = deploy("").await;
-    assert_eq!(code, Some(1), "{calls:#?}");
-    let smoke = position(&calls, "curl").expect("a smoke test");
-    let undo = position(&calls, "rollout undo deployment/quiz").expect("the code");
-    assert!(smoke < undo, "{calls:#?}");
-}
-
-#[tokio::test]
-async fn a_rollback_that_fails_too_says_so_with_an_exit_code_of_its_own() {
-    let (code, calls) = deploy("*'rollout undo'*").await;
-    assert_eq!(code, Some(2), "{calls:#?}");
 }
