@@ -13,8 +13,12 @@ use crate::{repository, said};
 /// What is deployed; the last one is production while a canary is out.
 pub(crate) const OVERLAYS: [&str; 4] = ["dev", "staging", "prod", "prod-canary"];
 /// The Jobs that go before a release.
-pub(crate) const MIGRATIONS: [&str; 3] =
-    ["dev/migrations", "staging/migrations", "prod/migrations"];
+pub(crate) const MIGRATIONS: [&str; 4] = [
+    "dev/migrations",
+    "staging/migrations",
+    "prod/migrations",
+    "prod-canary/migrations",
+];
 
 /// Reads all documents of standard input and prints them as one JSON array.
 const TO_JSON: &str = "import json, sys, yaml; \

@@ -12,11 +12,16 @@ use crate::{
 };
 
 pub(crate) const POSTGRES_PORT: u64 = 5432;
+/// Where a part sends its traces.
+pub(crate) const TRACES: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// What a Secret's key would hold: the right kind of value.
 fn sample(key: &str) -> String {
     match key {
-        "database" | "log" | "migration-database" => "postgres://user:secret@postgres:5432/name",
+        "database" | "log" | "migration-database" | "legacy-database" => {
+            "postgres://user:secret@postgres:5432/name"
+        }
+        "email" => "admin@node-learn.example",
         "url" => "nats://user:secret@nats:4222",
         "admin-tokens" => {
             r#"[{name = "ops", token = "0123456789abcdef0123456789abcdef", role = "operator"}]"#
@@ -38,16 +43,26 @@ pub(crate) fn settings(cluster: &Cluster, pod: &Pod<'_>) -> Vec<(String, String)
             settings.extend(pairs.map(|(name, value)| (name.clone(), text(value).to_owned())));
         }
         for entry in list(&container["env"]) {
-            let secret = &entry["valueFrom"]["secretKeyRef"]["key"];
-            let value = match (entry["value"].as_str(), secret.as_str()) {
-                (Some(value), _) => value.to_owned(),
-                (None, Some(key)) => sample(key),
-                (None, None) => "name-of-the-pod".to_owned(),
-            };
-            settings.push((text(&entry["name"]).to_owned(), value));
+            settings.push((text(&entry["name"]).to_owned(), value(cluster, entry)));
         }
     }
     settings
+}
+
+/// What a variable of a container holds.
+fn value(cluster: &Cluster, entry: &Value) -> String {
+    let from = &entry["valueFrom"];
+    if let Some(value) = entry["value"].as_str() {
+        value.to_owned()
+    } else if let Some(key) = from["secretKeyRef"]["key"].as_str() {
+        sample(key)
+    } else if let Some(key) = from["configMapKeyRef"]["key"].as_str() {
+        let map = cluster.find("ConfigMap", text(&from["configMapKeyRef"]["name"]));
+        let map = map.unwrap_or_else(|| panic!("no {from}"));
+        map["data"][key].as_str().expect("the key").to_owned()
+    } else {
+        "name-of-the-pod".to_owned()
+    }
 }
 
 /// The files that a pod's ConfigMaps put into it, by their paths.
@@ -104,7 +119,12 @@ async fn every_part_accepts_what_its_pod_is_told() {
             // A name that the part does not look at would be no fault to it.
             let prefix = format!("BANYAN_{}__", part.to_uppercase());
             for (name, _) in &settings {
-                assert!(name.starts_with(&prefix), "{}: {name}", pod.name);
+                let is_everybodys = name == TRACES;
+                assert!(
+                    is_everybodys || name.starts_with(&prefix),
+                    "{}: {name}",
+                    pod.name
+                );
             }
             let mut command = banyan(part, &settings);
             command.arg("--check");
@@ -122,6 +142,29 @@ async fn every_part_accepts_what_its_pod_is_told() {
             "{}: {checked:?}",
             cluster.overlay
         );
+    }
+}
+
+/// What a cutover needs beside the routes: somebody who may curate, and the monolith's database for all
+/// that take over from it.
+#[test]
+fn whoever_takes_over_from_the_monolith_can_read_it_and_there_is_an_administrator() {
+    for cluster in Cluster::all() {
+        for pod in cluster.pods() {
+            let Some(part) = pod.part() else { continue };
+            let settings: BTreeMap<_, _> = settings(&cluster, &pod).into_iter().collect();
+            let has = |key: &str| {
+                let name = format!("BANYAN_{}__{key}", part.to_uppercase());
+                settings.contains_key(&name)
+            };
+            let what = format!("{}: {}", cluster.overlay, pod.name);
+            let takes_over = !["gateway", "log", "legacy", "maintenance"].contains(&part);
+            assert_eq!(has("LEGACY_DATABASE"), takes_over, "{what}");
+            assert_eq!(has("LEGACY_FOLLOW"), part == "admin", "{what}");
+            for key in ["ADMINISTRATOR__EMAIL", "ADMINISTRATOR__PASSWORD"] {
+                assert_eq!(has(key), ["legacy", "auth"].contains(&part), "{what}");
+            }
+        }
     }
 }
 

@@ -206,6 +206,9 @@ fn services_reach_ports_autoscalers_their_deployments_and_volumes_what_is_there(
         }
         for pod in pods {
             for volume in list(&pod.spec["volumes"]) {
+                if volume["configMap"]["optional"] == true {
+                    continue;
+                }
                 for (kind, name) in [
                     ("ConfigMap", &volume["configMap"]["name"]),
                     (
@@ -287,6 +290,37 @@ fn no_secret_is_in_the_repository_and_every_one_that_is_needed_is_documented() {
         }
     }
     assert_eq!(documented, needed);
+}
+
+/// `deploy/deploy.sh` sees what has the label, and nothing else: it waits for it and takes it back.
+#[test]
+fn a_deployment_sees_every_part_and_runs_the_images_of_one_release() {
+    for cluster in Cluster::all() {
+        for deployment in cluster.of("Deployment") {
+            let what = format!("{}: {}", cluster.overlay, deployment["metadata"]["name"]);
+            let part_of = &deployment["metadata"]["labels"]["app.kubernetes.io/part-of"];
+            assert_eq!(part_of, "banyan", "{what}");
+        }
+        let jobs = Cluster::render(&format!("{}/migrations", cluster.overlay));
+        let pods = cluster.pods().into_iter().chain(jobs.pods());
+        for pod in pods.filter(|pod| pod.part().is_some()) {
+            let image = text(&pod.containers()[0]["image"]);
+            // As `release.yml` tags them: by the name of the tag in the repository.
+            let version = image.rsplit_once(":v").map(|(_, version)| version);
+            let numbers = version.unwrap_or_default().split('.').count();
+            assert_eq!(numbers, 3, "{}: {image}", cluster.overlay);
+        }
+    }
+    // The quiz's tables are there before the version of the canary is.
+    let image = |overlay: &str, name: &str| {
+        let cluster = Cluster::render(overlay);
+        let pods = cluster.pods();
+        let pod = pods.iter().find(|pod| pod.name == name).expect("a pod");
+        text(&pod.containers()[0]["image"]).to_owned()
+    };
+    let canary = image("prod-canary", "quiz-canary");
+    assert_eq!(image("prod-canary/migrations", "migrate-quiz"), canary);
+    assert_ne!(image("prod-canary", "quiz"), canary);
 }
 
 #[test]

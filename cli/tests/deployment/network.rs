@@ -165,6 +165,33 @@ fn policies_let_through_what_the_configuration_needs_and_nothing_else() {
     }
 }
 
+/// Every part is told of the same collector, in another namespace, and may reach it.
+#[test]
+fn traces_go_where_the_policies_let_them() {
+    for overlay in ["staging", "prod", "prod-canary"] {
+        let cluster = Cluster::render(overlay);
+        for pod in cluster.pods().iter().filter(|pod| pod.part().is_some()) {
+            let what = format!("{overlay}: {}", pod.name);
+            let settings = configuration::settings(&cluster, pod);
+            let told = settings
+                .iter()
+                .find(|(name, _)| name == configuration::TRACES);
+            let (_, endpoint) = told.unwrap_or_else(|| panic!("{what}: no traces"));
+            let (host, port) = addresses(endpoint).remove(0);
+            let (service, namespace) = host.split_once('.').expect("another namespace");
+            let peer = serde_json::json!({
+                "namespaceSelector":
+                    { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                "podSelector": { "matchLabels": { "app.kubernetes.io/name": service } },
+            });
+            let rules = rules(&cluster, &pod.labels, Direction::Egress).expect("policies");
+            let reaches =
+                |rule: &&Value| has_port(rule, port) && list(&rule["to"]) == [peer.clone()];
+            assert!(rules.iter().any(reaches), "{what}: {endpoint}");
+        }
+    }
+}
+
 #[test]
 fn a_pod_without_a_policy_of_its_own_talks_to_nobody() {
     for cluster in Cluster::all() {
@@ -206,19 +233,52 @@ fn operators_reach_every_part_and_only_the_gateways_data_port_is_open_to_the_wor
     }
 }
 
-/// Where the database is outside of the cluster, its clients and nobody else may leave for it.
+/// The blocks of addresses outside of the cluster that a rule lets through.
+fn blocks(rule: &Value) -> Vec<&Value> {
+    let peers = list(&rule["to"]).iter();
+    peers
+        .map(|peer| &peer["ipBlock"])
+        .filter(|block| block.is_object())
+        .collect()
+}
+
+/// Whether these are whole families of addresses: the internet.
+fn is_internet(blocks: &[&Value]) -> bool {
+    blocks
+        .iter()
+        .any(|block| text(&block["cidr"]).ends_with("/0"))
+}
+
+/// Where the database is outside of the cluster, its clients and nobody else may leave for it; who sends
+/// mails and asks OpenID providers may leave for the internet, without the networks around the cluster.
 #[test]
 fn whoever_has_a_database_reaches_it_and_nobody_else_leaves_the_cluster() {
     for overlay in ["staging", "prod", "prod-canary"] {
         let cluster = Cluster::render(overlay);
         for pod in cluster.pods() {
             let rules = rules(&cluster, &pod.labels, Direction::Egress).expect("policies");
-            let leaves = rules.into_iter().filter(|rule| {
-                list(&rule["to"])
-                    .iter()
-                    .any(|peer| peer["ipBlock"].is_object())
-            });
-            let leaves: Vec<_> = leaves.collect();
+            let leaves = rules.into_iter().filter(|rule| !blocks(rule).is_empty());
+            let (internet, leaves): (Vec<_>, Vec<_>) =
+                leaves.partition(|rule| is_internet(&blocks(rule)));
+            let writes = ["auth", "legacy"].contains(&pod.name);
+            assert_eq!(
+                internet.len(),
+                usize::from(writes),
+                "{overlay}: {}",
+                pod.name
+            );
+            for rule in internet {
+                let ports = list(&rule["ports"]).iter().map(|port| &port["port"]);
+                assert_eq!(ports.collect::<Vec<_>>(), [443, 465, 587]);
+                let kept: Vec<_> = blocks(rule)
+                    .into_iter()
+                    .flat_map(|block| list(&block["except"]))
+                    .map(text)
+                    .collect();
+                for private in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"] {
+                    assert!(kept.contains(&private), "{overlay}: {kept:?}");
+                }
+            }
             let settings = configuration::settings(&cluster, &pod);
             let has_database = settings
                 .iter()
