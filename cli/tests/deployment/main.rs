@@ -8,6 +8,7 @@ mod migrations;
 mod network;
 mod operators;
 mod pipeline;
+mod postgres;
 mod scripts;
 
 use std::{
