@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use database::{Database, Dialect, Error, Tx, params};
+use database::{Database, Dialect, Error, Timestamp, Tx, Value, params};
 use uuid::Uuid;
 
 /// How long a holder that died keeps others out. What a lease guards here is idempotent, so it may
@@ -16,6 +16,9 @@ const TERM_SQLITE: Duration = Duration::from_secs(60);
 
 /// How often somebody who has not got the lease looks whether it is free.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+const RENEW: &str = "UPDATE leases SET expires_at = $4
+                     WHERE name = $1 AND holder = $2 AND token = $3";
 
 /// A lease held by this task.
 #[derive(Clone, Copy, Debug)]
@@ -74,31 +77,32 @@ impl Lease {
 
     /// Renews the lease inside `tx`, which must be rolled back when the lease is no longer ours.
     pub(crate) async fn fence(&self, tx: &mut Tx) -> Result<Fence, Error> {
-        let now = tx.now().await?;
-        let sql = "UPDATE leases SET expires_at = $4
-                   WHERE name = $1 AND holder = $2 AND token = $3";
-        let values = params![self.name, self.holder, self.token, now + self.term];
-        let held = tx.execute(sql, values).await? == 1;
-        Ok(if held { Fence::Held } else { Fence::Lost })
+        let until = tx.now().await? + self.term;
+        let renewed = tx.execute(RENEW, self.until(until)).await?;
+        Ok(Fence::of(renewed))
+    }
+
+    /// What the lease's row says for as long as it is held: name, holder and token.
+    pub(crate) fn proof(&self) -> (&'static str, Uuid, i64) {
+        (self.name, self.holder, self.token)
     }
 
     /// Renews the lease by itself.
     pub(crate) async fn renew(&self, database: &Database) -> Result<Fence, Error> {
-        let mut tx = database.begin().await?;
-        let fence = self.fence(&mut tx).await?;
-        tx.commit().await?;
-        Ok(fence)
+        let until = database.now().await? + self.term;
+        let renewed = database.execute(RENEW, self.until(until)).await?;
+        Ok(Fence::of(renewed))
     }
 
     /// Gives the lease back, so that the next one need not wait.
     pub(crate) async fn release(&self, database: &Database) -> Result<(), Error> {
-        let sql = "UPDATE leases SET expires_at = $4
-                   WHERE name = $1 AND holder = $2 AND token = $3";
-        let expired = database::Timestamp::from_micros(0);
-        database
-            .execute(sql, params![self.name, self.holder, self.token, expired])
-            .await?;
+        let expired = Timestamp::from_micros(0);
+        database.execute(RENEW, self.until(expired)).await?;
         Ok(())
+    }
+
+    fn until(&self, expires_at: Timestamp) -> Vec<Value> {
+        params![self.name, self.holder, self.token, expires_at]
     }
 }
 
@@ -110,4 +114,11 @@ pub(crate) enum Fence {
     Held,
     /// Somebody else has it.
     Lost,
+}
+
+impl Fence {
+    /// By how many rows were renewed.
+    const fn of(renewed: u64) -> Self {
+        if renewed == 1 { Self::Held } else { Self::Lost }
+    }
 }

@@ -155,17 +155,17 @@ impl Relay {
                 self.keep_house(&lease).await?;
                 kept_house = Some(Instant::now());
             }
+            if renewed.elapsed() >= lease.renew_every() {
+                if lease.renew(&self.database).await? == Fence::Lost {
+                    return Ok(());
+                }
+                renewed = Instant::now();
+            }
             signal.borrow_and_update();
             match self.round(&lease).await? {
-                Round::Moved => renewed = Instant::now(),
+                Round::Moved => {}
                 Round::Overtaken => return Ok(()),
                 Round::Idle => {
-                    if renewed.elapsed() >= lease.renew_every() {
-                        if lease.renew(&self.database).await? == Fence::Lost {
-                            return Ok(());
-                        }
-                        renewed = Instant::now();
-                    }
                     tokio::select! {
                         () = shutdown.cancelled() => {}
                         _ = signal.changed() => {}
@@ -205,15 +205,12 @@ impl Relay {
         if sent.is_empty() && refused.is_empty() {
             return Ok(Round::Idle);
         }
-        let mut tx = self.database.begin().await?;
-        if lease.fence(&mut tx).await? == Fence::Lost {
+        if rows::mark_sent(&self.database, lease, self.epoch, &sent).await? == Fence::Lost {
             return Ok(Round::Overtaken);
         }
-        rows::mark_sent(&mut tx, self.epoch, &sent).await?;
         for (row, error) in &refused {
-            rows::mark_refused(&mut tx, row.sequence, &error.to_string()).await?;
+            rows::mark_refused(&self.database, row.sequence, &error.to_string()).await?;
         }
-        tx.commit().await?;
         self.log.metrics().relayed(self.options.service, sent.len());
         for (row, error) in refused {
             let Event { id, stream, .. } = row.event;

@@ -171,14 +171,30 @@ impl Database {
         }
     }
 
-    /// Runs one writing statement in a transaction of its own; the number of rows it touched.
+    /// Runs one writing statement, which is its own transaction: durable when this returns. The
+    /// number of rows it touched.
     ///
     /// # Errors
-    /// As the database says; see [`Error`].
+    /// As the database says; see [`Error`]. After [`Error::Unavailable`] the outcome is unknown.
     pub async fn execute(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let touched = tx.execute(sql, values).await?;
-        tx.commit().await?;
+        if let Some(hook) = &self.inner.commit_hook {
+            hook.before()?;
+        }
+        let text = sql.into().text(self.dialect());
+        let touched = match &self.inner.pools {
+            Pools::Postgres(pool) => {
+                let query = sqlx::query_with(text, postgres_arguments(values)?);
+                query.execute(pool).await.map(|done| done.rows_affected())
+            }
+            Pools::Sqlite { writer, .. } => {
+                let query = sqlx::query_with(text, sqlite_arguments(values)?);
+                query.execute(writer).await.map(|done| done.rows_affected())
+            }
+        };
+        let touched = touched.map_err(|error| self.inner.noted(error))?;
+        if let Some(hook) = &self.inner.commit_hook {
+            hook.after()?;
+        }
         Ok(touched)
     }
 

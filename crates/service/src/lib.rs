@@ -49,7 +49,11 @@ impl Shared {
     /// One line that names the setting. An absent NATS is no error: the log is the truth, and the
     /// connection comes up by itself.
     pub async fn connect(log: &str, nats: Option<&str>) -> anyhow::Result<Self> {
-        let log = Log::open(log, LogOptions::default())
+        let options = LogOptions {
+            notified: nats.is_none(),
+            ..LogOptions::default()
+        };
+        let log = Log::open(log, options)
             .await
             .context("cannot open the log (setting `log`)")?;
         let bus = match nats {

@@ -39,25 +39,23 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn watch(
-        database: Database,
-        head: i64,
-        gauge: Gauge,
-        stop: CancellationToken,
-    ) -> Self {
-        let heads = Self {
+    pub(super) fn new(head: i64, gauge: Gauge) -> Self {
+        Self {
             newest: watch::Sender::new(head),
             listening: watch::Sender::new(false),
             head: gauge,
-        };
-        tokio::spawn(
-            stop.clone()
-                .run_until_cancelled_owned(poll(database.clone(), heads.clone())),
-        );
-        if database.postgres_pool().is_some() {
-            tokio::spawn(stop.run_until_cancelled_owned(listen(database, heads.clone())));
         }
-        heads
+    }
+
+    /// Follows the database's head until `stop`: by polling, and by its notifications where they are
+    /// wanted.
+    pub(super) fn follow(&self, database: &Database, notified: bool, stop: &CancellationToken) {
+        let polling = poll(database.clone(), self.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(polling));
+        if notified && database.postgres_pool().is_some() {
+            let listening = listen(database.clone(), self.clone());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(listening));
+        }
     }
 
     /// Learns of a head; older news changes nothing.

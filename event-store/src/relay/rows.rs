@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::lease::{Fence, Lease};
+
 /// The oldest rows that one pruning looks at: some milliseconds of deleting.
 const PRUNE_AT_ONCE: i64 = 5_000;
 
@@ -87,39 +89,57 @@ pub(super) async fn unsent(
         .collect())
 }
 
-/// Notes where the log put rows that were not there yet. Their range is said beside their numbers,
-/// which leads to the few unsent rows by their own index, whatever the planner knows of the table.
-pub(super) async fn mark_sent(tx: &mut Tx, epoch: Uuid, sent: &[Sent]) -> Result<(), Error> {
-    let sequences = || sent.iter().map(|sent| sent.sequence);
-    let (Some(first), Some(last)) = (sequences().min(), sequences().max()) else {
-        return Ok(());
-    };
-    let places: Vec<_> = sent
-        .iter()
-        .map(|sent| json!([sent.sequence, sent.position]))
-        .collect();
-    let sql = Sql::by_dialect(
-        "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
+/// Notes where the log put rows that were not there yet, as long as the lease is held: who has lost
+/// it may know of a log that was replaced since. One statement, so one round trip and one commit.
+///
+/// The rows' range is said beside their numbers, which leads to the few unsent ones by their own index,
+/// whatever the planner knows of the table.
+pub(super) async fn mark_sent(
+    database: &Database,
+    lease: &Lease,
+    epoch: Uuid,
+    sent: &[Sent],
+) -> Result<Fence, Error> {
+    const MARK: Sql = Sql::by_dialect(
+        // Locked, so that nobody takes the lease before this is committed.
+        "WITH held AS MATERIALIZED (
+             SELECT token FROM leases WHERE name = $5 AND holder = $6 AND token = $7 FOR UPDATE)
+         UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
          FROM (SELECT (value ->> 0)::BIGINT AS sequence, (value ->> 1)::BIGINT AS position
                FROM jsonb_array_elements($2)) AS sent
          WHERE outbox.sequence = sent.sequence
-           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4",
+           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4
+           AND (SELECT token FROM held) IS NOT NULL",
         "UPDATE outbox SET sent_epoch = $1, sent_position = sent.position
          FROM (SELECT value ->> 0 AS sequence, value ->> 1 AS position FROM json_each($2)) AS sent
          WHERE outbox.sequence = sent.sequence
-           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4",
+           AND outbox.sent_position IS NULL AND outbox.sequence BETWEEN $3 AND $4
+           AND EXISTS (SELECT 1 FROM leases WHERE name = $5 AND holder = $6 AND token = $7)",
     );
-    tx.execute(sql, params![epoch, Value::Array(places), first, last])
-        .await?;
-    Ok(())
+    let sequences = || sent.iter().map(|sent| sent.sequence);
+    let (Some(first), Some(last)) = (sequences().min(), sequences().max()) else {
+        return Ok(Fence::Held);
+    };
+    let places = sent
+        .iter()
+        .map(|sent| json!([sent.sequence, sent.position]));
+    let places = Value::Array(places.collect());
+    let (name, holder, token) = lease.proof();
+    let values = params![epoch, places, first, last, name, holder, token];
+    // Nobody but the holder marks rows, so somebody else is the holder when none is left to mark.
+    Ok(match database.execute(MARK, values).await? {
+        0 => Fence::Lost,
+        _ => Fence::Held,
+    })
 }
 
-pub(super) async fn mark_refused(tx: &mut Tx, sequence: i64, error: &str) -> Result<(), Error> {
-    tx.execute(
-        "UPDATE outbox SET error = $2 WHERE sequence = $1",
-        params![sequence, error],
-    )
-    .await?;
+pub(super) async fn mark_refused(
+    database: &Database,
+    sequence: i64,
+    error: &str,
+) -> Result<(), Error> {
+    let sql = "UPDATE outbox SET error = $2 WHERE sequence = $1";
+    database.execute(sql, params![sequence, error]).await?;
     Ok(())
 }
 
