@@ -216,7 +216,8 @@ async fn of_two_questions_that_become_the_same_at_once_one_does(backend: Backend
         let (first, second) = tokio::join!(app.put(&one, &body), app.put(&other, &body));
         let mut statuses = [first.status, second.status];
         statuses.sort_unstable();
-        assert_eq!(statuses, [200, 409], "{first:?} {second:?}");
+        // Written either way: 202 on a machine that shows it to players late.
+        assert!(matches!(statuses, [200 | 202, 409]), "{first:?} {second:?}");
     }
     app.stop().await;
 }
