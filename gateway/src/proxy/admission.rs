@@ -238,6 +238,12 @@ fn authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
     if authority.as_str().contains('@') {
         return Err(wrong("The Host holds user information."));
     }
+    // An empty port is the scheme's own (RFC 9110 §4.2).
+    let port = authority.as_str().strip_prefix(authority.host());
+    let port = port.and_then(|rest| rest.strip_prefix(':'));
+    if port.is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_err()) {
+        return Err(wrong("The Host's port is no number from 0 to 65535."));
+    }
     Ok(Some(authority))
 }
 

@@ -81,18 +81,24 @@ impl Guarded {
 
 impl Framing {
     /// Follows the bytes; blanks them from the first one that makes the framing ambiguous.
-    fn check(&mut self, bytes: &mut [u8]) {
+    ///
+    /// # Errors
+    /// [`Ambiguous`] behind a head: there is nobody to answer any more, and the parser would wait for
+    /// the end of what was blanked.
+    fn check(&mut self, bytes: &mut [u8]) -> Result<(), Ambiguous> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Off {
             match self.step(&bytes[at..]) {
                 Ok(taken) => at += taken,
                 Err(Ambiguous) => {
-                    // No parser takes a NUL, neither in a head nor in a chunk's size.
+                    // No parser takes a NUL in a head.
                     bytes[at..].fill(0);
-                    self.state = State::Off;
+                    let is_head = std::mem::replace(&mut self.state, State::Off) == State::Head;
+                    return if is_head { Ok(()) } else { Err(Ambiguous) };
                 }
             }
         }
+        Ok(())
     }
 
     /// Takes at least one byte.
@@ -109,6 +115,13 @@ impl Framing {
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(bytes.len(), |end| end + 1);
+        // A fragment is no part of a target (RFC 9112 §3.2), and bytes above ASCII are in none; the
+        // library would cut the one off and let the others pass.
+        let is_request_line = self.state == State::Head && !self.has_request_line;
+        let is_foreign = |byte: &u8| *byte == b'#' || !byte.is_ascii();
+        if is_request_line && bytes[..taken].iter().any(is_foreign) {
+            return Err(Ambiguous);
+        }
         self.line.push(&bytes[..taken]);
         if self.state == State::ChunkSize && self.line.length > MAX_CHUNK_LINE {
             return Err(Ambiguous);
@@ -241,7 +254,10 @@ impl AsyncRead for Guarded {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = read {
-            self.framing.check(&mut buffer.filled_mut()[before..]);
+            let checked = self.framing.check(&mut buffer.filled_mut()[before..]);
+            if checked.is_err() {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
         }
         read
     }
@@ -287,10 +303,10 @@ mod tests {
             .map(|size| {
                 let mut framing = Framing::default();
                 let mut bytes = text.as_bytes().to_vec();
-                for piece in bytes.chunks_mut(size) {
-                    framing.check(piece);
-                }
-                bytes == text.as_bytes()
+                let passed = bytes
+                    .chunks_mut(size)
+                    .all(|piece| framing.check(piece).is_ok());
+                passed && bytes == text.as_bytes()
             })
             .collect();
         assert!(
@@ -354,6 +370,17 @@ mod tests {
             let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
             assert!(!passes(&format!("{head}{chunks}0\r\n\r\n")), "{chunks:?}");
         }
+    }
+
+    #[test]
+    fn a_target_that_the_library_would_repair_is_found() {
+        for target in ["/a#b", "/a?b#", "/caf\u{e9}"] {
+            assert!(
+                !passes(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")),
+                "{target}"
+            );
+        }
+        assert!(passes("GET /a HTTP/1.1\r\nhost: a\r\nx: #\u{e9}\r\n\r\n"));
     }
 
     #[test]

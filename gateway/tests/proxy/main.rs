@@ -5,6 +5,7 @@ mod scripted;
 mod stage;
 
 mod access;
+mod conformance;
 mod fallback;
 mod headers;
 mod life;
