@@ -4,8 +4,10 @@
 //! Behind every message that must be refused comes one that nobody may ever answer; behind every
 //! one that passes comes one that must be answered in its turn.
 
+mod answers;
 mod chunks;
 mod fields;
+mod lengths;
 mod lines;
 mod targets;
 
