@@ -8,6 +8,7 @@ mod answers;
 mod chunks;
 mod fields;
 mod lengths;
+mod limits;
 mod lines;
 mod targets;
 
