@@ -53,7 +53,7 @@ async fn all_is_with_nats(system: &System) {
         let text = metrics.map_err(anyhow::Error::new)?.text().await?;
         let lag = text
             .lines()
-            .find_map(|line| line.strip_prefix("banyan_publisher_lag "));
+            .find_map(|line| line.strip_prefix("publisher_lag "));
         anyhow::ensure!(lag == Some("0"), "{lag:?}");
         anyhow::Ok(())
     })
