@@ -58,6 +58,22 @@ pub struct Settings<'a> {
     pub ops_token: Option<&'a str>,
 }
 
+/// The settings that all services have, of a configuration that has each in a field named as its key:
+/// one that takes over from the monolith.
+#[macro_export]
+macro_rules! settings {
+    ($config:expr) => {
+        $crate::Settings {
+            listen: $config.listen,
+            database: &$config.database,
+            log: &$config.log,
+            nats: $config.nats.as_deref(),
+            legacy_database: $config.legacy_database.as_deref(),
+            ops_token: $config.ops_token.as_deref(),
+        }
+    };
+}
+
 /// Reads a service's configuration: defaults, over them the file, over it the variables.
 ///
 /// # Errors

@@ -38,14 +38,7 @@ impl Service for Sample {
     const ABOUT: &'static str = "A sample.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn faults(&self) -> Vec<String> {

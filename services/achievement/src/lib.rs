@@ -53,14 +53,7 @@ impl Service for Config {
     const ABOUT: &'static str = "Badges: what there is to earn, and what a player has earned.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn migrations() -> Vec<Migrations> {

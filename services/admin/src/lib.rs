@@ -67,14 +67,7 @@ impl Service for Config {
     const ABOUT: &'static str = "Question curation: edits, bulk import and export.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn faults(&self) -> Vec<String> {

@@ -84,14 +84,7 @@ impl Service for Config {
     const ABOUT: &'static str = "Accounts, guests, sessions and the keys that sign their tokens.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn faults(&self) -> Vec<String> {

@@ -72,14 +72,7 @@ impl Service for Config {
     const ABOUT: &'static str = "Who leads, over all time, this week and today.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn faults(&self) -> Vec<String> {

@@ -66,14 +66,7 @@ impl Service for Config {
     const ABOUT: &'static str = "The question bank as players read, search and draw from it.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn migrations() -> Vec<Migrations> {

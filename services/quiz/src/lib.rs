@@ -91,14 +91,7 @@ impl Service for Config {
     const ABOUT: &'static str = "Answers, and what a player has reached with them.";
 
     fn settings(&self) -> Settings<'_> {
-        Settings {
-            listen: self.listen,
-            database: &self.database,
-            log: &self.log,
-            nats: self.nats.as_deref(),
-            legacy_database: self.legacy_database.as_deref(),
-            ops_token: self.ops_token.as_deref(),
-        }
+        service::settings!(self)
     }
 
     fn migrations() -> Vec<Migrations> {
