@@ -18,7 +18,7 @@ pub use crate::relay::{RelayOptions, run as run_relay};
 use crate::trace;
 
 /// The signal that a commit with a new outbox row raises; the relay waits for it.
-pub(crate) const SIGNAL: &str = "outbox";
+pub const SIGNAL: &str = "outbox";
 
 /// The tables that a service's own database needs for outbox, relay and consumers.
 pub fn migrations() -> database::Migrations {

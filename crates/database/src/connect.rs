@@ -178,7 +178,7 @@ impl Database {
     /// As the database says; see [`Error`]. After [`Error::Unavailable`] the outcome is unknown.
     pub async fn execute(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
         if let Some(hook) = &self.inner.commit_hook {
-            hook.before()?;
+            hook.before(&[])?;
         }
         let text = sql.into().text(self.dialect());
         let touched = match &self.inner.pools {
@@ -193,7 +193,7 @@ impl Database {
         };
         let touched = touched.map_err(|error| self.inner.noted(error))?;
         if let Some(hook) = &self.inner.commit_hook {
-            hook.after()?;
+            hook.after(&[])?;
         }
         Ok(touched)
     }

@@ -9,18 +9,21 @@ use crate::{
 };
 
 /// Sees each commit of a [`crate::Database`]; tests use it to die at every durable write.
+///
+/// It is told the signals that the commit raises, by which a test tells the write that it means
+/// from what runs beside it.
 pub trait CommitHook: Send + Sync {
     /// Called before the commit is sent; an error rolls back instead.
     ///
     /// # Errors
     /// Whatever the test wants the caller of `commit` to see.
-    fn before(&self) -> Result<()>;
+    fn before(&self, signals: &[&'static str]) -> Result<()>;
     /// Called once the commit is durable; an error reaches the caller although the data is safe,
     /// which is what a crash right after a commit looks like.
     ///
     /// # Errors
     /// Whatever the test wants the caller of `commit` to see.
-    fn after(&self) -> Result<()>;
+    fn after(&self, signals: &[&'static str]) -> Result<()>;
 }
 
 /// An open transaction. Dropping it without [`Tx::commit`] rolls it back.
@@ -181,18 +184,18 @@ impl Tx {
     /// have happened.
     pub async fn commit(self) -> Result<()> {
         if let Some(hook) = &self.database.commit_hook {
-            hook.before()?;
+            hook.before(&self.signals)?;
         }
         let committed = match self.inner {
             Inside::Postgres(tx) => tx.commit().await,
             Inside::Sqlite(tx) => tx.commit().await,
         };
         committed.map_err(|error| self.database.noted(error))?;
-        for name in self.signals {
+        for name in &self.signals {
             self.database.signals.raise(name);
         }
         if let Some(hook) = &self.database.commit_hook {
-            hook.after()?;
+            hook.after(&self.signals)?;
         }
         Ok(())
     }

@@ -25,6 +25,20 @@ struct Plan {
     /// Commits still to come, the fatal one included.
     left: u64,
     moment: Moment,
+    /// Counts only commits that raise this signal.
+    signal: Option<&'static str>,
+}
+
+impl Plan {
+    /// Whether this commit is the fatal one.
+    fn kills(&mut self, moment: Moment, signals: &[&'static str]) -> bool {
+        let is_meant = self.signal.is_none_or(|signal| signals.contains(&signal));
+        if moment != self.moment || !is_meant {
+            return false;
+        }
+        self.left -= 1;
+        self.left == 0
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +55,19 @@ impl CommitFaults {
 
     /// The `n`-th commit from now (1 is the next) is lost, and the process is dead.
     pub fn die_before(&self, n: u64) {
-        self.plan(n, Moment::Before);
+        self.plan(n, Moment::Before, None);
     }
 
     /// The `n`-th commit from now (1 is the next) is durable, but its caller does not learn it,
     /// and the process is dead.
     pub fn die_after(&self, n: u64) {
-        self.plan(n, Moment::After);
+        self.plan(n, Moment::After, None);
+    }
+
+    /// [`CommitFaults::die_after`] for the next commit that raises the database's `signal`,
+    /// whatever else commits beside it.
+    pub fn die_after_signalling(&self, signal: &'static str) {
+        self.plan(1, Moment::After, Some(signal));
     }
 
     /// Commits that became durable since the start, whoever learned of it.
@@ -68,9 +88,14 @@ impl CommitFaults {
         });
     }
 
-    fn plan(&self, n: u64, moment: Moment) {
+    fn plan(&self, n: u64, moment: Moment, signal: Option<&'static str>) {
         assert!(n > 0, "commits are counted from 1");
-        self.with(|state| state.plan = Some(Plan { left: n, moment }));
+        let plan = Plan {
+            left: n,
+            moment,
+            signal,
+        };
+        self.with(|state| state.plan = Some(plan));
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -79,28 +104,24 @@ impl CommitFaults {
 }
 
 impl CommitHook for CommitFaults {
-    fn before(&self) -> Result<()> {
+    fn before(&self, signals: &[&'static str]) -> Result<()> {
         self.with(|state| {
             if let Some(plan) = &mut state.plan
                 && !state.dead
-                && plan.moment == Moment::Before
             {
-                plan.left -= 1;
-                state.dead = plan.left == 0;
+                state.dead = plan.kills(Moment::Before, signals);
             }
             if state.dead { Err(death()) } else { Ok(()) }
         })
     }
 
-    fn after(&self) -> Result<()> {
+    fn after(&self, signals: &[&'static str]) -> Result<()> {
         self.with(|state| {
             state.done += 1;
             if let Some(plan) = &mut state.plan
                 && !state.dead
-                && plan.moment == Moment::After
             {
-                plan.left -= 1;
-                state.dead = plan.left == 0;
+                state.dead = plan.kills(Moment::After, signals);
                 if state.dead {
                     return Err(death());
                 }
@@ -171,5 +192,21 @@ mod tests {
         assert!(insert(&database, 1).await.is_err());
         assert!(insert(&database, 2).await.is_err());
         assert_eq!(stored(&database).await, [(1,)]);
+    }
+
+    #[tokio::test]
+    async fn a_death_after_a_signal_passes_over_commits_that_do_not_raise_it() {
+        let faults = CommitFaults::new();
+        let (database, _folder) = numbers(&faults).await;
+        faults.die_after_signalling("meant");
+        insert(&database, 1).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        tx.signal("other");
+        tx.commit().await.unwrap();
+        assert!(!faults.is_dead());
+        let mut tx = database.begin().await.unwrap();
+        tx.signal("meant");
+        assert!(tx.commit().await.is_err());
+        assert!(faults.is_dead());
     }
 }
