@@ -4,6 +4,7 @@ mod bench;
 mod contracts;
 mod drills;
 mod load;
+mod soak;
 mod step;
 mod tidy;
 mod tools;
@@ -27,6 +28,8 @@ cargo xtask load [ARGUMENTS]
 cargo xtask drills [-- ARGUMENTS]
     Runs every runbook against the fault that it is for, and writes docs/drills.md.
     ARGUMENTS    go to cargo nextest; some drills only, by `-E 'test(name)'`, write no report
+cargo xtask soak [MINUTES]
+    The gateway under changing load, deaths and edits; 10 minutes, or as many as you say.
 cargo xtask contracts
     Renews docs/events from the types, and refuses a schema that would break its readers.
 cargo xtask tidy
@@ -61,6 +64,9 @@ enum Command {
         arguments: Vec<String>,
     },
     Contracts,
+    Soak {
+        minutes: Option<u64>,
+    },
     Bench {
         name: Option<String>,
         arguments: Vec<String>,
@@ -87,6 +93,7 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
             None => return Ok(Command::Contracts),
             Some(word) => bail!("`contracts` takes no {word:?}"),
         },
+        Some("soak") => return soak_of(words),
         Some("bench") => return bench_of(words),
         Some("load") => {
             // Two dashes may stand before them, as they must with `bench`.
@@ -130,6 +137,14 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
     })
 }
 
+fn soak_of<'a>(mut words: impl Iterator<Item = &'a str>) -> anyhow::Result<Command> {
+    let minutes = words.next().map(str::parse).transpose();
+    match (minutes, words.next()) {
+        (Ok(minutes), None) => Ok(Command::Soak { minutes }),
+        _ => bail!("`soak` takes a number of minutes"),
+    }
+}
+
 fn bench_of<'a>(mut words: impl Iterator<Item = &'a str>) -> anyhow::Result<Command> {
     let name = words.next().map(ToOwned::to_owned);
     match words.next() {
@@ -160,6 +175,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Load { arguments } => load::run(&Workspace::find()?, &arguments),
         Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments).map(passed),
         Command::Contracts => contracts::renew(&Workspace::find()?).map(|()| done),
+        Command::Soak { minutes } => soak::run(&Workspace::find()?, minutes).map(|()| done),
         Command::Tidy => tidy::run(&Workspace::find()?).map(|()| done),
         Command::Test {
             steps,
@@ -232,5 +248,7 @@ mod tests {
         assert!(parsed("contracts renew").is_err());
         assert!(parsed("bench leaderboard quickly").is_err());
         assert!(parsed("drills quickly").is_err());
+        assert!(parsed("soak quickly").is_err());
+        assert!(parsed("soak 5 minutes").is_err());
     }
 }
