@@ -17,11 +17,13 @@ const DENY_AT_LEAST: (u32, u32) = (0, 18);
 const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 
 /// Programs that the tests run, and the Debian package that each comes in.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("nats-server", "nats-server"),
     ("promtool", "prometheus"),
     ("shellcheck", "shellcheck"),
     ("docker-compose", "docker-compose"),
+    ("curl", "curl"),
+    ("chromium", "chromium"),
 ];
 
 /// Who runs the tests.
