@@ -156,6 +156,7 @@ impl Client {
             let frame = frame.map_err(|error| format!("after {} bytes: {error:?}", read.len()))?;
             read.extend_from_slice(&frame.into_data().unwrap_or_default());
             if self.kind == Kind::Download {
+                // Stands for a slow line.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

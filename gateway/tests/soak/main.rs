@@ -148,6 +148,7 @@ async fn settled(mut editor: Editor, gateway: &Gateway, random: &mut StdRng) -> 
 /// The pace of the soak: nothing waits for what happens meanwhile.
 async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64>) {
     let pause = Duration::from_millis(random.random_range(milliseconds));
+    // Stands for the time that passes between two events of an ordinary day.
     tokio::time::sleep(pause).await;
 }
 

@@ -72,6 +72,7 @@ impl Client {
                 if echo != message.as_bytes() {
                     return Err(io::Error::other("another one's bytes"));
                 }
+                // Stands for people, who pause between what they say.
                 let pause = tokio::time::sleep(Duration::from_millis(20));
                 if stop.run_until_cancelled(pause).await.is_none() {
                     break;
