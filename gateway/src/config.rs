@@ -6,6 +6,7 @@
 mod declaration;
 mod fault;
 mod parse;
+mod pattern;
 mod reader;
 mod unsupported;
 mod validate;
@@ -20,6 +21,8 @@ use figment::{
 use http::Method;
 
 pub use fault::{Fault, Faults};
+pub(crate) use pattern::Segment;
+pub use pattern::{MAX_SEGMENTS, Pattern};
 pub use unsupported::{UNSUPPORTED, Unsupported};
 pub use value::{Endpoint, Network, Rate, Secret, parse_duration};
 
@@ -162,12 +165,14 @@ pub struct Retry {
 pub struct Route {
     /// Its name.
     pub id: RouteId,
-    /// `/api/answers`: begins with `/`, whole segments, no slash at the end (but `/` itself).
-    pub prefix: String,
+    /// Which paths.
+    pub pattern: Pattern,
     /// Only for this host (lower case, without a port).
     pub host: Option<String>,
     /// Only for these methods; absent: all.
     pub methods: Option<Vec<Method>>,
+    /// Only for who names this media type in `Accept` (lower case, without parameters).
+    pub accept: Option<String>,
     /// Who has always served it.
     pub legacy: UpstreamId,
     /// Who is going to serve it.
@@ -225,10 +230,18 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
+impl RateLimit {
+    /// After how long one more may come.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        self.rate.per / self.rate.count
+    }
+}
+
 /// Whose requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateKey {
-    /// The flag's subject.
+    /// The flag's subject, else the token's `sub`, else the client's address.
     Subject,
     /// The client's address.
     Ip,

@@ -15,6 +15,7 @@ mod forward;
 pub mod headers;
 pub mod id;
 pub mod identity;
+mod limits;
 pub mod path;
 mod proxy;
 pub mod reload;

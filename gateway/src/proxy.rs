@@ -9,6 +9,7 @@ mod admission;
 mod course;
 mod exchange;
 mod keyed;
+mod limit;
 mod plane;
 mod reply;
 mod respond;
@@ -32,6 +33,7 @@ use crate::control::Control;
 use crate::flag::Side;
 use crate::forward::BodySource;
 use crate::headers::{self, PeerTrust};
+use crate::limits::{Limits, Told};
 use crate::stats::Stats;
 use crate::subject::CookieSigner;
 use crate::table::Route;
@@ -59,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) signer: Arc<CookieSigner>,
     pub(crate) keyed: Arc<KeyedSides>,
+    pub(crate) limits: Limits,
     /// What makes the requests' spans.
     pub(crate) tracer: Tracer,
     /// Where key sets are fetched.
@@ -85,6 +88,8 @@ struct Record {
     route: Option<Arc<Route>>,
     side: Option<Side>,
     fell_back: bool,
+    /// What the client is told of the route's limit, where there is one.
+    limit: Option<Box<Told>>,
     span: Option<Span>,
 }
 
@@ -133,6 +138,14 @@ impl Proxy {
         let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
         let asked = admission::clean(&admitted, &mut parts);
         let signer = &self.shared.signer;
+        if let Some(limit) = &admitted.entry.limit {
+            let caller = limit::Caller {
+                call,
+                headers: &parts.headers,
+                identity: identity.as_ref(),
+            };
+            limit::check(limit, signer, &admitted, &caller, record)?;
+        }
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
         respond::add_upstream_headers(&mut parts, call, &course, identity.as_ref());
         let limit = admitted.route.config.max_body.map(u64::from);
@@ -207,6 +220,7 @@ impl Record {
             route: None,
             side: None,
             fell_back: false,
+            limit: None,
             span: None,
         }
     }

@@ -27,6 +27,7 @@ pub use listeners::Listeners;
 use crate::config::Config;
 use crate::control::Control;
 use crate::identity::{Identity, Verifier};
+use crate::limits::Limits;
 use crate::proxy::{KeyedSides, Plane, Proxy, Shared};
 use crate::reload::Step;
 use crate::stats::Stats;
@@ -192,7 +193,8 @@ impl Shared {
         let stats = Arc::new(Stats::default());
         let verifier = verifier(config, None, &background);
         let table = Arc::clone(&control.table());
-        let plane = Plane::new(config, table, &upstreams, &stats, verifier);
+        let limits = Limits::default();
+        let plane = Plane::new(config, table, &upstreams, &stats, &limits, verifier);
         Self {
             plane: ArcSwap::from_pointee(plane),
             control,
@@ -200,6 +202,7 @@ impl Shared {
             stats,
             signer,
             keyed: Arc::new(keyed),
+            limits,
             tracer: Tracer::of("gateway"),
             background,
             refreshing: Mutex::default(),
@@ -219,7 +222,9 @@ impl Shared {
         let config = Arc::clone(&self.control.config());
         let before = self.plane.load();
         let verifier = verifier(&config, before.verifier.as_ref(), &self.background);
-        let plane = Plane::new(&config, table, &self.upstreams, &self.stats, verifier);
+        let (upstreams, stats, limits) = (&self.upstreams, &self.stats, &self.limits);
+        limits.keep_only(&table);
+        let plane = Plane::new(&config, table, upstreams, stats, limits, verifier);
         self.plane.store(Arc::new(plane));
     }
 }

@@ -56,6 +56,7 @@ struct SideStats {
 struct Refusals {
     unauthenticated: AtomicU64,
     forbidden: AtomicU64,
+    limited: AtomicU64,
     other: AtomicU64,
 }
 
@@ -71,6 +72,8 @@ pub struct RouteSnapshot {
     pub unauthenticated: u64,
     /// Answered 403 by the gateway.
     pub forbidden: u64,
+    /// Answered 429 by the gateway: the route's rate limit.
+    pub limited: u64,
     /// Refused by the gateway for another reason (400, 413 …).
     pub refused: u64,
 }
@@ -167,6 +170,7 @@ impl RouteStats {
         let counter = match status {
             StatusCode::UNAUTHORIZED => &self.refused.unauthenticated,
             StatusCode::FORBIDDEN => &self.refused.forbidden,
+            StatusCode::TOO_MANY_REQUESTS => &self.refused.limited,
             _ => &self.refused.other,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +183,7 @@ impl RouteStats {
             candidate: self.candidate.snapshot(),
             unauthenticated: self.refused.unauthenticated.load(Ordering::Relaxed),
             forbidden: self.refused.forbidden.load(Ordering::Relaxed),
+            limited: self.refused.limited.load(Ordering::Relaxed),
             refused: self.refused.other.load(Ordering::Relaxed),
         }
     }

@@ -3,21 +3,25 @@
 //! Invariants: a table never changes; a new one is built beside it and swapped in as a whole.
 //! Looking up allocates nothing and takes time by the path's segments, not by the routes' number.
 
+mod guards;
 mod tree;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::{
     config::{self, Config, RouteAuth},
     flag::FlagCell,
+    headers,
     id::{FlagId, RouteId, UpstreamId},
 };
-use tree::{Case, Tree};
+use guards::{Guards, Siblings};
+use tree::{Case, Rank, Tree};
 
 /// The flags' cells by name; every flag of a valid configuration has one.
 pub type Cells = BTreeMap<FlagId, Arc<FlagCell>>;
@@ -60,6 +64,8 @@ pub struct Found<'a> {
     /// The demands on the request's token, all of which must be met: the route's own, and those of
     /// narrower routes of the same path that only serve other methods or hosts. Empty: public.
     pub auth: &'a [RouteAuth],
+    /// Another `Accept` might have found another route.
+    pub varies_by_accept: bool,
 }
 
 /// The routes of one host.
@@ -70,22 +76,13 @@ struct Host {
     guards: Guards,
 }
 
-/// The `auth` of all routes of a host, by prefix.
-#[derive(Debug, Default)]
-struct Guards {
-    /// Of routes for which case matters, and the others.
-    exact: Tree<RouteAuth>,
-    folded: Tree<RouteAuth>,
-    /// Of all routes, without regard to case: for routes whose upstream does not care about it.
-    all_folded: Tree<RouteAuth>,
-}
-
 impl Table {
     /// Builds the table of a valid configuration. A route whose flag has no cell would be served
     /// by legacy alone; [`crate::flag::Flags`] makes a cell for each declared flag first.
     #[must_use]
     pub fn build(config: &Config, cells: &Cells) -> Self {
         let mut table = Self::default();
+        let siblings = Siblings::of(&config.routes);
         for declared in &config.routes {
             let flag = declared.flag.as_ref().and_then(|id| cells.get(id)).cloned();
             let route = Arc::new(Route {
@@ -93,7 +90,7 @@ impl Table {
                 legacy: declared.legacy.clone(),
                 candidate: declared.candidate.clone().filter(|_| flag.is_some()),
                 flag,
-                demands: demands(config, declared),
+                demands: siblings.demands(declared),
                 config: declared.clone(),
             });
             table.routes.push(Arc::clone(&route));
@@ -123,22 +120,36 @@ impl Table {
     /// of DNS) means nothing; `path` is in its normal form (dots resolved, `;params` off, plain
     /// characters decoded); empty segments are passed over.
     ///
-    /// Routes of the host come before those of any host; then the longest prefix of whole segments
-    /// that has the method; then one that names the method before one for all.
+    /// Routes of the host come before those of any host; then the narrowest pattern that takes the
+    /// path (segment by segment from the left a literal comes before a template's name, and either
+    /// before the end of a prefix) and has a route for the request; there one that names what the
+    /// client accepts, then one that names the method, then one for all.
     #[must_use]
-    pub fn find(&self, host: Option<&str>, method: &Method, path: &str) -> Option<Found<'_>> {
+    pub fn find(
+        &self,
+        host: Option<&str>,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Option<Found<'_>> {
         let host = host.map(|host| host.strip_suffix('.').unwrap_or(host));
+        let asked = Asked {
+            method,
+            headers,
+            varies: Cell::new(false),
+        };
         let own = host.and_then(|host| self.host(host));
-        let (found, depth, of_host) = match own.and_then(|own| own.find(method, path)) {
-            Some((found, depth)) => (found, depth, true),
+        let (found, rank, of_host) = match own.and_then(|own| own.find(&asked, path)) {
+            Some((found, rank)) => (found, rank, true),
             None => {
-                let (found, depth) = self.any_host.find(method, path)?;
-                (found, depth, false)
+                let (found, rank) = self.any_host.find(&asked, path)?;
+                (found, rank, false)
             }
         };
         Some(Found {
             route: found,
-            auth: self.demands(own, found, depth, of_host, path),
+            auth: self.demands(own, found, rank, of_host, path),
+            varies_by_accept: asked.varies.get(),
         })
     }
 
@@ -155,22 +166,22 @@ impl Table {
         exact.or_else(|| folded().map(|(_, found)| found))
     }
 
-    /// A route inherits the `auth` of the narrowest route below it on this path: one with a longer
-    /// prefix, or with the same one for this host only. So a guard that names some methods is not
-    /// walked around with another method, and a weaker `auth` of the broader route is no way
-    /// around it either.
+    /// A route inherits the `auth` of the narrowest pattern of this path that is not broader than
+    /// its own: one below it, or the same for this host only, or a template that neither holds the
+    /// other. So a guard that names some methods is not walked around with another method, and a
+    /// weaker `auth` of the broader route is no way around it either.
     fn demands<'a>(
         &'a self,
         own: Option<&'a Host>,
         route: &'a Route,
-        depth: usize,
+        rank: Rank,
         of_host: bool,
         path: &str,
     ) -> &'a [RouteAuth] {
         if route.config.public {
             return &[];
         }
-        let inherited = self.inherited(own, route, depth, of_host, path);
+        let inherited = self.inherited(own, route, rank, of_host, path);
         match (&*route.demands, inherited) {
             (own, []) => own,
             ([], inherited) => inherited,
@@ -186,7 +197,7 @@ impl Table {
         &'a self,
         own: Option<&'a Host>,
         route: &Route,
-        depth: usize,
+        rank: Rank,
         of_host: bool,
         path: &str,
     ) -> &'a [RouteAuth] {
@@ -195,20 +206,19 @@ impl Table {
         } else {
             Case::Kept
         };
-        let of_own = own.and_then(|own| own.guards.deepest(path, case));
-        let of_any = self.any_host.guards.deepest(path, case);
-        let own_from = if of_host { depth + 1 } else { depth };
-        let of_own = of_own.filter(|(at, _)| *at >= own_from);
-        let of_any = of_any.filter(|(at, _)| *at > depth);
+        let is_narrower = |guard: Rank| !rank.is_within(guard);
+        let is_narrower_of_host = |guard: Rank| is_narrower(guard) || (!of_host && guard == rank);
+        let of_own = own.and_then(|own| own.guards.narrowest(path, case, is_narrower_of_host));
+        let of_any = self.any_host.guards.narrowest(path, case, is_narrower);
         match (of_own, of_any) {
-            (Some((own_at, own)), Some((any_at, any))) => {
-                if any_at > own_at {
-                    any
+            (Some((own_demands, own)), Some((any_demands, any))) => {
+                if any > own {
+                    any_demands
                 } else {
-                    own
+                    own_demands
                 }
             }
-            (Some((_, demands)), None) | (None, Some((_, demands))) => demands,
+            (Some((demands, _)), None) | (None, Some((demands, _))) => demands,
             (None, None) => &[],
         }
     }
@@ -247,40 +257,32 @@ impl Route {
     }
 
     fn serves(&self, method: &Method) -> bool {
-        self.config
-            .methods
-            .as_ref()
-            .is_none_or(|methods| methods.contains(method))
+        let methods = self.config.methods.as_ref();
+        methods.is_none_or(|methods| methods.contains(method))
     }
 }
 
 impl Host {
     fn insert(&mut self, route: &Arc<Route>) {
-        let prefix = &route.config.prefix;
-        let (routes, guards, case) = if route.config.case_insensitive {
-            (&mut self.folded, &mut self.guards.folded, Case::Ignored)
+        let (routes, case) = if route.config.case_insensitive {
+            (&mut self.folded, Case::Ignored)
         } else {
-            (&mut self.exact, &mut self.guards.exact, Case::Kept)
+            (&mut self.exact, Case::Kept)
         };
-        routes.insert(prefix, Arc::clone(route), case);
-        if let Some(auth) = &route.config.auth {
-            guards.insert(prefix, auth.clone(), case);
-            self.guards
-                .all_folded
-                .insert(prefix, auth.clone(), Case::Ignored);
-        }
+        routes.insert(&route.config.pattern, Arc::clone(route), case);
+        self.guards.insert(&route.config, case);
     }
 
-    fn find(&self, method: &Method, path: &str) -> Option<(&Arc<Route>, usize)> {
+    fn find(&self, asked: &Asked<'_>, path: &str) -> Option<(&Arc<Route>, Rank)> {
         let exact = self
             .exact
-            .deepest(path, Case::Kept, |routes| best(routes, method));
+            .narrowest(path, Case::Kept, |routes, _| asked.best(routes));
         if self.folded.is_empty() {
             return exact;
         }
         let folded = self
             .folded
-            .deepest(path, Case::Ignored, |routes| best(routes, method));
+            .narrowest(path, Case::Ignored, |routes, _| asked.best(routes));
         match (exact, folded) {
             (Some(exact), Some(folded)) if folded.1 > exact.1 => Some(folded),
             (None, folded) => folded,
@@ -289,71 +291,43 @@ impl Host {
     }
 }
 
-impl Guards {
-    fn lists(&self) -> impl Iterator<Item = &[RouteAuth]> {
-        let trees = [&self.exact, &self.folded, &self.all_folded];
-        trees.into_iter().flat_map(Tree::lists)
-    }
+/// What is asked of the routes of one pattern.
+struct Asked<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    /// Whether `Accept` was looked at.
+    varies: Cell<bool>,
+}
 
-    fn deepest(&self, path: &str, case: Case) -> Option<(usize, &[RouteAuth])> {
-        if self.all_folded.is_empty() {
-            return None;
-        }
-        let all = |tree, case| Tree::deepest(tree, path, case, Some);
-        let turned = |(demands, depth)| (depth, demands);
-        match case {
-            Case::Ignored => all(&self.all_folded, Case::Ignored).map(turned),
-            Case::Kept => {
-                let exact = all(&self.exact, Case::Kept).map(turned);
-                let folded = all(&self.folded, Case::Ignored).map(turned);
-                if folded.map(|found| found.0) > exact.map(|found| found.0) {
-                    folded
-                } else {
-                    exact
-                }
+impl Asked<'_> {
+    /// Of the routes with one pattern, the one that names most of what is asked for.
+    fn best<'a>(&self, routes: &'a [Arc<Route>]) -> Option<&'a Arc<Route>> {
+        let mut best: Option<&Arc<Route>> = None;
+        for route in routes {
+            if !self.is_accepted(route) || !route.serves(self.method) {
+                continue;
+            }
+            let names = |route: &Route| {
+                (
+                    route.config.accept.is_some(),
+                    route.config.methods.is_some(),
+                )
+            };
+            if best.is_none_or(|best| names(route) > names(best)) {
+                best = Some(route);
             }
         }
+        best
     }
-}
 
-/// A route's own `auth`. One for all methods is broader than those with its prefix that name some,
-/// and inherits theirs: else `GET` would be guarded and `HEAD` not.
-fn demands(config: &Config, route: &config::Route) -> Box<[RouteAuth]> {
-    let is_narrower = |other: &&config::Route| {
-        route.methods.is_none() && other.methods.is_some() && other.host == route.host
-    };
-    let same_prefix = |other: &&config::Route| {
-        if route.case_insensitive || other.case_insensitive {
-            other.prefix.eq_ignore_ascii_case(&route.prefix)
-        } else {
-            other.prefix == route.prefix
-        }
-    };
-    if route.public {
-        return Box::default();
+    fn is_accepted(&self, route: &Route) -> bool {
+        let Some(wanted) = &route.config.accept else {
+            return true;
+        };
+        self.varies.set(true);
+        headers::names_media_type(self.headers, wanted)
     }
-    let narrower = config.routes.iter().filter(is_narrower).filter(same_prefix);
-    let mut demands: Vec<RouteAuth> = Vec::new();
-    for auth in [route]
-        .into_iter()
-        .chain(narrower)
-        .filter_map(|it| it.auth.as_ref())
-    {
-        if !demands.contains(auth) {
-            demands.push(auth.clone());
-        }
-    }
-    demands.into()
-}
-
-/// Of the routes with one prefix, the one that names the method before the one for all.
-fn best<'a>(routes: &'a [Arc<Route>], method: &Method) -> Option<&'a Arc<Route>> {
-    let serving = || routes.iter().filter(|route| route.serves(method));
-    serving()
-        .find(|route| route.config.methods.is_some())
-        .or_else(|| serving().next())
 }
 
 #[cfg(test)]
-#[path = "table/tests.rs"]
 mod tests;

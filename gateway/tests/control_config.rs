@@ -69,7 +69,7 @@ fn what_the_readme_tells_to_write_is_valid() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks.len(), 3);
     assert_eq!(faults(blocks[0]), []);
     assert_eq!(faults(&blocks.concat()), []);
 }
@@ -176,7 +176,6 @@ fn a_file_that_is_no_toml_is_one_fault_that_tells_the_place() {
 fn what_this_version_does_not_do_is_refused_and_not_ignored() {
     for (more, key) in [
         ("[routes.shadow]\npercent = 100.0", "routes.all.shadow"),
-        ("path = \"/users/{id}\"", "routes.all.path"),
         ("[tls]\ncert = \"c\"\nkey = \"k\"", "tls"),
         (
             "[auth]\nforward = { url = \"http://legacy/session\" }",
@@ -216,6 +215,97 @@ fn prefixes_that_would_never_match_are_refused() {
     ] {
         let text = small("").replace("prefix = \"/\"", &format!("prefix = \"{prefix}\""));
         assert_eq!(keys(&text), ["routes.all.prefix"], "{prefix:?}");
+    }
+}
+
+#[test]
+fn a_route_has_a_prefix_or_a_template_and_path_says_which_by_its_first_letter() {
+    let paths = |lines: &str| small("").replace("prefix = \"/\"", lines);
+    for good in [
+        "path = \"/users/{id}/orders\"",
+        "path = \"/users/{id}/{*rest}\"\npath_form = \"keep\"",
+        "path = \"/\"",
+        "prefix = \"/\"\npath = \"keep\"",
+        "prefix = \"/\"\npath_form = \"keep\"",
+        "prefix = \"/\"\npath = \"keep\"\npath_form = \"keep\"",
+    ] {
+        assert_eq!(faults(&paths(good)), [], "{good}");
+    }
+    for (wrong, key) in [
+        ("prefix = \"/\"\npath = \"/users/{id}\"", "path"),
+        ("path = \"keep\"", "prefix"),
+        ("prefix = \"/users/{id}\"", "prefix"),
+        ("prefix = \"/\"\npath = \"kept\"", "path"),
+        (
+            "prefix = \"/\"\npath = \"keep\"\npath_form = \"normalized\"",
+            "path_form",
+        ),
+        ("path = \"/users/{id}.json\"", "path"),
+        ("path = \"/users/{*rest}/orders\"", "path"),
+        ("path = \"/users/{id}/../x\"", "path"),
+        ("path = \"/users/{id}/{id}\"", "path"),
+        ("path = \"/users/{id}?a\"", "path"),
+    ] {
+        assert_eq!(
+            keys(&paths(wrong)),
+            [format!("routes.all.{key}")],
+            "{wrong}"
+        );
+    }
+    let deep = format!("path = \"{}\"", "/a".repeat(61));
+    assert_eq!(keys(&paths(&deep)), ["routes.all.path"]);
+}
+
+#[test]
+fn patterns_of_the_same_paths_collide_whatever_their_names() {
+    let second = |lines: &str| {
+        let first = small("").replace("prefix = \"/\"", "path = \"/users/{id}/{*rest}\"");
+        format!("{first}\n[[routes]]\nid = \"b\"\nlegacy = \"legacy\"\n{lines}")
+    };
+    let same = "path = \"/users/{name}/{*more}\"";
+    assert_eq!(keys(&second(same)), ["routes.b.path"]);
+    let version = format!("{same}\naccept = \"application/v2\"");
+    assert_eq!(faults(&second(&version)), []);
+    assert_eq!(faults(&second("path = \"/users/{name}\"")), []);
+    assert_eq!(faults(&second("path = \"/users/id/{*rest}\"")), []);
+    let rest = second(
+        "prefix = \"/a\"\n[[routes]]\nid = \"c\"\nlegacy = \"legacy\"\npath = \"/a/{*all}\"",
+    );
+    assert_eq!(keys(&rest), ["routes.c.path"]);
+}
+
+#[test]
+fn a_media_type_has_no_wildcard_and_no_parameter() {
+    assert_eq!(
+        faults(&small("accept = \"application/vnd.shop.v2+json\"")),
+        []
+    );
+    for wrong in ["", "json", "application/*", "a/b;v=2", "a/b, c/d", "/"] {
+        let text = small(&format!("accept = \"{wrong}\""));
+        assert_eq!(keys(&text), ["routes.all.accept"], "{wrong}");
+    }
+}
+
+#[test]
+fn a_limit_that_limits_nothing_or_never_ends_is_refused() {
+    let limit = |inner: &str| small(&format!("rate_limit = {{ {inner} }}"));
+    for good in [
+        "rate = \"50/s\"",
+        "rate = \"50/s\", burst = 100, per = \"ip\"",
+        "rate = \"1/h\", burst = 24, per = \"route\"",
+    ] {
+        assert_eq!(faults(&limit(good)), [], "{good}");
+    }
+    for (wrong, key) in [
+        ("burst = 3", "rate"),
+        ("rate = \"0/s\"", "rate"),
+        ("rate = \"1000001/s\"", "rate"),
+        ("rate = \"1/h\", burst = 25", "burst"),
+        ("rate = \"1/s\", burst = 0", "burst"),
+        ("rate = \"1/s\", per = \"user\"", "per"),
+    ] {
+        let told = keys(&limit(wrong));
+        assert_eq!(told, [format!("routes.all.rate_limit.{key}")], "{wrong}");
     }
 }
 

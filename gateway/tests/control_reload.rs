@@ -13,7 +13,7 @@ use gateway::{
     flag::{Note, Patch, Percent},
     reload::{self, Step},
 };
-use http::Method;
+use http::{HeaderMap, Method};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -91,7 +91,7 @@ impl Watched {
     fn route(&self, path: &str) -> Option<String> {
         let table = self.control.table();
         table
-            .find(None, &Method::GET, path)
+            .find(None, &Method::GET, path, &HeaderMap::new())
             .map(|found| found.route.id.to_string())
     }
 
@@ -124,7 +124,9 @@ async fn an_edit_swaps_the_table_and_keeps_the_flag_and_old_requests_their_table
     wait_until("the new prefix", || watched.route("/v2/x").is_some()).await;
     assert_eq!(watched.route("/api/x"), None);
     assert!(
-        under_way.find(None, &Method::GET, "/api/x").is_some(),
+        under_way
+            .find(None, &Method::GET, "/api/x", &HeaderMap::new())
+            .is_some(),
         "its own table, to the end"
     );
     let after = watched.control.flags().cells();

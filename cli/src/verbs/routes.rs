@@ -73,7 +73,7 @@ pub struct NewFile {
 
 const COLUMNS: &[Column] = &[
     ("route", "/id"),
-    ("prefix", "/prefix"),
+    ("paths", "/paths"),
     ("methods", "/methods"),
     ("legacy", "/legacy"),
     ("candidate", "/candidate"),

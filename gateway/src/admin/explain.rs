@@ -65,12 +65,14 @@ async fn explain(
     let normal = path::normalize(raw).map_err(|error| invalid("path", &error.to_string()))?;
     let host = asked.host.as_deref().map(without_port);
     let table = admin.control.table().clone();
-    let found = table.find(host, &method, &normal.path).ok_or_else(|| {
-        Problem::not_found(
-            "no_route",
-            format!("No route takes {method} {}.", normal.path),
-        )
-    })?;
+    let found = table
+        .find(host, &method, &normal.path, &headers)
+        .ok_or_else(|| {
+            Problem::not_found(
+                "no_route",
+                format!("No route takes {method} {}.", normal.path),
+            )
+        })?;
     let mut explained = undecided(&found, normal.path.into_owned());
     if let Some(cell) = &found.route.flag {
         let state = cell.snapshot();

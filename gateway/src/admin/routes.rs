@@ -63,6 +63,7 @@ fn body(admin: &Admin, route: &Route) -> Value {
             "version": state.version,
         })
     });
+    body["paths"] = json!(route.config.pattern.as_str());
     body["flagState"] = json!(standing);
     body["stats"] = json!(admin.stats.route(&route.id).snapshot());
     body

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Config, EncodedSlash, PathForm, RateKey, Route, RouteAuth};
+use super::{Config, EncodedSlash, PathForm, Pattern, RateKey, Route, RouteAuth};
 use crate::id::RouteId;
 
 impl Config {
@@ -25,9 +25,17 @@ impl Route {
         let methods = self.methods.as_ref();
         json!({
             "id": self.id,
-            "prefix": self.prefix,
+            "prefix": match &self.pattern {
+                Pattern::Prefix(prefix) => Some(prefix),
+                Pattern::Template(_) => None,
+            },
+            "template": match &self.pattern {
+                Pattern::Prefix(_) => None,
+                Pattern::Template(template) => Some(template),
+            },
             "host": self.host,
             "methods": methods.map(|all| all.iter().map(|it| it.as_str()).collect::<Vec<_>>()),
+            "accept": self.accept,
             "legacy": self.legacy,
             "candidate": self.candidate,
             "flag": self.flag,

@@ -17,7 +17,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     missing("tls", "TLS on the data port"),
     missing("auth.forward", "asking a session service"),
     missing("routes.*.shadow", "shadow traffic"),
-    missing("routes.*.rate_limit", "rate limits"),
     unless("upstreams.*.protocol", &["http1"], "any protocol but http1"),
 ];
 

@@ -1,34 +1,45 @@
 //! What only shows when the sections are seen together.
 
 use std::{
-    collections::{BTreeSet, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     fmt::Display,
 };
 
-use super::{Config, Environment, Route, reader::Reader};
+use super::{Config, Environment, Pattern, Route, reader::Reader};
 use crate::{flag::SubjectSource, id::FlagId};
 
 pub(super) fn config(config: &Config, reader: &Reader<'_>, environment: Environment) {
     admin(config, reader, environment);
     auth(config, reader);
-    for (index, route) in config.routes.iter().enumerate() {
-        references(config, route, reader);
-        if config.routes[..index]
-            .iter()
-            .any(|earlier| earlier.id == route.id)
-        {
-            reader.fault(&format!("routes.{}", route.id), "stands here twice");
-        } else if let Some(twin) = config.routes[..index].iter().find(|it| collides(it, route)) {
-            let message = format!("has the host, prefix and a method of routes.{}", twin.id);
-            reader.fault(&format!("routes.{}.prefix", route.id), message);
-        }
-    }
+    routes(config, reader);
     // A faulty route is left out of `config.routes`; what is missing then is not the user's fault.
     if !reader.has_fault_under("routes") {
         if config.routes.is_empty() {
             reader.fault("routes", "at least one is needed");
         }
         used_flags(config, reader);
+    }
+}
+
+/// By host and pattern, since ten thousand routes cannot each be compared with all the others.
+fn routes(config: &Config, reader: &Reader<'_>) {
+    let mut ids = BTreeSet::new();
+    let mut places: BTreeMap<(Option<&str>, String), Vec<&Route>> = BTreeMap::new();
+    for route in &config.routes {
+        references(config, route, reader);
+        let shape = route.pattern.shape().to_ascii_lowercase();
+        let place = places.entry((route.host.as_deref(), shape)).or_default();
+        if !ids.insert(&route.id) {
+            reader.fault(&format!("routes.{}", route.id), "stands here twice");
+        } else if let Some(twin) = place.iter().find(|it| collides(it, route)) {
+            let key = match route.pattern {
+                Pattern::Prefix(_) => "prefix",
+                Pattern::Template(_) => "path",
+            };
+            let message = format!("has the host, paths and a method of routes.{}", twin.id);
+            reader.fault(&format!("routes.{}.{key}", route.id), message);
+        }
+        place.push(route);
     }
 }
 
@@ -148,17 +159,16 @@ fn used_flags(config: &Config, reader: &Reader<'_>) {
     }
 }
 
+/// Whether a request could be for either of two routes with one host and one pattern (apart from
+/// letters' case).
 fn collides(one: &Route, other: &Route) -> bool {
-    let same_prefix = if one.case_insensitive && other.case_insensitive {
-        one.prefix.eq_ignore_ascii_case(&other.prefix)
-    } else {
-        one.prefix == other.prefix
-    };
+    let same_pattern = (one.case_insensitive && other.case_insensitive)
+        || one.pattern.shape() == other.pattern.shape();
     let shared_method = match (&one.methods, &other.methods) {
         (None, _) | (_, None) => one.methods == other.methods,
         (Some(one), Some(other)) => one.iter().any(|method| other.contains(method)),
     };
-    one.host == other.host && same_prefix && shared_method
+    same_pattern && shared_method && one.accept == other.accept
 }
 
 fn declared<K: Display, V>(names: btree_map::Keys<'_, K, V>) -> String {

@@ -26,6 +26,8 @@ pub(super) struct Admitted<'a> {
     demands: [&'a [RouteAuth]; 2],
     /// The method that an override header asks the upstream to act on instead of the one sent.
     pub(super) acts_as: Option<Method>,
+    /// Another `Accept` might have found another route.
+    pub(super) varies_by_accept: bool,
     /// The path as it is forwarded.
     pub(super) path: String,
     /// What the client put in `Host`, or the authority of an absolute URI.
@@ -52,13 +54,14 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         Refusal::new(StatusCode::NOT_FOUND, "no_route", detail)
     };
     let find = |method: &Method| {
-        let found = plane.table.find(host, method, &normal.path);
+        let found = plane.table.find(host, method, &normal.path, &parts.headers);
         found.ok_or_else(no_route)
     };
     let sent = find(&parts.method)?;
     let acts_as = acts_as(sent.route, parts)?;
     // The monolith will act on the override, so the route is judged by it; but whatever does not
     // heed it acts on the method that was sent, so the demands of both are to be met.
+    let mut varies_by_accept = sent.varies_by_accept;
     let (route, demands) = match &acts_as {
         None => (sent.route, [sent.auth, &[]]),
         Some(method) => {
@@ -67,6 +70,7 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
                 let detail = "The route of the overriding method takes no method override.";
                 return Err(bad_override(detail));
             }
+            varies_by_accept |= found.varies_by_accept;
             (found.route, [sent.auth, found.auth])
         }
     };
@@ -89,6 +93,7 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         entry,
         demands,
         acts_as,
+        varies_by_accept,
         path,
         host: authority.map(|authority| authority.to_string()),
     })

@@ -10,6 +10,7 @@ use crate::config::{AccessLog, Config, Network};
 use crate::flag::Side;
 use crate::id::RouteId;
 use crate::identity::Verifier;
+use crate::limits::{Limits, RouteLimit};
 use crate::stats::{RouteStats, Stats};
 use crate::table::Table;
 use crate::upstream::{Upstream, Upstreams};
@@ -31,6 +32,7 @@ pub(crate) struct Entry {
     legacy: Arc<Upstream>,
     candidate: Option<Arc<Upstream>>,
     pub(crate) stats: Arc<RouteStats>,
+    pub(crate) limit: Option<Arc<RouteLimit>>,
     /// The id as `X-Banyan-Route` has it.
     pub(crate) name: HeaderValue,
 }
@@ -43,6 +45,7 @@ impl Plane {
         table: Arc<Table>,
         upstreams: &Upstreams,
         stats: &Stats,
+        limits: &Limits,
         verifier: Option<Arc<Verifier>>,
     ) -> Self {
         let entries = table
@@ -56,6 +59,7 @@ impl Plane {
                         None => None,
                     },
                     stats: stats.route(&route.id),
+                    limit: limits.of(&route.config),
                     name: HeaderValue::from_str(route.id.as_str()).ok()?,
                 };
                 Some((route.id.clone(), entry))

@@ -81,6 +81,9 @@ pub(super) fn to_client(
             headers.append(header::SET_COOKIE, cookie);
         }
     }
+    if admitted.varies_by_accept {
+        headers::vary_by(headers, &header::ACCEPT);
+    }
     if plane.route_headers {
         headers.insert(headers::X_BANYAN_UPSTREAM, upstream.name().clone());
     }
@@ -103,6 +106,10 @@ pub(super) fn to_client(
 pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut HeaderMap) {
     headers.insert(X_TRACE_ID, call.trace.id_value());
     headers.insert(TRACEPARENT, call.trace.traceparent());
+    if let Some(told) = &record.limit {
+        headers.insert(headers::RATE_LIMIT, told.state.clone());
+        headers.insert(headers::RATE_LIMIT_POLICY, told.policy.clone());
+    }
     if plane.route_headers
         && let Some(entry) = record
             .route

@@ -26,8 +26,8 @@ pub(super) fn describe(span: &mut Span, record: &Record, status: StatusCode) {
     }
     if let Some(route) = &record.route {
         let config = &route.config;
-        span.rename(|| format!("{} {}", trace::method(&record.method), config.prefix));
-        span.set("http.route", config.prefix.clone());
+        span.rename(|| format!("{} {}", trace::method(&record.method), config.pattern));
+        span.set("http.route", config.pattern.as_str().to_owned());
         span.set("banyan.route", route.id.as_str().to_owned());
         if let Some(flag) = &config.flag {
             span.set_text("banyan.flag", flag);

@@ -98,6 +98,7 @@ fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Resu
         for (reason, count) in [
             ("unauthenticated", route.unauthenticated),
             ("forbidden", route.forbidden),
+            ("rate_limited", route.limited),
             ("other", route.refused),
         ] {
             let labels = [("route", id.as_str()), ("reason", reason)];

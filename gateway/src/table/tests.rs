@@ -1,3 +1,5 @@
+mod templates;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +25,7 @@ fn route(id: &str, prefix: &str, more: &str) -> String {
 
 fn found<'a>(table: &'a Table, method: &Method, path: &str) -> Option<&'a str> {
     table
-        .find(None, method, path)
+        .find(None, method, path, &HeaderMap::new())
         .map(|found| found.route.id.as_str())
 }
 
@@ -78,7 +80,7 @@ fn a_host_comes_before_a_longer_prefix_and_is_compared_without_case() {
     );
     let by_host = |host| {
         table
-            .find(host, &Method::GET, "/api")
+            .find(host, &Method::GET, "/api", &HeaderMap::new())
             .unwrap()
             .route
             .id
@@ -88,7 +90,11 @@ fn a_host_comes_before_a_longer_prefix_and_is_compared_without_case() {
     assert_eq!(by_host(Some("QUIZ.EXAMPLE.ORG")), "quiz");
     assert_eq!(by_host(Some("other.example.org")), "api");
     assert_eq!(by_host(None), "api");
-    assert!(table.find(None, &Method::GET, "/").is_none());
+    assert!(
+        table
+            .find(None, &Method::GET, "/", &HeaderMap::new())
+            .is_none()
+    );
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn a_broader_route_inherits_the_auth_of_the_paths_below() {
         .concat(),
     );
     let roles = |method: &Method, path: &str| {
-        let found = table.find(None, method, path).unwrap();
+        let found = table.find(None, method, path, &HeaderMap::new()).unwrap();
         (
             found.route.id.to_string(),
             found
@@ -163,7 +169,7 @@ fn a_guard_is_not_walked_around_with_other_letters_or_another_host() {
         .concat(),
     );
     let demands = |host, method: &Method, path: &str| {
-        let found = table.find(host, method, path).unwrap();
+        let found = table.find(host, method, path, &HeaderMap::new()).unwrap();
         (found.route.id.to_string(), found.auth.len())
     };
     assert_eq!(
@@ -182,7 +188,7 @@ fn a_guard_is_not_walked_around_with_other_letters_or_another_host() {
 
 /// The roles that a request needs, one text for each demand.
 fn roles(table: &Table, method: &Method, path: &str) -> Vec<String> {
-    let found = table.find(None, method, path).unwrap();
+    let found = table.find(None, method, path, &HeaderMap::new()).unwrap();
     found.auth.iter().map(|auth| auth.roles.join("|")).collect()
 }
 
@@ -251,7 +257,9 @@ fn a_dot_at_the_end_of_a_host_changes_nothing() {
         ("team.example.", ("team", 1)),
         (".", ("all", 0)),
     ] {
-        let found = table.find(Some(host), &Method::GET, "/").unwrap();
+        let found = table
+            .find(Some(host), &Method::GET, "/", &HeaderMap::new())
+            .unwrap();
         assert_eq!(
             (found.route.id.as_str(), found.auth.len()),
             expected,
@@ -280,13 +288,13 @@ fn reference<'a>(
                 .methods
                 .as_ref()
                 .is_none_or(|methods| methods.contains(method))
-            && of(path).starts_with(&of(&config.prefix))
+            && of(path).starts_with(&of(config.pattern.as_str()))
     };
     let rank = |route: &&Arc<Route>| {
         let config = &route.config;
         (
             config.host.is_some(),
-            of(&config.prefix).len(),
+            of(config.pattern.as_str()).len(),
             config.methods.is_some(),
         )
     };
@@ -327,7 +335,7 @@ proptest! {
             let method = if get { Method::GET } else { Method::PUT };
             let host = has_host.then_some("h");
             let expected = reference(table.routes(), host, &method, &path);
-            let found = table.find(host, &method, &path).map(|found| found.route.id.as_str());
+            let found = table.find(host, &method, &path, &HeaderMap::new()).map(|found| found.route.id.as_str());
             prop_assert_eq!(found, expected, "{} {} {:?}", method, path, host);
         }
     }

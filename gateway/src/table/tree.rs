@@ -1,6 +1,8 @@
-//! Values by path prefix: a tree of segments.
+//! Values by path pattern: a tree of segments.
 
 use std::cmp::Ordering;
+
+use crate::config::{Pattern, Segment};
 
 /// Whether letters' case matters in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,81 +11,146 @@ pub(super) enum Case {
     Ignored,
 }
 
-/// Values by path prefix. A tree is filled and read with the same [`Case`].
+/// Values by path pattern. A tree is filled and read with the same [`Case`].
 #[derive(Debug)]
 pub(super) struct Tree<T> {
-    values: Vec<T>,
+    /// For this path and all below it.
+    below: Vec<T>,
+    /// For this path alone.
+    exact: Vec<T>,
     /// Sorted by name; a sorted list takes comparing without regard to case where a hash map
     /// would need an owned lower-case key.
     children: Vec<(Box<str>, Tree<T>)>,
+    /// Where a template has a name.
+    any: Option<Box<Tree<T>>>,
+}
+
+/// How narrow a pattern is, for comparing patterns that take one and the same path: two bits for
+/// each segment from the left (a literal before a name), then how it ends (at this path alone, or
+/// with all below). The greater one is the narrower at the first place where they differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank(u128);
+
+/// What stands at one place of a pattern. Its bits hold those of whatever takes the same path and
+/// more, so that [`Rank::is_within`] is one comparison.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Literal = 0b11,
+    Name = 0b10,
+    End = 0b01,
+}
+
+impl Rank {
+    /// Of two patterns of one path: whether each path of this one is one of the other's.
+    pub(super) fn is_within(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// `at` is at most [`crate::config::MAX_SEGMENTS`], the depth of the deepest tree.
+    fn with(self, at: u32, place: Place) -> Self {
+        Self(self.0 | (place as u128) << (126 - 2 * at))
+    }
 }
 
 impl<T> Default for Tree<T> {
     fn default() -> Self {
         Self {
-            values: Vec::new(),
+            below: Vec::new(),
+            exact: Vec::new(),
             children: Vec::new(),
+            any: None,
         }
     }
 }
 
 impl<T> Tree<T> {
     pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty() && self.children.is_empty()
+        self.below.is_empty()
+            && self.exact.is_empty()
+            && self.children.is_empty()
+            && self.any.is_none()
     }
 
-    pub(super) fn insert(&mut self, prefix: &str, value: T, case: Case) {
+    pub(super) fn insert(&mut self, pattern: &Pattern, value: T, case: Case) {
         let mut node = self;
-        for segment in segments(prefix) {
-            let index = match node.position(segment, case) {
-                Ok(index) => index,
-                Err(index) => {
-                    let name = match case {
-                        Case::Kept => segment.into(),
-                        Case::Ignored => segment.to_ascii_lowercase().into(),
-                    };
-                    node.children.insert(index, (name, Self::default()));
-                    index
-                }
+        for segment in pattern.segments() {
+            node = match segment {
+                Segment::Literal(text) => node.child(text, case),
+                Segment::Name => node.any.get_or_insert_default(),
             };
-            node = &mut node.children[index].1;
         }
-        node.values.push(value);
+        if pattern.takes_below() {
+            node.below.push(value);
+        } else {
+            node.exact.push(value);
+        }
     }
 
-    /// What `pick` finds at the deepest prefix of the path where it finds anything, and how many
-    /// segments that prefix has.
-    pub(super) fn deepest<'a, R>(
+    /// What `pick` finds first among the values of the patterns that take this path, from the
+    /// narrowest to the broadest: segment by segment from the left, a literal comes before a name,
+    /// and either before a pattern that ends earlier.
+    ///
+    /// A part of the tree that has nothing for the path is left again; where there are no names,
+    /// that is one way down.
+    pub(super) fn narrowest<'a, R>(
         &'a self,
         path: &str,
         case: Case,
-        pick: impl Fn(&'a [T]) -> Option<R>,
-    ) -> Option<(R, usize)> {
-        let at = |node: &'a Self, depth| {
-            let values = Some(node.values.as_slice()).filter(|values| !values.is_empty())?;
-            pick(values).map(|found| (found, depth))
-        };
-        let mut node = self;
-        let mut found = at(node, 0);
-        for (index, segment) in segments(path).enumerate() {
-            let Ok(child) = node.position(segment, case) else {
-                break;
-            };
-            node = &node.children[child].1;
-            found = at(node, index + 1).or(found);
-        }
-        found
+        mut pick: impl FnMut(&'a [T], Rank) -> Option<R>,
+    ) -> Option<(R, Rank)> {
+        self.search(Segments(path), 0, Rank::default(), case, &mut pick)
     }
 
-    /// The values at each prefix that has any.
+    fn search<'a, R>(
+        &'a self,
+        mut rest: Segments<'_>,
+        at: u32,
+        rank: Rank,
+        case: Case,
+        pick: &mut impl FnMut(&'a [T], Rank) -> Option<R>,
+    ) -> Option<(R, Rank)> {
+        let found = match rest.next() {
+            Some(segment) => {
+                let literal = self.position(segment, case).ok();
+                let literal = literal.map(|index| &self.children[index].1);
+                let found = literal.and_then(|node| {
+                    node.search(rest, at + 1, rank.with(at, Place::Literal), case, pick)
+                });
+                found.or_else(|| {
+                    let node = self.any.as_ref()?;
+                    node.search(rest, at + 1, rank.with(at, Place::Name), case, pick)
+                })
+            }
+            None => picked(&self.exact, rank.with(at, Place::End), pick),
+        };
+        found.or_else(|| picked(&self.below, rank, pick))
+    }
+
+    /// The values of each pattern that has any.
     pub(super) fn lists(&self) -> impl Iterator<Item = &[T]> {
         let mut nodes = vec![self];
         let each = std::iter::from_fn(move || {
             let node = nodes.pop()?;
             nodes.extend(node.children.iter().map(|(_, child)| child));
-            Some(node.values.as_slice())
+            nodes.extend(node.any.as_deref());
+            Some([node.below.as_slice(), node.exact.as_slice()])
         });
-        each.filter(|values| !values.is_empty())
+        each.flatten().filter(|values| !values.is_empty())
+    }
+
+    fn child(&mut self, segment: &str, case: Case) -> &mut Self {
+        let index = match self.position(segment, case) {
+            Ok(index) => index,
+            Err(index) => {
+                let name = match case {
+                    Case::Kept => segment.into(),
+                    Case::Ignored => segment.to_ascii_lowercase().into(),
+                };
+                self.children.insert(index, (name, Self::default()));
+                index
+            }
+        };
+        &mut self.children[index].1
     }
 
     fn position(&self, segment: &str, case: Case) -> Result<usize, usize> {
@@ -92,8 +159,33 @@ impl<T> Tree<T> {
     }
 }
 
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|segment| !segment.is_empty())
+/// The segments of a path that are not empty.
+#[derive(Clone, Copy)]
+struct Segments<'a>(&'a str);
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let path = self.0.trim_start_matches('/');
+        if path.is_empty() {
+            return None;
+        }
+        let (segment, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+        self.0 = rest;
+        Some(segment)
+    }
+}
+
+fn picked<'a, T, R>(
+    values: &'a [T],
+    rank: Rank,
+    pick: &mut impl FnMut(&'a [T], Rank) -> Option<R>,
+) -> Option<(R, Rank)> {
+    if values.is_empty() {
+        return None;
+    }
+    pick(values, rank).map(|found| (found, rank))
 }
 
 /// Compares a child's name (lower case where case is ignored) with a path's segment.

@@ -9,6 +9,8 @@ mod conformance;
 mod fallback;
 mod headers;
 mod life;
+mod limits;
 mod messages;
 mod retries;
 mod sides;
+mod templates;

@@ -70,6 +70,7 @@ pub const CODES: &[&str] = &[
     "ops_token_required",
     "other_browser",
     "question_not_found",
+    "rate_limited",
     "reason_required",
     "report_not_found",
     "request_incomplete",

@@ -1,10 +1,12 @@
 //! `[[routes]]`.
 
+mod pattern;
+
+use std::time::Duration;
+
 use super::{
-    super::{
-        EncodedSlash, PathForm, Rate, RateKey, RateLimit, Rewrite, Route, RouteAuth, reader::Node,
-    },
-    scalar::{host, methods, one_of, path_form, prefix},
+    super::{EncodedSlash, Rate, RateKey, RateLimit, Rewrite, Route, RouteAuth, reader::Node},
+    scalar::{host, media_type, methods, one_of, prefix},
 };
 
 const RATE_KEYS: &[(&str, RateKey)] = &[
@@ -12,10 +14,10 @@ const RATE_KEYS: &[(&str, RateKey)] = &[
     ("ip", RateKey::Ip),
     ("route", RateKey::Route),
 ];
-pub(super) const PATH_FORMS: &[(&str, PathForm)] = &[
-    ("normalized", PathForm::Normalized),
-    ("keep", PathForm::Keep),
-];
+/// More often than this nothing is counted that a clock could tell apart.
+const MIN_INTERVAL: Duration = Duration::from_micros(1);
+/// The longest that a limiter looks back: as with all durations, beyond a day it is likelier a typo.
+const MAX_REFILL: Duration = Duration::from_secs(24 * 60 * 60);
 const ENCODED_SLASHES: &[(&str, EncodedSlash)] = &[
     ("reject", EncodedSlash::Reject),
     ("keep", EncodedSlash::Keep),
@@ -29,20 +31,21 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
     let mut section = node.section()?;
     section.node("shadow");
     let id = section.required("id", Node::parsed);
-    let prefix = section.required("prefix", prefix);
+    let pattern::Paths {
+        pattern,
+        form: path,
+    } = pattern::paths(&mut section);
     let legacy = section.required("legacy", Node::parsed);
     let candidate = section.read("candidate", Node::parsed);
     let flag = section.read("flag", Node::parsed);
     let methods = section.node("methods").map(|node| methods(&node));
+    let accept = section.read("accept", media_type);
     let host = section.read("host", host);
     let fallback = section.read("fallback", Node::boolean).unwrap_or(true);
     let rewrite = section.node("rewrite").and_then(rewrite);
     let auth = section.node("auth").and_then(route_auth);
     let public = section.read("public", Node::boolean).unwrap_or(false);
     let rate_limit = section.node("rate_limit").and_then(rate_limit);
-    let path = section
-        .read("path", path_form)
-        .unwrap_or(PathForm::Normalized);
     let encoded_slash = section
         .read("encoded_slash", |node| one_of(node, ENCODED_SLASHES))
         .unwrap_or(EncodedSlash::Reject);
@@ -56,9 +59,10 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
     section.finish();
     Some(Route {
         id: id?,
-        prefix: prefix?,
+        pattern: pattern?,
         host,
         methods,
+        accept,
         legacy: legacy?,
         candidate,
         flag,
@@ -113,11 +117,22 @@ fn rate_limit(node: Node<'_>) -> Option<RateLimit> {
         .unwrap_or(RateKey::Subject);
     let rate: Option<Rate> = section.required("rate", Node::parsed);
     let burst = section.read("burst", Node::count);
-    section.finish();
-    let rate = rate?;
-    Some(RateLimit {
+    let limit = rate.map(|rate| RateLimit {
         per,
         rate,
         burst: burst.unwrap_or(rate.count),
-    })
+    });
+    if let Some(limit) = &limit {
+        if limit.interval() < MIN_INTERVAL {
+            section.fault(
+                "rate",
+                "is more than a million in a second: no limit at all",
+            );
+        }
+        if limit.interval().saturating_mul(limit.burst) > MAX_REFILL {
+            section.fault("burst", "takes more than a day to come back at this rate");
+        }
+    }
+    section.finish();
+    limit
 }

@@ -4,12 +4,9 @@ use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use http::Method;
 
-use super::{
-    super::{
-        PathForm, Secret, parse_duration,
-        reader::{Node, Section},
-    },
-    route::PATH_FORMS,
+use super::super::{
+    Secret, parse_duration,
+    reader::{Node, Section},
 };
 
 pub(super) fn named<K: FromStr + Ord, T>(
@@ -97,13 +94,6 @@ pub(super) fn up_to(node: &Node<'_>, most: u32) -> Result<u32, String> {
     }
 }
 
-pub(super) fn path_form(node: &Node<'_>) -> Result<PathForm, String> {
-    if node.text()?.starts_with('/') {
-        return Err("path templates are not part of this version; use prefix".to_owned());
-    }
-    one_of(node, PATH_FORMS)
-}
-
 pub(super) fn absolute_path(node: &Node<'_>) -> Result<String, String> {
     let text = node.text()?;
     let is_path = text.starts_with('/')
@@ -121,7 +111,11 @@ pub(super) fn absolute_path(node: &Node<'_>) -> Result<String, String> {
 /// parameters taken off and their plain characters decoded: one that is not in that form itself
 /// would never match.
 pub(super) fn prefix(node: &Node<'_>) -> Result<String, String> {
-    let text = absolute_path(node)?;
+    plain_path(absolute_path(node)?)
+}
+
+/// A path in its normal form, without a slash at its end.
+pub(super) fn plain_path(text: String) -> Result<String, String> {
     let wrong = |what: &str| Err(format!("`{text}` {what}: it would never match"));
     if text.contains(['?', '#', ';', '%', '\\']) {
         return wrong("holds one of ? # ; % and backslash");
@@ -137,6 +131,25 @@ pub(super) fn prefix(node: &Node<'_>) -> Result<String, String> {
         Some("") => Ok(text),
         Some(stripped) => Ok(stripped.to_owned()),
         None => Ok(text),
+    }
+}
+
+/// A media type without parameters and wildcards, in lower case: `application/vnd.shop.v2+json`.
+pub(super) fn media_type(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    let is_token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&octet))
+    };
+    match text.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => {
+            Ok(text.to_ascii_lowercase())
+        }
+        _ => Err(format!(
+            "`{text}` is no media type; `application/vnd.shop.v2+json` is (no parameters, no *)"
+        )),
     }
 }
 
