@@ -3,6 +3,7 @@
 //! Invariants: every fault of a file is reported in one go, with the path of its key; an unknown
 //! key is a fault; so is a key that this version would silently ignore (see [`UNSUPPORTED`]).
 
+mod auth;
 mod declaration;
 mod fault;
 mod parse;
@@ -20,6 +21,7 @@ use figment::{
 };
 use http::Method;
 
+pub use auth::{Auth, Forward, Issuer, IssuerKey, RouteAuth, Told};
 pub use fault::{Fault, Faults};
 pub(crate) use pattern::Segment;
 pub use pattern::{MAX_SEGMENTS, Pattern};
@@ -210,15 +212,6 @@ pub struct Rewrite {
     pub add_prefix: Option<String>,
 }
 
-/// Who may use a route.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RouteAuth {
-    /// Whether a valid token is needed; without, one that is present must still be valid.
-    pub required: bool,
-    /// One of these is needed; empty: none.
-    pub roles: Vec<String>,
-}
-
 /// A rate limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
@@ -265,39 +258,6 @@ pub enum EncodedSlash {
     Reject,
     /// It is forwarded as it is.
     Keep,
-}
-
-/// How tokens are verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Auth {
-    /// How far clocks may be apart.
-    pub leeway: Duration,
-    /// Whose tokens are accepted; at least one.
-    pub issuers: Vec<Issuer>,
-}
-
-/// An issuer of tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issuer {
-    /// The `iss` claim.
-    pub issuer: String,
-    /// The `aud` claim, where it is checked.
-    pub audience: Option<String>,
-    /// What verifies the signature.
-    pub key: IssuerKey,
-    /// What stands before the token in `Authorization`.
-    pub scheme: String,
-}
-
-/// What verifies an issuer's signatures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IssuerKey {
-    /// A key set that is fetched (and fetched again when a key is unknown).
-    JwksUrl(String),
-    /// A shared secret, HS256.
-    Secret(Secret),
-    /// A public key in PEM.
-    PublicKey(String),
 }
 
 /// In which language a configuration text is.

@@ -252,6 +252,11 @@ fn remove_where(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     }
 }
 
+/// True for a name that only the gateway may write, however it is spelt.
+pub(crate) fn is_reserved_name(name: &HeaderName) -> bool {
+    is_reserved(name.as_str())
+}
+
 fn is_reserved(name: &str) -> bool {
     starts_with_underscores(name, "x-auth-") || starts_with_underscores(name, "x-banyan-")
 }

@@ -5,8 +5,12 @@
 //! secret have no way in. Whether it is within its time is a separate word ([`Standing`]), because
 //! routing goes on after a token has expired and access does not.
 
+mod access;
+mod issuer;
 mod jwks;
 mod keys;
+mod session;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +18,28 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{self, HeaderMap};
-use jsonwebtoken::Validation;
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
-use crate::config::{self, IssuerKey, RouteAuth};
-use jwks::Jwks;
+use crate::config::{self, IssuerKey};
+pub use access::{Denied, authorize};
+use issuer::{Issuer, Keys};
+use jwks::{Jwks, Source};
 use keys::Key;
+use session::Sessions;
+pub use session::{SessionCounts, SessionSnapshot};
+pub(crate) use transport::are_roots;
 
 /// Verifies tokens of the configured issuers.
 #[derive(Debug)]
 pub struct Verifier {
     settings: config::Auth,
     issuers: Vec<Issuer>,
+    sessions: Option<Arc<Sessions>>,
 }
 
-/// A verified token.
+/// A verified token, or a session that its server vouches for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     claims: Map<String, Value>,
@@ -45,6 +55,8 @@ pub enum Standing {
     Expired,
     /// `nbf` is still to come.
     NotYetValid,
+    /// A session that was good when it was last asked about; now nobody can be asked.
+    Unconfirmed,
 }
 
 /// Why a request has no identity.
@@ -53,6 +65,9 @@ pub enum TokenError {
     /// No `Authorization` with a known scheme.
     #[error("no token was sent")]
     Absent,
+    /// More than one `Authorization`: servers behind could read either.
+    #[error("more than one Authorization was sent")]
+    Several,
     /// Not a JWT, or a claim has the wrong type.
     #[error("the token cannot be read")]
     Malformed,
@@ -71,37 +86,9 @@ pub enum TokenError {
     /// The issuer's keys were never seen and cannot be fetched now.
     #[error("the issuer's keys cannot be fetched")]
     KeysUnavailable,
-}
-
-/// Why a route does not let a request in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// 401: no token, or none that counts.
-    #[error("{0}")]
-    Unauthenticated(TokenError),
-    /// 401: it was good once, or will be.
-    #[error("the token is not within its time")]
-    OutOfTime,
-    /// 403: none of the route's roles.
-    #[error("the token has none of the roles that this path asks for")]
-    MissingRole,
-    /// 503: it cannot be known now.
-    #[error("the token cannot be checked now")]
-    Unverifiable,
-}
-
-#[derive(Debug)]
-struct Issuer {
-    settings: config::Issuer,
-    keys: Keys,
-}
-
-#[derive(Debug)]
-enum Keys {
-    Fixed(Box<Key>),
-    /// The configured key cannot be read; its tokens are refused, the rest works.
-    Unreadable,
-    Fetched(Arc<Jwks>),
+    /// Whoever knows the sessions does not answer.
+    #[error("the session cannot be asked about")]
+    SessionsUnavailable,
 }
 
 /// The longest token that is looked at: browsers and servers bound headers much lower.
@@ -109,30 +96,101 @@ const MAX_TOKEN: usize = 16 * 1024;
 
 /// True for a public key in PEM that tokens can be verified with.
 pub(crate) fn is_public_key(pem: &str) -> bool {
-    Key::public(pem).is_some()
+    Key::public(pem, None).is_some()
+}
+
+/// True when a key can be for this algorithm; what a set is for shows only when it is fetched.
+pub(crate) fn suits(key: &IssuerKey, algorithm: Algorithm) -> bool {
+    match key {
+        IssuerKey::Secret(secret) => Key::shared(secret.expose(), Some(algorithm)).is_some(),
+        IssuerKey::PublicKey(pem) => Key::public(pem, Some(algorithm)).is_some(),
+        IssuerKey::JwksUrl(_) => algorithm.family() == AlgorithmFamily::Rsa,
+    }
 }
 
 impl Verifier {
-    /// A verifier for these settings. Key sets that `before` has fetched stay known. Fetching runs
-    /// on `background`.
-    pub fn new(settings: &config::Auth, before: Option<&Self>, background: &Handle) -> Self {
-        let issuers = settings
-            .issuers
-            .iter()
-            .map(|issuer| Issuer {
-                keys: Keys::of(&issuer.key, before, background),
-                settings: issuer.clone(),
-            })
-            .collect();
-        Self {
+    /// A verifier for these settings. Key sets that `before` has fetched stay known, and so do
+    /// sessions as long as their settings are the same. Both are asked for on `background`.
+    pub fn new(
+        settings: &config::Auth,
+        before: Option<&Self>,
+        background: &Handle,
+        counts: &Arc<SessionCounts>,
+    ) -> Self {
+        let mut verifier = Self {
             settings: settings.clone(),
-            issuers,
+            issuers: Vec::new(),
+            sessions: None,
+        };
+        for issuer in &settings.issuers {
+            let known = |source: &Source| {
+                let before = before.and_then(|before| before.key_set(source));
+                verifier.key_set(source).or(before)
+            };
+            let keys = Keys::of(issuer, settings.ca.as_deref(), known, background);
+            verifier.issuers.push(Issuer {
+                settings: issuer.clone(),
+                keys,
+            });
         }
+        verifier.sessions = settings.forward.as_ref().map(|forward| {
+            let ca = settings.ca.as_deref();
+            let before = before.and_then(|before| before.sessions.as_ref());
+            match before.filter(|before| before.is_for(forward, ca)) {
+                Some(before) => Arc::clone(before),
+                None => Sessions::new(forward, ca, background.clone(), Arc::clone(counts)),
+            }
+        });
+        verifier
     }
 
     /// The settings it was made from.
     pub fn settings(&self) -> &config::Auth {
         &self.settings
+    }
+
+    /// Who sends the request: by its token, or else by the session that `[auth.forward]` knows.
+    ///
+    /// # Errors
+    /// Why it is nobody. A token of a known issuer is judged by that issuer's keys alone, and what is
+    /// wrong with it is never made good by a session.
+    pub async fn recognize(
+        &self,
+        headers: &HeaderMap,
+        now: Duration,
+    ) -> Result<Identity, TokenError> {
+        let by_token = if headers.contains_key(header::AUTHORIZATION) {
+            self.identify(headers, now).await
+        } else {
+            Err(TokenError::Absent)
+        };
+        match (by_token, &self.sessions) {
+            (Err(error), Some(sessions)) if self.may_be_session(error, sessions, headers) => {
+                sessions.identify(headers).await.map_err(|why| match why {
+                    TokenError::Absent => error,
+                    why => why,
+                })
+            }
+            (by_token, _) => by_token,
+        }
+    }
+
+    /// What is no token of a known issuer may be a session's, where its header is one to ask with.
+    fn may_be_session(&self, error: TokenError, sessions: &Sessions, headers: &HeaderMap) -> bool {
+        match error {
+            TokenError::Absent => true,
+            TokenError::UnknownIssuer => sessions.asks_with(&header::AUTHORIZATION),
+            TokenError::Malformed => {
+                let claims = token_of(headers).map(|(_, token)| unverified_claims(token));
+                let claims = claims.ok().flatten();
+                let name = claims.as_ref().and_then(|claims| claims.get("iss"));
+                let is_ours = |issuer: &Issuer| {
+                    name.is_some_and(|name| *name == issuer.settings.issuer.as_str())
+                };
+                sessions.asks_with(&header::AUTHORIZATION) && !self.issuers.iter().any(is_ours)
+            }
+            _ => false,
+        }
     }
 
     /// The identity that the request's token proves. `now` is the time since the Unix epoch.
@@ -144,7 +202,7 @@ impl Verifier {
         headers: &HeaderMap,
         now: Duration,
     ) -> Result<Identity, TokenError> {
-        let (scheme, token) = token_of(headers).ok_or(TokenError::Absent)?;
+        let (scheme, token) = token_of(headers)?;
         let is_scheme = |issuer: &&Issuer| issuer.settings.scheme.eq_ignore_ascii_case(scheme);
         if !self.issuers.iter().any(|issuer| is_scheme(&issuer)) {
             return Err(TokenError::Absent);
@@ -152,7 +210,12 @@ impl Verifier {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Malformed);
         }
+        // Keys that the token itself brings or points to (`jwk`, `jku`, `x5u`, `x5c`) are never
+        // looked at; what it calls critical nobody here understands (RFC 7515 §4.1.11).
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
         let claimed = unverified_claims(token).ok_or(TokenError::Malformed)?;
         let name = claimed
             .get("iss")
@@ -185,6 +248,19 @@ impl Identity {
         roles.into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// Whether it has this scope: in `scope`, a text of words (RFC 8693), or `scp`, a list or such a
+    /// text.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        ["scope", "scp"]
+            .into_iter()
+            .filter_map(|name| self.claims.get(name))
+            .any(|claim| match claim {
+                Value::String(words) => words.split(' ').any(|word| word == scope),
+                Value::Array(words) => words.iter().any(|word| word.as_str() == Some(scope)),
+                _ => false,
+            })
+    }
+
     /// A claim that is a text or a number, as text.
     pub fn claim(&self, name: &str) -> Option<String> {
         match self.claims.get(name)? {
@@ -200,113 +276,13 @@ impl Identity {
     }
 }
 
-/// Judges a request by one demand of its route.
-///
-/// # Errors
-/// Why it may not pass. A token that is present must be good even where none is required: a client
-/// that believes itself logged in must learn that it is not.
-pub fn authorize(
-    demand: &RouteAuth,
-    identity: Result<&Identity, TokenError>,
-) -> Result<(), Denied> {
-    let identity = match identity {
-        Ok(identity) => identity,
-        Err(TokenError::Absent) if !demand.required && demand.roles.is_empty() => return Ok(()),
-        Err(TokenError::KeysUnavailable) => return Err(Denied::Unverifiable),
-        Err(error) => return Err(Denied::Unauthenticated(error)),
-    };
-    if identity.standing != Standing::Valid {
-        return Err(Denied::OutOfTime);
-    }
-    let has_role = demand.roles.is_empty()
-        || identity
-            .roles()
-            .any(|role| demand.roles.iter().any(|wanted| wanted == role));
-    if has_role {
-        Ok(())
-    } else {
-        Err(Denied::MissingRole)
-    }
-}
-
-impl Keys {
-    fn of(key: &IssuerKey, before: Option<&Verifier>, background: &Handle) -> Self {
-        let fixed =
-            |key: Option<Key>| key.map_or(Self::Unreadable, |key| Self::Fixed(Box::new(key)));
-        match key {
-            IssuerKey::Secret(secret) => fixed(Some(Key::shared(secret.expose()))),
-            IssuerKey::PublicKey(pem) => fixed(Key::public(pem)),
-            IssuerKey::JwksUrl(url) => {
-                let known = before.and_then(|before| before.key_set(url));
-                Self::Fetched(known.unwrap_or_else(|| Jwks::new(url, background.clone())))
-            }
-        }
-    }
-}
-
 impl Verifier {
-    fn key_set(&self, url: &str) -> Option<Arc<Jwks>> {
+    fn key_set(&self, source: &Source) -> Option<Arc<Jwks>> {
         self.issuers.iter().find_map(|issuer| match &issuer.keys {
-            Keys::Fetched(jwks) if jwks.url() == url => Some(Arc::clone(jwks)),
+            Keys::Fetched(jwks) if jwks.source() == source => Some(Arc::clone(jwks)),
             _ => None,
         })
     }
-}
-
-impl Issuer {
-    async fn verify(
-        &self,
-        token: &str,
-        header: &jsonwebtoken::Header,
-    ) -> Result<Map<String, Value>, TokenError> {
-        match &self.keys {
-            Keys::Fixed(key) => check_signature(key, token),
-            Keys::Unreadable => Err(TokenError::UnknownKey),
-            Keys::Fetched(jwks) => {
-                let keys = jwks.keys_for(header.kid.as_deref()).await?;
-                let matching = keys
-                    .iter()
-                    .filter(|key| key.is_named(header.kid.as_deref()));
-                let mut outcome = Err(TokenError::UnknownKey);
-                for key in matching {
-                    outcome = check_signature(key, token);
-                    if outcome.is_ok() {
-                        break;
-                    }
-                }
-                outcome
-            }
-        }
-    }
-
-    fn is_audience(&self, claims: &Map<String, Value>) -> bool {
-        let Some(expected) = &self.settings.audience else {
-            return true;
-        };
-        match claims.get("aud") {
-            Some(Value::String(audience)) => audience == expected,
-            Some(Value::Array(audiences)) => audiences
-                .iter()
-                .any(|audience| audience.as_str() == Some(expected)),
-            _ => false,
-        }
-    }
-}
-
-/// The signature only: issuer, audience and time are judged on what this returns.
-fn check_signature(key: &Key, token: &str) -> Result<Map<String, Value>, TokenError> {
-    let mut validation = Validation::new(key.algorithm());
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation)
-        .map(|data| data.claims)
-        .map_err(|error| match error.kind() {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature
-            | jsonwebtoken::errors::ErrorKind::InvalidAlgorithm => TokenError::BadSignature,
-            _ => TokenError::Malformed,
-        })
 }
 
 /// A token without `exp` never ends, which nobody means: it counts as unreadable.
@@ -336,14 +312,15 @@ fn standing(
 }
 
 /// The scheme and what stands behind it; two `Authorization` headers have no single meaning.
-fn token_of(headers: &HeaderMap) -> Option<(&str, &str)> {
+fn token_of(headers: &HeaderMap) -> Result<(&str, &str), TokenError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next()?.to_str().ok()?;
+    let value = values.next().ok_or(TokenError::Absent)?;
     if values.next().is_some() {
-        return None;
+        return Err(TokenError::Several);
     }
-    let (scheme, token) = value.trim().split_once(' ')?;
-    Some((scheme, token.trim_start()))
+    let value = value.to_str().map_err(|_| TokenError::Absent)?;
+    let (scheme, token) = value.trim().split_once(' ').ok_or(TokenError::Absent)?;
+    Ok((scheme, token.trim_start()))
 }
 
 /// Read only to find out whose key to check with.

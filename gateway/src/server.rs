@@ -122,7 +122,7 @@ impl DataPlane {
             let verifier = shared.plane().verifier.clone();
             Box::pin(async move {
                 let now = crate::proxy::since_epoch();
-                verifier?.identify(&headers, now).await.ok()
+                verifier?.recognize(&headers, now).await.ok()
             })
         }
     }
@@ -191,7 +191,7 @@ impl Shared {
     ) -> Self {
         let signer = Arc::new(CookieSigner::new(config.cookie_key.as_ref()));
         let stats = Arc::new(Stats::default());
-        let verifier = verifier(config, None, &background);
+        let verifier = verifier(config, None, &background, &stats);
         let table = Arc::clone(&control.table());
         let limits = Limits::default();
         let plane = Plane::new(config, table, &upstreams, &stats, &limits, verifier);
@@ -221,7 +221,7 @@ impl Shared {
         let table = Arc::clone(&self.control.table());
         let config = Arc::clone(&self.control.config());
         let before = self.plane.load();
-        let verifier = verifier(&config, before.verifier.as_ref(), &self.background);
+        let verifier = verifier(&config, before.verifier.as_ref(), &self.background, &self.stats);
         let (upstreams, stats, limits) = (&self.upstreams, &self.stats, &self.limits);
         limits.keep_only(&table);
         let plane = Plane::new(&config, table, upstreams, stats, limits, verifier);
@@ -245,13 +245,17 @@ fn verifier(
     config: &Config,
     before: Option<&Arc<Verifier>>,
     background: &Handle,
+    stats: &Stats,
 ) -> Option<Arc<Verifier>> {
     let settings = config.auth.as_ref()?;
     match before {
         Some(before) if before.settings() == settings => Some(Arc::clone(before)),
         before => {
             let before = before.map(Arc::as_ref);
-            Some(Arc::new(Verifier::new(settings, before, background)))
+            let counts = stats.sessions();
+            Some(Arc::new(Verifier::new(
+                settings, before, background, counts,
+            )))
         }
     }
 }

@@ -20,6 +20,7 @@ pub use histogram::{Histogram, LatencySnapshot};
 
 use crate::flag::Side;
 use crate::id::RouteId;
+use crate::identity::SessionCounts;
 
 /// All routes' counters, for the process's life: a route that is reconfigured keeps its numbers.
 #[derive(Debug, Default)]
@@ -27,6 +28,7 @@ pub struct Stats {
     routes: DashMap<RouteId, Arc<RouteStats>>,
     unmatched: AtomicU64,
     connections: Arc<AtomicUsize>,
+    sessions: Arc<SessionCounts>,
 }
 
 /// A client's connection, counted until it is dropped.
@@ -119,6 +121,11 @@ impl Stats {
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What became of the questions about sessions.
+    pub fn sessions(&self) -> &Arc<SessionCounts> {
+        &self.sessions
     }
 
     /// How many requests no route took.

@@ -74,6 +74,10 @@ impl RouteAuth {
     /// In the words of the file.
     #[must_use]
     pub fn declaration(&self) -> Value {
-        json!({ "required": self.required, "roles": self.roles })
+        json!({
+            "required": self.required,
+            "roles": self.roles,
+            "scopes": self.scopes,
+        })
     }
 }

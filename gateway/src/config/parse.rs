@@ -1,5 +1,6 @@
 //! From the tree of values to a [`Config`], section by section.
 
+mod auth;
 mod flag;
 mod route;
 mod scalar;
@@ -9,14 +10,14 @@ use std::{net::SocketAddr, time::Duration};
 use figment::Figment;
 
 use super::{
-    AccessLog, AdminToken, Auth, Breaker, Config, Environment, Fault, Faults, Health, Issuer,
-    IssuerKey, Protocol, Retry, Role, Upstream,
+    AccessLog, AdminToken, Breaker, Config, Environment, Fault, Faults, Health, Protocol, Retry,
+    Role, Upstream,
     reader::{Node, Reader, Section},
     validate,
 };
 use scalar::{
-    absolute_path, actor_name, admin_secret, cookie_key, duration, jwks_url, list, log_url, named,
-    one_of, public_key, shared_secret, up_to,
+    absolute_path, actor_name, admin_secret, cookie_key, duration, list, log_url, named, one_of,
+    up_to,
 };
 
 /// The development defaults.
@@ -28,8 +29,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Server-sent events send a comment twice a minute at least.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Clocks that NTP keeps are closer than this.
-const LEEWAY: Duration = Duration::from_secs(30);
 
 const ACCESS_LOG: &[(&str, AccessLog)] = &[("json", AccessLog::Json), ("off", AccessLog::Off)];
 const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("operator", Role::Operator)];
@@ -104,7 +103,7 @@ fn root(mut section: Section<'_>) -> Option<Config> {
         upstreams,
         flags,
         routes,
-        auth: section.node("auth").and_then(Node::section).map(auth),
+        auth: section.node("auth").and_then(auth::auth),
     };
     section.finish();
     Some(config)
@@ -203,41 +202,5 @@ fn retry(node: Node<'_>) -> Option<Retry> {
     Some(Retry {
         attempts,
         budget_percent,
-    })
-}
-
-fn auth(mut section: Section<'_>) -> Auth {
-    section.node("forward");
-    let leeway = section.read("leeway", duration).unwrap_or(LEEWAY);
-    let issuers = list(&mut section, "issuers", issuer);
-    section.finish();
-    Auth { leeway, issuers }
-}
-
-fn issuer(node: Node<'_>) -> Option<Issuer> {
-    let mut section = node.section()?;
-    let issuer = section.required("issuer", Node::text);
-    let audience = section.read("audience", Node::text);
-    let scheme = section
-        .read("scheme", Node::text)
-        .unwrap_or_else(|| "Bearer".to_owned());
-    let given = ["jwks_url", "secret", "public_key"].map(|key| section.has(key));
-    if given.into_iter().filter(|has| *has).count() != 1 {
-        section.fault("", "needs exactly one of jwks_url, secret and public_key");
-    }
-    let keys = [
-        section.read("jwks_url", jwks_url).map(IssuerKey::JwksUrl),
-        section.read("secret", shared_secret).map(IssuerKey::Secret),
-        section
-            .read("public_key", public_key)
-            .map(IssuerKey::PublicKey),
-    ];
-    let key = keys.into_iter().flatten().next();
-    section.finish();
-    Some(Issuer {
-        issuer: issuer?,
-        audience,
-        key: key?,
-        scheme,
     })
 }

@@ -15,7 +15,6 @@ pub struct Unsupported {
 /// line; the key is parsed and validated already where [`crate::Config`] has a field for it.
 pub const UNSUPPORTED: &[Unsupported] = &[
     missing("tls", "TLS on the data port"),
-    missing("auth.forward", "asking a session service"),
     missing("routes.*.shadow", "shadow traffic"),
     unless("upstreams.*.protocol", &["http1"], "any protocol but http1"),
 ];

@@ -75,7 +75,7 @@ fn auth(config: &Config, reader: &Reader<'_>) {
         for route in config.routes.iter().filter(|route| route.auth.is_some()) {
             reader.fault(
                 &format!("routes.{}.auth", route.id),
-                "needs [auth] with an issuer",
+                "needs [auth] with an issuer or a forward",
             );
         }
         for (id, _) in config.flags.iter().filter(|(_, flag)| {
@@ -83,14 +83,18 @@ fn auth(config: &Config, reader: &Reader<'_>) {
                 .iter()
                 .any(|source| matches!(source, SubjectSource::Jwt(_)))
         }) {
-            let message = "reads a token's claim and needs [auth] with an issuer";
+            let message = "reads a token's claim and needs [auth] with an issuer or a forward";
             reader.fault(&format!("flags.{id}.subject"), message);
         }
         return;
     };
     // As with routes: one that is faulty is left out, and is there all the same.
-    if auth.issuers.is_empty() && !reader.has_fault_under("auth.issuers") {
-        reader.fault("auth.issuers", "at least one is needed");
+    let is_nobody = auth.issuers.is_empty() && auth.forward.is_none();
+    if is_nobody
+        && !reader.has_fault_under("auth.issuers")
+        && !reader.has_fault_under("auth.forward")
+    {
+        reader.fault("auth.issuers", "at least one is needed, or auth.forward");
     }
     for (index, issuer) in auth.issuers.iter().enumerate() {
         if auth.issuers[..index]

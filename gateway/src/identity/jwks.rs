@@ -4,23 +4,24 @@
 //! up key ids cannot cause more than one fetch per [`MIN_BETWEEN`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use http::{HeaderMap, Uri};
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::TokenError;
 use super::keys::Key;
+use super::transport::Transport;
 
 /// Between two fetches that unknown key ids cause.
 const MIN_BETWEEN: Duration = Duration::from_secs(5);
 /// The same while no key is known at all, as when the issuer starts together with the gateway.
 const MIN_BETWEEN_WITHOUT_KEYS: Duration = Duration::from_millis(500);
-/// After this long a use makes the set be fetched again, so that a key that its issuer dropped is
-/// dropped here too.
-const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// A request waits this long for a fetch at most.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// No honest key set is larger.
@@ -29,13 +30,28 @@ const MAX_SET: usize = 256 * 1024;
 /// A key set behind a URL.
 #[derive(Debug)]
 pub(super) struct Jwks {
-    url: String,
-    client: reqwest::Client,
+    source: Source,
+    url: Uri,
+    transport: Transport,
     background: Handle,
     keys: ArcSwap<Vec<Key>>,
     fetched: Mutex<Fetched>,
-    /// When the set was last fetched, for the look that takes no lock.
-    age: ArcSwap<Option<Instant>>,
+    /// When a use makes the set be fetched again, for the look that takes no lock.
+    due: ArcSwap<Option<Instant>>,
+    is_refreshing: AtomicBool,
+}
+
+/// Where a set comes from, and what is made of it: sets of one source are one set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) url: String,
+    /// The roots that an `https` URL is verified with, in PEM; else those of this machine.
+    pub(super) ca: Option<String>,
+    /// What RSA keys that name no algorithm are for.
+    pub(super) algorithm: Option<Algorithm>,
+    /// After this long a use makes the set be fetched again, so that a key that its issuer dropped
+    /// is dropped here too.
+    pub(super) refresh: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -49,20 +65,18 @@ struct KeySet {
 }
 
 impl Jwks {
-    pub(super) fn new(url: &str, background: Handle) -> Arc<Self> {
-        let client = reqwest::Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .unwrap_or_default();
+    pub(super) fn new(source: Source, background: Handle) -> Arc<Self> {
+        // A URL was checked when it was configured; what is none cannot be fetched.
+        let url = source.url.parse::<Uri>().unwrap_or_default();
         let jwks = Arc::new(Self {
-            url: url.to_owned(),
-            client,
+            transport: Transport::new(&url, source.ca.as_deref()),
+            url,
+            source,
             background,
             keys: ArcSwap::default(),
             fetched: Mutex::default(),
-            age: ArcSwap::from_pointee(None),
+            due: ArcSwap::from_pointee(None),
+            is_refreshing: AtomicBool::new(false),
         });
         // The first request should not have to wait for it, nor for an issuer that starts later.
         let first = Arc::downgrade(&jwks);
@@ -81,8 +95,8 @@ impl Jwks {
         jwks
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The keys, fetched again first when none of them has this id.
@@ -92,7 +106,7 @@ impl Jwks {
     ) -> Result<Arc<Vec<Key>>, TokenError> {
         let keys = self.keys.load_full();
         if keys.iter().any(|key| key.is_named(id)) {
-            if self.age.load().is_none_or(|at| at.elapsed() > MAX_AGE) {
+            if self.due.load().is_none_or(|due| Instant::now() >= due) {
                 self.refresh_in_background();
             }
             return Ok(keys);
@@ -105,7 +119,7 @@ impl Jwks {
                 .await;
         });
         if let Err(error) = fetch.await {
-            tracing::error!(%error, url = self.url, "fetching the key set broke off");
+            tracing::error!(%error, url = self.source.url, "fetching the key set broke off");
         }
         let keys = self.keys.load_full();
         if keys.is_empty() {
@@ -115,9 +129,14 @@ impl Jwks {
     }
 
     fn refresh_in_background(self: &Arc<Self>) {
+        if self.is_refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let this = Arc::clone(self);
-        self.background
-            .spawn(async move { this.refresh(|_| false).await });
+        self.background.spawn(async move {
+            this.refresh(|_| false).await;
+            this.is_refreshing.store(false, Ordering::Release);
+        });
     }
 
     /// Fetches, unless somebody just tried or has made `is_enough` true meanwhile.
@@ -127,7 +146,7 @@ impl Jwks {
         let pause = if keys.is_empty() {
             MIN_BETWEEN_WITHOUT_KEYS
         } else {
-            MIN_BETWEEN
+            self.pause()
         };
         let just_tried = fetched.last_try.is_some_and(|at| at.elapsed() < pause);
         if just_tried || is_enough(&keys) {
@@ -137,36 +156,37 @@ impl Jwks {
         match self.fetch().await {
             Ok(keys) => {
                 self.keys.store(Arc::new(keys));
-                self.age.store(Arc::new(Some(Instant::now())));
+                let due = Instant::now() + self.source.refresh;
+                self.due.store(Arc::new(Some(due)));
             }
             Err(error) => {
-                tracing::warn!(%error, url = self.url, "the key set cannot be fetched");
+                // The last good set stays; it is tried again soon, and not by every request.
+                let due = Instant::now() + self.pause();
+                self.due.store(Arc::new(Some(due)));
+                tracing::warn!(%error, url = self.source.url, "the key set cannot be fetched");
             }
         }
     }
 
+    /// Between two fetches: who wants the set fetched more often than that gets it so.
+    fn pause(&self) -> Duration {
+        MIN_BETWEEN.min(self.source.refresh)
+    }
+
     async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
-        let mut response = self
-            .client
-            .get(&self.url)
-            .send()
-            .await?
-            .error_for_status()?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            anyhow::ensure!(
-                body.len() + chunk.len() <= MAX_SET,
-                "the key set is too large"
-            );
-            body.extend_from_slice(&chunk);
-        }
-        let set: KeySet = serde_json::from_slice(&body)?;
+        let asked = self
+            .transport
+            .get(&self.url, HeaderMap::new(), FETCH_TIMEOUT, MAX_SET);
+        let response = asked.await?;
+        let status = response.status();
+        anyhow::ensure!(status.is_success(), "it answers {status}");
+        let set: KeySet = serde_json::from_slice(response.body())?;
         // A key of a kind that is not known here must not take the others with it.
         let keys: Vec<Key> = set
             .keys
             .into_iter()
             .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
-            .filter_map(|key| Key::of_set(&key))
+            .filter_map(|key| Key::of_set(&key, self.source.algorithm))
             .collect();
         anyhow::ensure!(!keys.is_empty(), "the key set holds no usable key");
         Ok(keys)

@@ -2,7 +2,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 
 use super::*;
-use crate::config::Secret;
+use crate::config::{RouteAuth, Secret};
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "a secret that is shared with the issuer";
@@ -12,6 +12,8 @@ fn issuer(name: &str, key: IssuerKey) -> config::Issuer {
         issuer: name.to_owned(),
         audience: Some("banyan".to_owned()),
         key,
+        algorithm: None,
+        refresh: Duration::from_secs(300),
         scheme: "Bearer".to_owned(),
     }
 }
@@ -20,8 +22,10 @@ fn verifier() -> Verifier {
     let settings = config::Auth {
         leeway: Duration::from_secs(30),
         issuers: vec![issuer("shared", IssuerKey::Secret(Secret::new(SECRET)))],
+        forward: None,
+        ca: None,
     };
-    Verifier::new(&settings, None, &Handle::current())
+    Verifier::new(&settings, None, &Handle::current(), &Arc::default())
 }
 
 fn claims() -> Value {
@@ -137,7 +141,7 @@ async fn what_is_not_one_bearer_token_is_no_token() {
     );
     let mut two = bearing(&token);
     two.append(header::AUTHORIZATION, two[header::AUTHORIZATION].clone());
-    assert_eq!(verifier.identify(&two, now).await, Err(TokenError::Absent));
+    assert_eq!(verifier.identify(&two, now).await, Err(TokenError::Several));
     let mut lower = HeaderMap::new();
     lower.insert(
         header::AUTHORIZATION,
@@ -155,6 +159,7 @@ async fn a_route_demands_a_token_in_its_time_with_one_of_the_roles() {
     let demand = |required, roles: &[&str]| RouteAuth {
         required,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        scopes: Vec::new(),
     };
     let absent = Err(TokenError::Absent);
     let bad = Err(TokenError::BadSignature);
@@ -191,6 +196,7 @@ fn a_public_key_is_read_as_the_kind_it_is() {
     let ed = "-----BEGIN PUBLIC KEY-----\n\
         MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
         -----END PUBLIC KEY-----\n";
-    assert_eq!(Key::public(ed).unwrap().algorithm(), Algorithm::EdDSA);
-    assert!(Key::public("no key").is_none());
+    assert_eq!(Key::public(ed, None).unwrap().algorithm(), Algorithm::EdDSA);
+    assert!(Key::public(ed, Some(Algorithm::ES256)).is_none());
+    assert!(Key::public("no key", None).is_none());
 }

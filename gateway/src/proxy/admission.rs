@@ -14,7 +14,7 @@ use crate::config::{EncodedSlash, PathForm, RouteAuth};
 use crate::flag::SubjectSource;
 use crate::forward::Cause;
 use crate::headers;
-use crate::identity::{self, Denied, Identity, Standing, TokenError};
+use crate::identity::{self, Denied, Identity, Standing};
 use crate::path::{self, PathError};
 use crate::table::Route;
 
@@ -113,10 +113,7 @@ pub(super) async fn authenticate(
         }
         return Ok(None);
     };
-    let identity = match headers.contains_key(header::AUTHORIZATION) {
-        true => verifier.identify(headers, since_epoch()).await,
-        false => Err(TokenError::Absent),
-    };
+    let identity = verifier.recognize(headers, since_epoch()).await;
     for demand in demands() {
         identity::authorize(demand, identity.as_ref().map_err(|error| *error)).map_err(denied)?;
     }
@@ -266,7 +263,9 @@ fn denied(denied: Denied) -> Refusal {
         Denied::Unauthenticated(_) | Denied::OutOfTime => {
             Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
         }
-        Denied::MissingRole => Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail),
+        Denied::MissingRole | Denied::MissingScope => {
+            Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail)
+        }
         Denied::Unverifiable => {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             Refusal::new(status, "auth_unavailable", detail).retry_after(1)

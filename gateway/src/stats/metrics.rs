@@ -42,6 +42,7 @@ impl Collector for Stats {
         }
         encode_refusals(&mut encoder, &routes)?;
         encode_latencies(&mut encoder, &routes)?;
+        self.sessions().encode(&mut encoder)?;
         let connections = encoder.encode_descriptor(
             "banyan_gateway_client_connections",
             "Clients' connections that are open",

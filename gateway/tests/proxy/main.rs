@@ -12,5 +12,7 @@ mod life;
 mod limits;
 mod messages;
 mod retries;
+mod sessions;
 mod sides;
 mod templates;
+mod tokens;

@@ -100,14 +100,34 @@ fn route_auth(node: Node<'_>) -> Option<RouteAuth> {
         .node("roles")
         .map(|node| node.texts())
         .unwrap_or_default();
+    let scopes = section
+        .node("scopes")
+        .map(|node| node.texts())
+        .unwrap_or_default();
     if !required && !roles.is_empty() {
         section.fault(
             "roles",
             "need required = true: nobody without a token has a role",
         );
     }
+    if !required && !scopes.is_empty() {
+        section.fault(
+            "scopes",
+            "need required = true: nobody without a token has a scope",
+        );
+    }
+    if scopes
+        .iter()
+        .any(|scope| scope.is_empty() || scope.contains(' '))
+    {
+        section.fault("scopes", "are words: a space stands between two of them");
+    }
     section.finish();
-    Some(RouteAuth { required, roles })
+    Some(RouteAuth {
+        required,
+        roles,
+        scopes,
+    })
 }
 
 fn rate_limit(node: Node<'_>) -> Option<RateLimit> {

@@ -166,16 +166,25 @@ pub(super) fn host(node: &Node<'_>) -> Result<String, String> {
     }
 }
 
-/// Key sets are fetched in clear text only: one behind `https://` would never arrive.
-pub(super) fn jwks_url(node: &Node<'_>) -> Result<String, String> {
+/// The URL of a key set or a session: the gateway asks it by GET.
+pub(super) fn asked_url(node: &Node<'_>) -> Result<String, String> {
     let text = node.text()?;
     let uri: http::Uri = text.parse().map_err(|_| format!("`{text}` is no URL"))?;
-    match uri.scheme_str() {
-        Some("http") => Ok(text),
-        Some("https") => Err(format!(
-            "`{text}` needs TLS, which is not part of this version; use http://, or public_key"
-        )),
-        _ => Err(format!("`{text}` must begin with http://")),
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(format!("`{text}` must begin with http:// or https://"));
+    }
+    if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        return Err("holds credentials; they would stand in logs".to_owned());
+    }
+    Ok(text)
+}
+
+pub(super) fn certificates(node: &Node<'_>) -> Result<String, String> {
+    let text = node.text()?;
+    if crate::identity::are_roots(&text) {
+        Ok(text)
+    } else {
+        Err("holds no certificate in PEM".to_owned())
     }
 }
 
@@ -184,7 +193,10 @@ pub(super) fn public_key(node: &Node<'_>) -> Result<String, String> {
     if crate::identity::is_public_key(&text) {
         Ok(text)
     } else {
-        Err("is no public key in PEM (Ed25519, RSA or P-256)".to_owned())
+        Err(
+            "is no public key in PEM (Ed25519, RSA of 2048 bits or more, P-256 or P-384)"
+                .to_owned(),
+        )
     }
 }
 
