@@ -10,6 +10,7 @@ mod parse;
 mod pattern;
 mod reader;
 mod unsupported;
+mod upstream_tls;
 mod validate;
 mod value;
 
@@ -26,7 +27,8 @@ pub use fault::{Fault, Faults};
 pub(crate) use pattern::Segment;
 pub use pattern::{MAX_SEGMENTS, Pattern};
 pub use unsupported::{UNSUPPORTED, Unsupported};
-pub use value::{Endpoint, Network, Rate, Secret, parse_duration};
+pub use upstream_tls::{ClientCertificate, Protocol, UpstreamTls};
+pub use value::{Endpoint, Network, Rate, Scheme, Secret, parse_duration};
 
 use crate::{
     flag::Settings,
@@ -112,25 +114,14 @@ pub struct Upstream {
     pub max_in_flight: Option<u32>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// Whom it is taken for, where it is reached by TLS, and how the gateway names itself.
+    pub tls: UpstreamTls,
     /// How its instances are checked.
     pub health: Option<Health>,
     /// When it is left alone.
     pub breaker: Option<Breaker>,
     /// How often a request is tried again.
     pub retry: Option<Retry>,
-}
-
-/// What is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2 with prior knowledge, in clear text.
-    H2c,
-    /// TLS, HTTP/2 or HTTP/1.1 by ALPN.
-    Https,
-    /// By the endpoint's scheme, and what it offers.
-    Auto,
 }
 
 /// An active health check.

@@ -16,7 +16,7 @@ use std::time::Instant;
 use chassis::trace::{TraceContext, Tracer};
 use http::{HeaderMap, Method, Request, Response, Uri};
 
-pub(crate) use body::{BodySource, RequestBody};
+pub(crate) use body::{BodyError, BodySource, RequestBody};
 pub(crate) use relay::{Relay, RelayError};
 pub(crate) use retry::{Sent, may_cross};
 
@@ -35,6 +35,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a BodySource,
+    /// When the client stops waiting, where it says so.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// Who asks, and how its attempts are counted.
@@ -56,6 +58,8 @@ pub(crate) enum Cause {
     Unreachable,
     /// No connection or no head in time.
     Timeout,
+    /// The client's own deadline has passed.
+    Deadline,
     /// What came is no HTTP response.
     BadResponse,
     /// The bulkhead is full.
@@ -114,6 +118,7 @@ impl Cause {
         match self {
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
+            Self::Deadline => "deadline",
             Self::BadResponse => "bad_response",
             Self::Overloaded => "overloaded",
             Self::Open => "circuit_open",
@@ -191,7 +196,7 @@ async fn once(
     let span = span::begin(outgoing, upstream, context, number, in_flight.endpoint());
     let parent = span.as_ref().map(|span| traceparent(&span.context()));
     let worker = context.worker;
-    let tried = attempt::run(outgoing, upstream.settings(), in_flight, worker, parent).await;
+    let tried = attempt::run(outgoing, upstream, in_flight, worker, parent).await;
     let outcome = match tried {
         Ok(response) => judge::judge(response, upstream.settings().timeout).await,
         Err(failure) => Err(failure),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod flag;
 mod forward;
+mod grpc;
 pub mod headers;
 pub mod id;
 pub mod identity;

@@ -32,6 +32,7 @@ use crate::config::AccessLog;
 use crate::control::Control;
 use crate::flag::Side;
 use crate::forward::BodySource;
+use crate::grpc;
 use crate::headers::{self, PeerTrust};
 use crate::limits::{Limits, Told};
 use crate::stats::Stats;
@@ -107,13 +108,17 @@ impl Proxy {
         // Whatever is said meanwhile is said with the request's ids.
         let context = call.trace.context();
         let may_switch = request.headers().contains_key(header::UPGRADE);
+        let is_call = grpc::is_call(request.headers());
         let answered = self.answer(&plane, &call, request, &mut record);
         let answered = context.scope(answered).await;
         let mut response = match answered {
             Ok(response) => response,
             Err(refusal) => {
                 self.count_refusal(&record, &refusal, &call);
-                refusal.into_response(&call.trace)
+                match is_call {
+                    true => refusal.into_grpc(),
+                    false => refusal.into_response(&call.trace),
+                }
             }
         };
         respond::mark(&plane, &call, &record, response.headers_mut());

@@ -221,7 +221,12 @@ impl Shared {
         let table = Arc::clone(&self.control.table());
         let config = Arc::clone(&self.control.config());
         let before = self.plane.load();
-        let verifier = verifier(&config, before.verifier.as_ref(), &self.background, &self.stats);
+        let verifier = verifier(
+            &config,
+            before.verifier.as_ref(),
+            &self.background,
+            &self.stats,
+        );
         let (upstreams, stats, limits) = (&self.upstreams, &self.stats, &self.limits);
         limits.keep_only(&table);
         let plane = Plane::new(&config, table, upstreams, stats, limits, verifier);

@@ -9,9 +9,12 @@ mod budget;
 mod connect;
 mod endpoint;
 mod health;
+mod link;
 mod metrics;
+mod multiplexed;
 mod pool;
 mod refused;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,11 +31,13 @@ use crate::config::{self, Config};
 use crate::id::UpstreamId;
 
 use budget::RetryBudget;
-pub(crate) use connect::{ConnectError, Link};
+pub(crate) use connect::{ConnectError, Dialer};
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, EndpointSnapshot};
+pub(crate) use link::{Broken, BrokenOff, Link, ResponseBody, SendError};
 use refused::Refused;
 pub use refused::RefusedSnapshot;
+pub(crate) use tls::{Trust, is_server_name};
 
 /// All upstreams of the current configuration.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ pub struct Upstreams {
 pub struct Upstream {
     id: UpstreamId,
     settings: config::Upstream,
+    dialer: Dialer,
     endpoints: Vec<Arc<Endpoint>>,
     /// Survives a reload, as do the endpoints.
     load: Arc<AtomicUsize>,
@@ -163,15 +169,19 @@ impl Upstreams {
         old: Option<&Upstream>,
     ) -> Upstream {
         let same_kind = old.filter(|old| {
-            old.settings.breaker == settings.breaker && old.settings.health == settings.health
+            old.settings.breaker == settings.breaker
+                && old.settings.health == settings.health
+                && old.settings.protocol == settings.protocol
+                && old.settings.tls == settings.tls
         });
+        let dialer = Dialer::new(settings);
         let endpoints = settings
             .endpoints
             .iter()
             .map(|address| {
                 same_kind
                     .and_then(|old| old.endpoints.iter().find(|e| e.address() == address))
-                    .map_or_else(|| self.endpoint(address, settings), Arc::clone)
+                    .map_or_else(|| self.endpoint(address, settings, &dialer), Arc::clone)
             })
             .collect();
         let budget = match old {
@@ -186,6 +196,7 @@ impl Upstreams {
         Upstream {
             id: id.clone(),
             settings: settings.clone(),
+            dialer,
             endpoints,
             load: old.map(|old| Arc::clone(&old.load)).unwrap_or_default(),
             budget,
@@ -195,17 +206,24 @@ impl Upstreams {
         }
     }
 
-    fn endpoint(&self, address: &config::Endpoint, settings: &config::Upstream) -> Arc<Endpoint> {
+    fn endpoint(
+        &self,
+        address: &config::Endpoint,
+        settings: &config::Upstream,
+        dialer: &Dialer,
+    ) -> Arc<Endpoint> {
         let stop = settings.health.as_ref().map(|_| CancellationToken::new());
         let endpoint = Arc::new(Endpoint::new(
             address.clone(),
             settings.breaker.as_ref(),
             stop.clone(),
             self.workers,
+            dialer.may_multiplex(address),
         ));
         if let (Some(health), Some(stop)) = (settings.health.clone(), stop) {
             let watched = Arc::downgrade(&endpoint);
-            self.background.spawn(health::watch(watched, health, stop));
+            self.background
+                .spawn(health::watch(watched, health, dialer.clone(), stop));
         }
         endpoint
     }
@@ -220,6 +238,10 @@ impl Upstream {
     /// What the configuration says about it.
     pub fn settings(&self) -> &config::Upstream {
         &self.settings
+    }
+
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     pub(crate) fn name(&self) -> &HeaderValue {

@@ -16,25 +16,12 @@ pub struct Unsupported {
 pub const UNSUPPORTED: &[Unsupported] = &[
     missing("tls", "TLS on the data port"),
     missing("routes.*.shadow", "shadow traffic"),
-    unless("upstreams.*.protocol", &["http1"], "any protocol but http1"),
 ];
 
 const fn missing(key: &'static str, what: &'static str) -> Unsupported {
     Unsupported {
         key,
         accepted: &[],
-        what,
-    }
-}
-
-const fn unless(
-    key: &'static str,
-    accepted: &'static [&'static str],
-    what: &'static str,
-) -> Unsupported {
-    Unsupported {
-        key,
-        accepted,
         what,
     }
 }

@@ -5,12 +5,15 @@ use std::{
     fmt::Display,
 };
 
-use super::{Config, Environment, Pattern, Route, reader::Reader};
+use super::{Config, Environment, Pattern, Route, reader::Reader, upstream_tls};
 use crate::{flag::SubjectSource, id::FlagId};
 
 pub(super) fn config(config: &Config, reader: &Reader<'_>, environment: Environment) {
     admin(config, reader, environment);
     auth(config, reader);
+    if environment != Environment::Elsewhere {
+        upstream_tls::read_files(config, reader);
+    }
     routes(config, reader);
     // A faulty route is left out of `config.routes`; what is missing then is not the user's fault.
     if !reader.has_fault_under("routes") {

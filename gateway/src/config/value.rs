@@ -14,13 +14,24 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// The address of one instance of an upstream: `http://host:port`.
+/// The address of one instance of an upstream: `http://host:port` or `https://host:port`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
+    /// Whether it is reached in clear text or by TLS.
+    pub scheme: Scheme,
     /// A name or an address; an IPv6 address stands without brackets.
     pub host: String,
-    /// The port, 80 where none was given.
+    /// The port; 80 or 443 where none was given.
     pub port: u16,
+}
+
+/// How an endpoint is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// By TLS.
+    Https,
 }
 
 /// A block of addresses, `10.0.0.0/8`; a bare address is a block of one.
@@ -72,9 +83,20 @@ impl Endpoint {
     }
 }
 
+impl Scheme {
+    /// As a URL begins.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
     }
 }
 
@@ -89,16 +111,11 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let uri: http::Uri = text.parse().map_err(|_| format!("`{text}` is no URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(format!(
-                    "`{text}` needs TLS, which is not part of this version: \
-                     it speaks only http1 in clear text, http://"
-                ));
-            }
-            _ => return Err(format!("`{text}` must begin with http://")),
-        }
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return Err(format!("`{text}` must begin with http:// or https://")),
+        };
         let authority = uri
             .authority()
             .ok_or_else(|| format!("`{text}` names no host"))?;
@@ -127,8 +144,11 @@ impl FromStr for Endpoint {
         if host.is_empty() {
             return Err(format!("`{text}` names no host"));
         }
-        let port = authority.port_u16().unwrap_or(80);
-        Ok(Self { host, port })
+        let port = authority.port_u16().unwrap_or(match scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        });
+        Ok(Self { scheme, host, port })
     }
 }
 
@@ -282,8 +302,8 @@ mod tests {
         assert_eq!(endpoint.authority(), "[::1]:9000");
         let endpoint: Endpoint = "http://quiz.example.org/".parse().unwrap();
         assert_eq!(endpoint.to_string(), "http://quiz.example.org:80");
-        let told = "https://quiz.example.org".parse::<Endpoint>().unwrap_err();
-        assert!(told.contains("http1 in clear"), "{told}");
+        let endpoint: Endpoint = "https://quiz.example.org".parse().unwrap();
+        assert_eq!(endpoint.to_string(), "https://quiz.example.org:443");
         for wrong in [
             "127.0.0.1:80",
             "ftp://a",

@@ -1,41 +1,40 @@
 //! One attempt at one endpoint: a connection, the request, the response's head.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use super::body::{BodyError, BodySource, RequestBody, WaitingFor};
 use super::relay::{Lease, Relay};
 use super::retry::Sent;
 use super::{Cause, Failure, Outgoing};
-use crate::config;
 use crate::trace::TRACEPARENT;
-use crate::upstream::{ConnectError, InFlight, Link};
+use crate::upstream::{Broken, ConnectError, InFlight, Link, ResponseBody, SendError, Upstream};
 
 /// Sends the request to the endpoint and waits for the response's head.
 ///
 /// A connection from the pool that turns out to be closed costs nothing: as long as no byte was
-/// written, the next one is taken, in the end a new one.
+/// written, the next one is taken, in the end a new one. An endpoint that says it has not looked at
+/// the request is asked once more: it closes a connection in good order, or has just told how many
+/// streams it takes.
 pub(super) async fn run(
     outgoing: &Outgoing<'_>,
-    settings: &config::Upstream,
+    upstream: &Upstream,
     in_flight: InFlight,
     worker: usize,
     traceparent: Option<HeaderValue>,
 ) -> Result<Response<Relay>, Failure> {
+    let settings = upstream.settings();
     let mut pending: Option<Request<RequestBody>> = None;
+    let mut was_unprocessed = false;
     loop {
         let endpoint = in_flight.endpoint();
         let pooled = endpoint.pool().take(worker, std::time::Instant::now());
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
-            None => Link::open(endpoint.address(), settings.connect_timeout).await?,
+            None => endpoint.open(worker, upstream.dialer()).await?,
         };
         let mut request = pending.take().unwrap_or_else(|| outgoing.request());
         if let Some(traceparent) = &traceparent {
@@ -43,9 +42,9 @@ pub(super) async fn run(
                 .headers_mut()
                 .insert(TRACEPARENT, traceparent.clone());
         }
-        let meter = Meter::start(&link);
-        let sending = link.sender.try_send_request(request);
-        match head(sending, outgoing.body, settings.timeout).await {
+        let meter = link.meter();
+        let answering = head(link.send(request), outgoing.body, settings.timeout);
+        match before(outgoing.deadline, answering).await {
             Ok(Ok(response)) => {
                 let lease = Lease {
                     link: Some(link),
@@ -58,55 +57,59 @@ pub(super) async fn run(
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 return Ok(response.map(|body| Relay::new(body, lease, idle_timeout, switches)));
             }
-            Ok(Err(mut error)) => {
-                pending = error.take_message();
-                let sent = meter.sent();
-                let is_stale = is_pooled && sent == Sent::Nothing;
-                if is_stale && (pending.is_some() || outgoing.body.can_replay()) {
+            Ok(Err(SendError { request, why })) => {
+                pending = request;
+                let is_unprocessed = why == Broken::Unprocessed;
+                let sent = match is_unprocessed || meter.is_unmoved() {
+                    true => Sent::Nothing,
+                    false => Sent::Something,
+                };
+                let goes_on = match &link {
+                    Link::Http1(_) => is_pooled && sent == Sent::Nothing,
+                    Link::Http2(_) => sent == Sent::Nothing && !was_unprocessed,
+                };
+                was_unprocessed = true;
+                if goes_on && (pending.is_some() || outgoing.body.can_replay()) {
                     continue;
                 }
-                return Err(failure(error.error(), sent, outgoing.body));
+                return Err(failure(why, sent, outgoing.body));
             }
-            // Dropping the exchange closes the connection: what would come is not ours any more.
+            // Dropping the exchange closes the connection, or its stream: what would come is not
+            // ours any more.
             Err(cause) => {
-                return Err(Failure {
-                    cause,
-                    sent: meter.sent(),
-                });
+                if cause == Cause::Timeout {
+                    link.distrust();
+                }
+                let sent = match meter.is_unmoved() {
+                    true => Sent::Nothing,
+                    false => Sent::Something,
+                };
+                return Err(Failure { cause, sent });
             }
         }
     }
 }
 
-/// Counts what this exchange writes.
-struct Meter {
-    written: Arc<AtomicU64>,
-    before: u64,
-}
-
-impl Meter {
-    fn start(link: &Link) -> Self {
-        let written = link.written();
-        let before = written.load(Ordering::Acquire);
-        Self { written, before }
-    }
-
-    fn sent(&self) -> Sent {
-        if self.written.load(Ordering::Acquire) == self.before {
-            Sent::Nothing
-        } else {
-            Sent::Something
-        }
+/// What comes until the client's own deadline.
+async fn before<T>(
+    deadline: Option<std::time::Instant>,
+    answering: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    match deadline {
+        None => answering.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), answering)
+            .await
+            .unwrap_or(Err(Cause::Deadline)),
     }
 }
 
 /// Waits for the head. The clock stands still while the client is still sending: `timeout` is for
 /// the upstream's silence, and the same patience is for the client's.
 async fn head(
-    sending: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+    sending: impl Future<Output = Result<Response<ResponseBody>, SendError>>,
     body: &BodySource,
     timeout: Duration,
-) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, Cause> {
+) -> Result<Result<Response<ResponseBody>, SendError>, Cause> {
     let mut sending = std::pin::pin!(sending);
     let started = Instant::now();
     let mut timer = std::pin::pin!(tokio::time::sleep_until(started + timeout));
@@ -128,14 +131,14 @@ async fn head(
     }
 }
 
-fn failure(error: &hyper::Error, sent: Sent, body: &BodySource) -> Failure {
+fn failure(why: Broken, sent: Sent, body: &BodySource) -> Failure {
     let cause = match body.failure() {
         Some(BodyError::TooLarge) => Cause::BodyTooLarge,
         Some(_) => Cause::ClientGone,
-        None if error.is_parse() || error.is_parse_too_large() => Cause::BadResponse,
+        None if why == Broken::Malformed => Cause::BadResponse,
         None => Cause::Unreachable,
     };
-    tracing::debug!(%error, ?cause, ?sent, "an attempt failed");
+    tracing::debug!(?why, ?cause, ?sent, "an attempt failed");
     Failure { cause, sent }
 }
 

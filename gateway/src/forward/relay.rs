@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::body::BodySource;
 use crate::headers;
-use crate::upstream::{InFlight, Link, Place};
+use crate::upstream::{BrokenOff, InFlight, Link, Place, ResponseBody};
 
 /// What an exchange holds until it is over.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) struct Relay {
     prefix: Option<Bytes>,
-    incoming: Incoming,
+    incoming: ResponseBody,
     lease: Option<Lease>,
     idle_timeout: Duration,
     /// Since when the upstream owes the next byte; a client that does not read is not its fault.
@@ -45,7 +44,7 @@ pub(crate) struct Relay {
 pub(crate) enum RelayError {
     /// The upstream closed or broke the framing.
     #[error("the upstream's body broke off: {0}")]
-    Upstream(#[from] hyper::Error),
+    Upstream(#[from] BrokenOff),
     /// No byte came for `idle_timeout`.
     #[error("the upstream's body stalled")]
     Stalled,
@@ -54,7 +53,7 @@ pub(crate) enum RelayError {
 impl Relay {
     /// `holds` keeps the lease although the body is over: the connection changes its protocol.
     pub(super) fn new(
-        incoming: Incoming,
+        incoming: ResponseBody,
         lease: Lease,
         idle_timeout: Duration,
         holds: bool,
@@ -188,7 +187,8 @@ impl Body for Relay {
 impl Lease {
     /// The response is complete: its connection may serve the next request.
     fn release(mut self) {
-        let Some(mut link) = self.link.take() else {
+        let Some(Link::Http1(mut link)) = self.link.take() else {
+            // A stream was all there was; its connection serves others meanwhile.
             return;
         };
         if !self.request.is_ended() {

@@ -17,6 +17,7 @@ use crate::flag::Side;
 use crate::forward::{
     self, Answer, BodySource, Cause, Failure, Outgoing, Sent, Verdict, may_cross,
 };
+use crate::grpc;
 use crate::headers::IDEMPOTENCY_KEY;
 use crate::upstream::{Upstream, WhenUnhealthy};
 
@@ -35,6 +36,7 @@ struct Exchange<'a> {
     admitted: &'a Admitted<'a>,
     parts: &'a Parts,
     body: BodySource,
+    deadline: Option<Instant>,
 }
 
 /// Sends the request where its course says; to legacy when the candidate failed and nothing can
@@ -56,6 +58,7 @@ pub(super) async fn run(
         admitted,
         parts,
         body,
+        deadline: deadline(call, parts),
     };
     let when_unhealthy = if may_fall_back {
         WhenUnhealthy::Refuse
@@ -107,6 +110,7 @@ impl Exchange<'_> {
             uri: target(self.admitted, self.parts, side)?,
             headers: &self.parts.headers,
             body: &self.body,
+            deadline: self.deadline,
         };
         let context = forward::Context {
             worker: self.proxy.worker,
@@ -159,12 +163,18 @@ fn acts_as<'a>(admitted: &'a Admitted<'_>, parts: &'a Parts) -> &'a Method {
     admitted.acts_as.as_ref().unwrap_or(&parts.method)
 }
 
+/// When the client stops waiting, where it is a call that says so.
+fn deadline(call: &Call, parts: &Parts) -> Option<Instant> {
+    let timeout = grpc::is_call(&parts.headers).then(|| grpc::timeout(&parts.headers));
+    call.started.checked_add(timeout.flatten()?)
+}
+
 /// The client's own faults are no reason to ask anybody else.
 fn is_upstreams_fault(served: &Served) -> bool {
     !matches!(
         &served.outcome,
         Err(Failure {
-            cause: Cause::ClientGone | Cause::ClientTimeout | Cause::BodyTooLarge,
+            cause: Cause::ClientGone | Cause::ClientTimeout | Cause::BodyTooLarge | Cause::Deadline,
             ..
         })
     )

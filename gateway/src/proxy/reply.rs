@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::access_log;
 use crate::forward::{Cause, Relay, RelayError};
+use crate::grpc;
 use crate::trace::Trace;
 
 /// The body of a response to a client.
@@ -104,7 +105,7 @@ impl Refusal {
                 "upstream_bad_response",
                 "The server behind the gateway sent no valid response.",
             ),
-            Cause::Timeout => Self::new(
+            Cause::Timeout | Cause::Deadline => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "upstream_timeout",
                 "The server behind the gateway did not answer in time.",
@@ -147,6 +148,22 @@ impl Refusal {
 
     pub(crate) fn status(&self) -> StatusCode {
         self.problem.status()
+    }
+
+    /// The answer to a call of gRPC, all of which is in its head.
+    pub(crate) fn into_grpc(self) -> Response<ReplyBody> {
+        let mut response = Response::new(ReplyBody::empty());
+        let (status, problem) = (self.status(), self.problem.body(None));
+        let text = |member: &str| problem[member].as_str().unwrap_or_default();
+        let message = format!("{}: {}", text("code"), text("detail"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, grpc::CONTENT_TYPE);
+        headers.insert(grpc::GRPC_STATUS, grpc::code(status).into());
+        headers.insert(grpc::GRPC_MESSAGE, grpc::message(&message));
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     pub(crate) fn into_response(self, trace: &Trace) -> Response<ReplyBody> {

@@ -61,6 +61,7 @@ pub(super) fn to_client(
         // Nobody asked for it: what follows on that connection would be nobody's.
         return Err(refusal(Cause::BadResponse));
     }
+    let version = response.version();
     let headers = response.headers_mut();
     let protocol = headers.get(header::UPGRADE).cloned();
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -69,7 +70,7 @@ pub(super) fn to_client(
     }
     headers::remove_hop_by_hop(headers);
     headers::remove_own(headers);
-    headers::add_via(headers, Version::HTTP_11);
+    headers::add_via(headers, version);
     if let (Some(rules), Side::Candidate) = (&admitted.route.config.rewrite, side) {
         rewrite::map_back(rules, headers, admitted.host.as_deref());
     }

@@ -8,6 +8,8 @@ use serde::Serialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::breaker::{self, Breaker, Permit};
+use super::connect::{ConnectError, Dialer};
+use super::link::Link;
 use super::pool::Pool;
 use crate::config;
 
@@ -31,7 +33,7 @@ pub(crate) struct InFlight(Arc<Endpoint>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSnapshot {
-    /// `http://host:port`.
+    /// `http://host:port` or `https://host:port`.
     pub address: String,
     /// What the active check last said; true where there is none.
     pub healthy: bool,
@@ -51,6 +53,7 @@ impl Endpoint {
         policy: Option<&config::Breaker>,
         check: Option<CancellationToken>,
         workers: usize,
+        may_multiplex: bool,
     ) -> Self {
         Self {
             address,
@@ -63,7 +66,7 @@ impl Endpoint {
             }),
             in_flight: AtomicUsize::new(0),
             is_healthy: AtomicBool::new(true),
-            pool: Pool::new(workers),
+            pool: Pool::new(workers, may_multiplex),
             check: check.map(|token| (token.clone(), token.drop_guard())),
         }
     }
@@ -114,6 +117,14 @@ impl Endpoint {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// A new connection, or a place on a shared one that was opened meanwhile.
+    pub(crate) async fn open(&self, worker: usize, dialer: &Dialer) -> Result<Link, ConnectError> {
+        match self.pool.multiplexed(worker) {
+            Some(shared) => shared.open(&self.address, dialer).await,
+            None => Ok(Link::of(dialer.open(&self.address).await?)),
+        }
     }
 
     pub(crate) fn enter(self: &Arc<Self>) -> InFlight {

@@ -1,4 +1,5 @@
-//! The active check of one endpoint: a GET at an interval, on a connection of its own.
+//! The active check of one endpoint: a GET at an interval, on a connection of its own, which is opened
+//! as those of the requests are: the same protocol, the same trust.
 //!
 //! Invariant: an endpoint starts as healthy, goes down after [`FALL`] failed checks in a row and
 //! comes back with the first good one. A check that hangs counts as failed after its interval.
@@ -6,16 +7,14 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http::{HeaderValue, Request, header};
 use tokio_util::sync::CancellationToken;
 
+use super::connect::Dialer;
 use super::endpoint::Endpoint;
+use super::link::Link;
 use crate::config;
+use crate::forward::RequestBody;
 
 /// So many checks in a row must fail: a single lost packet takes nothing out of service.
 const FALL: u32 = 2;
@@ -27,6 +26,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub(super) async fn watch(
     endpoint: Weak<Endpoint>,
     health: config::Health,
+    dialer: Dialer,
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(health.interval);
@@ -46,7 +46,7 @@ pub(super) async fn watch(
         let wait = health.interval.min(MAX_WAIT);
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            outcome = tokio::time::timeout(wait, check(&address, &health.path)) => outcome,
+            outcome = tokio::time::timeout(wait, check(&dialer, &address, &health.path)) => outcome,
         };
         let is_good = matches!(outcome, Ok(Ok(true)));
         failed_in_a_row = if is_good {
@@ -68,27 +68,19 @@ pub(super) async fn watch(
 }
 
 /// One check: any 2xx is good.
-async fn check(address: &config::Endpoint, path: &str) -> anyhow::Result<bool> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
+async fn check(dialer: &Dialer, address: &config::Endpoint, path: &str) -> anyhow::Result<bool> {
+    let mut link = Link::of(dialer.open(address).await?);
+    let mut request = Request::get(path)
         .header(header::HOST, address.authority())
         .header(header::USER_AGENT, "banyan-health-check")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        Ok(response.status().is_success())
-    };
-    let mut exchange = std::pin::pin!(exchange);
-    // The connection is driven here and dropped with this future: a check leaves nothing behind.
-    tokio::select! {
-        biased;
-        outcome = &mut exchange => outcome,
-        ended = connection => {
-            ended?;
-            // It may have ended because the answer is complete.
-            exchange.await
-        }
+        .body(RequestBody::Empty)?;
+    if let Link::Http1(_) = link {
+        let close = HeaderValue::from_static("close");
+        request.headers_mut().insert(header::CONNECTION, close);
+    }
+    // With the link goes its connection: a check leaves nothing behind.
+    match link.send(request).await {
+        Ok(response) => Ok(response.status().is_success()),
+        Err(error) => anyhow::bail!("{:?}", error.why),
     }
 }

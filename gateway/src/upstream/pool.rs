@@ -4,20 +4,23 @@
 //! in doubt is closed instead. Each worker has its own shelf, since a connection is driven by the
 //! runtime that opened it, and so that workers never contend.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connect::Link;
+use super::link::{Http1, Link};
+use super::multiplexed::Multiplexed;
 
-/// The idle connections of one endpoint.
+/// The connections of one endpoint that can take a request.
 #[derive(Debug)]
 pub(crate) struct Pool {
     shelves: Box<[Mutex<Vec<Idle>>]>,
+    /// Present where the endpoint may speak HTTP/2; those connections are not idle necessarily.
+    multiplexed: Option<Box<[Arc<Multiplexed>]>>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    link: Link,
+    link: Http1,
     since: Instant,
 }
 
@@ -31,14 +34,28 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
 
 impl Pool {
     /// Empty shelves for this many workers.
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, may_multiplex: bool) -> Self {
+        let workers = workers.max(1);
         Self {
-            shelves: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+            shelves: (0..workers).map(|_| Mutex::default()).collect(),
+            multiplexed: may_multiplex.then(|| (0..workers).map(|_| Arc::default()).collect()),
         }
     }
 
-    /// The most recently used connection that is still good.
+    /// The most recently used connection that is still good, or a place on a shared one.
     pub(crate) fn take(&self, worker: usize, now: Instant) -> Option<Link> {
+        match self.take_idle(worker, now) {
+            Some(link) => Some(Link::Http1(link)),
+            None => self.multiplexed(worker)?.take(),
+        }
+    }
+
+    /// The worker's shared connections, where there may be any.
+    pub(crate) fn multiplexed(&self, worker: usize) -> Option<&Arc<Multiplexed>> {
+        self.multiplexed.as_ref()?.get(worker)
+    }
+
+    fn take_idle(&self, worker: usize, now: Instant) -> Option<Http1> {
         let mut shelf = self.shelf(worker)?;
         while let Some(idle) = shelf.pop() {
             if now.duration_since(idle.since) > MAX_IDLE_TIME {
@@ -54,7 +71,7 @@ impl Pool {
     }
 
     /// Puts a connection back that is ready for its next request.
-    pub(crate) fn put(&self, worker: usize, link: Link, now: Instant) {
+    pub(crate) fn put(&self, worker: usize, link: Http1, now: Instant) {
         let Some(mut shelf) = self.shelf(worker) else {
             return;
         };
@@ -70,10 +87,13 @@ impl Pool {
 
     /// How many connections lie here that could serve a request now.
     pub(crate) fn idle(&self) -> usize {
-        (0..self.shelves.len())
+        let shared = self.multiplexed.iter().flatten();
+        let shared: usize = shared.map(|connections| connections.idle()).sum();
+        let own: usize = (0..self.shelves.len())
             .filter_map(|worker| self.shelf(worker))
             .map(|shelf| shelf.iter().filter(|idle| idle.link.is_ready()).count())
-            .sum()
+            .sum();
+        own + shared
     }
 
     fn shelf(&self, worker: usize) -> Option<std::sync::MutexGuard<'_, Vec<Idle>>> {

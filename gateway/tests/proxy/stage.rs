@@ -40,11 +40,21 @@ pub(crate) struct Reply {
 impl Stage {
     /// A gateway with this configuration; `listen` and `admin_listen` are added.
     pub(crate) async fn open(text: &str) -> Self {
+        Self::with_workers(text, 2).await
+    }
+
+    /// A gateway all of whose clients share their connections to upstreams.
+    pub(crate) async fn single(text: &str) -> Self {
+        Self::with_workers(text, 1).await
+    }
+
+    async fn with_workers(text: &str, workers: usize) -> Self {
         let config = parse(text);
         let control = Control::open(config, None).await.expect("a control plane");
         let control = Arc::new(control);
         let shutdown = Shutdown::new();
-        let listeners = Listeners::bind_for(([127, 0, 0, 1], 0).into(), 2).expect("a free port");
+        let listeners =
+            Listeners::bind_for(([127, 0, 0, 1], 0).into(), workers).expect("a free port");
         let data = DataPlane::start(Arc::clone(&control), listeners, &shutdown);
         let data = data.expect("a data plane");
         Self {
@@ -218,7 +228,7 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    async fn until(&mut self, end: &[u8]) -> Vec<u8> {
+    pub(crate) async fn until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             let found = self
                 .buffer
