@@ -6,7 +6,7 @@ mod route;
 mod scalar;
 mod upstream;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use figment::Figment;
 
