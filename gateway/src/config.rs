@@ -4,8 +4,11 @@
 //! key is a fault; so is a key that this version would silently ignore (see [`UNSUPPORTED`]).
 
 mod auth;
+mod compress;
 mod declaration;
 mod fault;
+mod headers;
+mod limit;
 mod parse;
 mod pattern;
 mod reader;
@@ -23,7 +26,10 @@ use figment::{
 use http::Method;
 
 pub use auth::{Auth, Forward, Issuer, IssuerKey, RouteAuth, Told};
+pub use compress::{Coding, Compress, ContentType};
 pub use fault::{Fault, Faults};
+pub use headers::{Cors, HeaderRules, Names, Origins};
+pub use limit::{RateKey, RateLimit};
 pub(crate) use pattern::Segment;
 pub use pattern::{MAX_SEGMENTS, Pattern};
 pub use unsupported::{UNSUPPORTED, Unsupported};
@@ -190,6 +196,18 @@ pub struct Route {
     pub case_insensitive: bool,
     /// Whether method-override headers decide the method (else they are stripped).
     pub method_override: bool,
+    /// What is changed about a request's headers before an upstream gets it.
+    pub request_headers: Option<HeaderRules>,
+    /// What is changed about an answer's headers before the client gets it.
+    pub response_headers: Option<HeaderRules>,
+    /// Which pages of other origins may use it; absent: that is left to the upstream.
+    pub cors: Option<Cors>,
+    /// How answers are compressed; absent: not at all.
+    pub compress: Option<Compress>,
+    /// Whether WebSockets and event streams end when the flag sends their subject to the other side.
+    pub close_on_flip: bool,
+    /// After how long without a byte either way a tunnel (a WebSocket's) is closed.
+    pub tunnel_idle_timeout: Duration,
     /// The largest body of a request in bytes, 413 beyond; absent: any, since bodies are streamed.
     pub max_body: Option<u32>,
 }
@@ -201,36 +219,6 @@ pub struct Rewrite {
     pub strip_prefix: Option<String>,
     /// Put in front.
     pub add_prefix: Option<String>,
-}
-
-/// A rate limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Whose requests are counted together.
-    pub per: RateKey,
-    /// The steady rate.
-    pub rate: Rate,
-    /// How many may come at once.
-    pub burst: u32,
-}
-
-impl RateLimit {
-    /// After how long one more may come.
-    #[must_use]
-    pub fn interval(&self) -> Duration {
-        self.rate.per / self.rate.count
-    }
-}
-
-/// Whose requests are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateKey {
-    /// The flag's subject, else the token's `sub`, else the client's address.
-    Subject,
-    /// The client's address.
-    Ip,
-    /// Everybody.
-    Route,
 }
 
 /// The form in which a path is forwarded.

@@ -5,6 +5,7 @@
 //! before our own headers are added (RFC 9110 §7.6.1).
 
 mod override_method;
+mod rules;
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 pub use override_method::{AmbiguousOverride, method_override, remove_method_overrides};
+pub(crate) use rules::refused_in_rules;
 
 /// Who a request claims to come from, after the claim was weighed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub const X_AUTH_ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
 /// Names the first response to an unsafe request (IETF draft; Stripe's convention).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// The media type of server-sent events.
+pub const EVENT_STREAM: &str = "text/event-stream";
 /// How much is left of a limit (draft-ietf-httpapi-ratelimit-headers).
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// What the limit is.
@@ -222,6 +226,12 @@ pub fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
     if !is_told {
         headers.append(header::VARY, HeaderValue::from_name(name.clone()));
     }
+}
+
+/// The media type of a message's content, without its parameters.
+pub fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    text.split(';').next().map(str::trim)
 }
 
 /// Inserts text that came from configuration or an address; unwritable text is left out.

@@ -6,8 +6,11 @@
 //! end, however often it is reloaded meanwhile.
 
 mod admission;
+mod compress;
+mod cors;
 mod course;
 mod exchange;
+mod flip;
 mod keyed;
 mod limit;
 mod plane;
@@ -91,6 +94,8 @@ struct Record {
     fell_back: bool,
     /// What the client is told of the route's limit, where there is one.
     limit: Option<Box<Told>>,
+    /// The page that asks, on routes that have rules for that.
+    origin: Option<HeaderValue>,
     span: Option<Span>,
 }
 
@@ -115,10 +120,12 @@ impl Proxy {
             Ok(response) => response,
             Err(refusal) => {
                 self.count_refusal(&record, &refusal, &call);
-                match is_call {
+                let mut response = match is_call {
                     true => refusal.into_grpc(),
                     false => refusal.into_response(&call.trace),
-                }
+                };
+                respond::apply_rules(record.route.as_deref(), response.headers_mut());
+                response
             }
         };
         respond::mark(&plane, &call, &record, response.headers_mut());
@@ -138,8 +145,17 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let (mut parts, incoming) = request.into_parts();
+        if let Some((route, answer)) = admission::preflight(plane, &parts)? {
+            self.shared.stats.route(&route.id).record_preflight();
+            record.route = Some(Arc::clone(route));
+            record.origin = parts.headers.get(header::ORIGIN).cloned();
+            return Ok(answer);
+        }
         let admitted = admission::admit(plane, &mut parts)?;
         record.route = Some(Arc::clone(admitted.route));
+        if admitted.entry.cors.is_some() {
+            record.origin = parts.headers.get(header::ORIGIN).cloned();
+        }
         let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
         let asked = admission::clean(&admitted, &mut parts);
         let signer = &self.shared.signer;
@@ -152,6 +168,9 @@ impl Proxy {
             limit::check(limit, signer, &admitted, &caller, record)?;
         }
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
+        if let Some(rules) = &admitted.route.config.request_headers {
+            rules.apply(&mut parts.headers);
+        }
         respond::add_upstream_headers(&mut parts, call, &course, identity.as_ref());
         let limit = admitted.route.config.max_body.map(u64::from);
         let body = BodySource::new(incoming, limit);
@@ -226,6 +245,7 @@ impl Record {
             side: None,
             fell_back: false,
             limit: None,
+            origin: None,
             span: None,
         }
     }

@@ -59,6 +59,7 @@ struct Refusals {
     unauthenticated: AtomicU64,
     forbidden: AtomicU64,
     limited: AtomicU64,
+    preflights: AtomicU64,
     other: AtomicU64,
 }
 
@@ -76,6 +77,8 @@ pub struct RouteSnapshot {
     pub forbidden: u64,
     /// Answered 429 by the gateway: the route's rate limit.
     pub limited: u64,
+    /// Questions of browsers that the gateway answered (the route's `cors`).
+    pub preflights: u64,
     /// Refused by the gateway for another reason (400, 413 …).
     pub refused: u64,
 }
@@ -183,6 +186,11 @@ impl RouteStats {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The gateway answered a browser's question about another origin.
+    pub(crate) fn record_preflight(&self) {
+        self.refused.preflights.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> RouteSnapshot {
         RouteSnapshot {
@@ -191,6 +199,7 @@ impl RouteStats {
             unauthenticated: self.refused.unauthenticated.load(Ordering::Relaxed),
             forbidden: self.refused.forbidden.load(Ordering::Relaxed),
             limited: self.refused.limited.load(Ordering::Relaxed),
+            preflights: self.refused.preflights.load(Ordering::Relaxed),
             refused: self.refused.other.load(Ordering::Relaxed),
         }
     }

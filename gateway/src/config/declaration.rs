@@ -1,10 +1,13 @@
 //! A route's declaration as JSON: for the admin API and for the log.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Config, EncodedSlash, PathForm, Pattern, RateKey, Route, RouteAuth};
+use super::{
+    Compress, Config, Cors, EncodedSlash, HeaderRules, PathForm, Pattern, RateLimit, Route,
+    RouteAuth,
+};
 use crate::id::RouteId;
 
 impl Config {
@@ -46,16 +49,7 @@ impl Route {
             })),
             "auth": self.auth.as_ref().map(RouteAuth::declaration),
             "public": self.public,
-            "rateLimit": self.rate_limit.as_ref().map(|limit| json!({
-                "per": match limit.per {
-                    RateKey::Subject => "subject",
-                    RateKey::Ip => "ip",
-                    RateKey::Route => "route",
-                },
-                "count": limit.rate.count,
-                "periodSeconds": Duration::as_secs(&limit.rate.per),
-                "burst": limit.burst,
-            })),
+            "rateLimit": self.rate_limit.as_ref().map(RateLimit::declaration),
             "path": match self.path {
                 PathForm::Normalized => "normalized",
                 PathForm::Keep => "keep",
@@ -66,6 +60,13 @@ impl Route {
             },
             "caseInsensitive": self.case_insensitive,
             "methodOverride": self.method_override,
+            "maxBody": self.max_body,
+            "closeOnFlip": self.close_on_flip,
+            "tunnelIdleTimeoutSeconds": self.tunnel_idle_timeout.as_secs_f64(),
+            "requestHeaders": self.request_headers.as_ref().map(HeaderRules::declaration),
+            "responseHeaders": self.response_headers.as_ref().map(HeaderRules::declaration),
+            "cors": self.cors.as_ref().map(Cors::declaration),
+            "compress": self.compress.as_ref().map(Compress::declaration),
         })
     }
 }

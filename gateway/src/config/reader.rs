@@ -115,6 +115,10 @@ impl<'a> Node<'a> {
         })
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, Value::Array(..))
+    }
+
     pub(super) fn items(&self) -> Vec<Node<'a>> {
         let Value::Array(_, values) = self.value else {
             self.fault("must be a list");

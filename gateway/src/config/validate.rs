@@ -149,6 +149,9 @@ fn references(config: &Config, route: &Route, reader: &Reader<'_>) {
             );
         }
     }
+    if route.close_on_flip && route.flag.is_none() {
+        reader.fault(&key("close_on_flip"), "needs a flag: nothing flips here");
+    }
     if route.public && route.auth.is_some() {
         reader.fault(&key("public"), "contradicts the route's own auth");
     }

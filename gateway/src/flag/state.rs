@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{Percent, Settings};
 use crate::id::FlagId;
@@ -41,7 +42,10 @@ pub enum Phase {
 
 /// Where the data plane reads a flag's state: never blocks, and is swapped as a whole.
 #[derive(Debug)]
-pub struct FlagCell(ArcSwap<FlagState>);
+pub struct FlagCell {
+    state: ArcSwap<FlagState>,
+    changed: watch::Sender<()>,
+}
 
 impl FlagState {
     /// The first state of a flag, as its file declares it.
@@ -72,24 +76,33 @@ impl FlagCell {
     /// A cell with its first state.
     #[must_use]
     pub fn new(state: FlagState) -> Self {
-        Self(ArcSwap::from_pointee(state))
+        Self {
+            state: ArcSwap::from_pointee(state),
+            changed: watch::Sender::new(()),
+        }
     }
 
     /// The state right now. Take it once for each request: a decision and its record must come
     /// from the same state.
     #[must_use]
     pub fn load(&self) -> Guard<Arc<FlagState>> {
-        self.0.load()
+        self.state.load()
     }
 
     /// The state right now, to be kept.
     #[must_use]
     pub fn snapshot(&self) -> Arc<FlagState> {
-        self.0.load_full()
+        self.state.load_full()
+    }
+
+    /// Tells of each swap from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Swaps the state; for the flags' store alone.
     pub(crate) fn set(&self, state: FlagState) {
-        self.0.store(Arc::new(state));
+        self.state.store(Arc::new(state));
+        self.changed.send_replace(());
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum RelayError {
     /// No byte came for `idle_timeout`.
     #[error("the upstream's body stalled")]
     Stalled,
+    /// An encoder ran out of memory.
+    #[error("the upstream's body could not be compressed: {0}")]
+    Compression(std::io::Error),
 }
 
 impl Relay {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
+use super::cors::Question;
 use super::plane::{Entry, Plane};
-use super::reply::Refusal;
-use super::since_epoch;
-use crate::config::{EncodedSlash, PathForm, RouteAuth};
+use super::reply::{Refusal, ReplyBody};
+use super::{compress, since_epoch};
+use crate::config::{Coding, EncodedSlash, PathForm, RouteAuth};
 use crate::flag::SubjectSource;
 use crate::forward::Cause;
 use crate::headers;
@@ -40,6 +41,8 @@ pub(super) struct Asked {
     /// A proxy before this one says that the client speaks TLS; whether it is believed is judged
     /// by who it is.
     pub(super) is_secure: bool,
+    /// How the answer is to be compressed, where the route does so and the client can read it.
+    pub(super) coding: Option<Coding>,
 }
 
 /// Reads the request strictly and finds its route.
@@ -99,6 +102,29 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
     })
 }
 
+/// Answers a browser that asks beforehand whether a page may send a request, for the route that would
+/// take it, where that route has rules for it. Before authentication: browsers ask without a token.
+pub(super) fn preflight<'a>(
+    plane: &'a Plane,
+    parts: &Parts,
+) -> Result<Option<(&'a Arc<Route>, Response<ReplyBody>)>, Refusal> {
+    let Some(question) = Question::of(&parts.method, &parts.headers) else {
+        return Ok(None);
+    };
+    refuse_ambiguous(parts)?;
+    let authority = authority(parts)?;
+    let host = authority.as_ref().map(Authority::host);
+    let normal = path::normalize(parts.uri.path()).map_err(|error| bad_path(&error))?;
+    let found = plane
+        .table
+        .find(host, &question.method, &normal.path, &parts.headers);
+    let answered = found.and_then(|found| {
+        let rules = plane.entry(&found.route.id)?.cors.as_ref()?;
+        Some((found.route, rules.answer(&question)))
+    });
+    Ok(answered)
+}
+
 /// Checks the token where the route demands one, and reads it where its flag wants a claim.
 pub(super) async fn authenticate(
     plane: &Plane,
@@ -122,6 +148,8 @@ pub(super) async fn authenticate(
 
 /// Removes what must not go further; says what the client wanted of this connection.
 pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
+    let compression = admitted.route.config.compress.as_ref();
+    let coding = compression.and_then(|rules| compress::negotiate(rules, parts));
     let upgrade = headers::upgrade_of(&parts.headers)
         .filter(|_| parts.version == Version::HTTP_11)
         // Tunnelled HTTP/2 would carry requests that no route and no guard has seen.
@@ -163,6 +191,7 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
     Asked {
         upgrade: upgrade.zip(on_upgrade),
         is_secure,
+        coding,
     }
 }
 

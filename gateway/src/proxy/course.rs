@@ -1,11 +1,13 @@
 //! Which side a request goes to, and what its client is to remember of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::HeaderMap;
 
 use super::Call;
 use super::admission::Admitted;
+use super::flip::Watch;
 use crate::flag::{self, FlagState, Side, SubjectSource};
 use crate::identity::Identity;
 use crate::subject::{self, CookieSigner, Remembered, Subject};
@@ -23,6 +25,8 @@ pub(super) struct Course {
     pub(super) is_minted: bool,
     /// What the client is to be given as its cookie.
     pub(super) cookie: Option<Remembered>,
+    /// What this was decided by, on routes whose long answers end when the decision changes.
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 /// Decides. One state of the flag decides and is recorded.
@@ -40,6 +44,7 @@ pub(super) fn choose(
             flag: None,
             is_minted: false,
             cookie: None,
+            watch: None,
         };
     };
     let state = cell.load();
@@ -84,7 +89,17 @@ pub(super) fn choose(
             restamp(Cow::Owned(known), &state, decision.side)
         }
     };
+    let watch = admitted.route.config.close_on_flip.then(|| {
+        Box::new(Watch {
+            flag: Arc::clone(cell),
+            subject: subject.clone(),
+            headers: headers.clone(),
+            is_stamped,
+            side: decision.side,
+        })
+    });
     Course {
+        watch,
         side: decision.side,
         subject,
         flag: Some(state.id.to_string()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::cors::CorsRules;
 use crate::config::{AccessLog, Config, Network};
 use crate::flag::Side;
 use crate::id::RouteId;
@@ -33,6 +34,7 @@ pub(crate) struct Entry {
     candidate: Option<Arc<Upstream>>,
     pub(crate) stats: Arc<RouteStats>,
     pub(crate) limit: Option<Arc<RouteLimit>>,
+    pub(crate) cors: Option<CorsRules>,
     /// The id as `X-Banyan-Route` has it.
     pub(crate) name: HeaderValue,
 }
@@ -60,6 +62,7 @@ impl Plane {
                     },
                     stats: stats.route(&route.id),
                     limit: limits.of(&route.config),
+                    cors: route.config.cors.as_ref().and_then(CorsRules::new),
                     name: HeaderValue::from_str(route.id.as_str()).ok()?,
                 };
                 Some((route.id.clone(), entry))

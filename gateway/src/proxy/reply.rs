@@ -9,6 +9,8 @@ use chassis::{Problem, trace::Span};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 
+use super::compress::Compressed;
+use super::flip::Closing;
 use crate::access_log;
 use crate::forward::{Cause, Relay, RelayError};
 use crate::grpc;
@@ -18,6 +20,8 @@ use crate::trace::Trace;
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     content: Content,
+    /// Ends it before its own end.
+    closing: Option<Box<Closing>>,
     /// Writes the request's line when the body is done with.
     log: Option<Box<access_log::Entry>>,
     /// Ends when the body is done with.
@@ -28,6 +32,7 @@ pub(crate) struct ReplyBody {
 enum Content {
     Whole(Option<Bytes>),
     Relayed(Relay),
+    Compressed(Box<Compressed>),
 }
 
 /// An answer of the gateway's own: a problem, and perhaps when to come back.
@@ -43,6 +48,16 @@ impl ReplyBody {
     pub(crate) fn relayed(relay: Relay) -> Self {
         Self {
             content: Content::Relayed(relay),
+            closing: None,
+            log: None,
+            _span: None,
+        }
+    }
+
+    pub(super) fn compressed(body: Compressed) -> Self {
+        Self {
+            content: Content::Compressed(Box::new(body)),
+            closing: None,
             log: None,
             _span: None,
         }
@@ -51,9 +66,15 @@ impl ReplyBody {
     pub(crate) fn empty() -> Self {
         Self {
             content: Content::Whole(None),
+            closing: None,
             log: None,
             _span: None,
         }
+    }
+
+    pub(super) fn closed_by(mut self, closing: Option<Closing>) -> Self {
+        self.closing = closing.map(Box::new);
+        self
     }
 
     pub(crate) fn traced(mut self, span: Span) -> Self {
@@ -170,6 +191,7 @@ impl Refusal {
         let body = self.problem.body(Some(&trace.to_string())).to_string();
         let mut response = Response::new(ReplyBody {
             content: Content::Whole(Some(body.into())),
+            closing: None,
             log: None,
             _span: None,
         });
@@ -200,6 +222,13 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let this = self.get_mut();
+        if let Some(closing) = &mut this.closing
+            && closing.poll(cx).is_ready()
+        {
+            // The upstream's connection goes with the relay; the client comes back by itself.
+            this.content = Content::Whole(None);
+            this.closing = None;
+        }
         let frame = match &mut this.content {
             Content::Whole(content) => Poll::Ready(
                 content
@@ -208,6 +237,7 @@ impl Body for ReplyBody {
                     .map(|frame| frame.map_err(|never| match never {})),
             ),
             Content::Relayed(relay) => Pin::new(relay).poll_frame(cx),
+            Content::Compressed(body) => Pin::new(&mut **body).poll_frame(cx),
         };
         if let (Some(log), Poll::Ready(Some(Ok(frame)))) = (&mut this.log, &frame) {
             log.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -219,6 +249,7 @@ impl Body for ReplyBody {
         match &self.content {
             Content::Whole(content) => content.is_none(),
             Content::Relayed(relay) => relay.is_end_stream(),
+            Content::Compressed(body) => body.is_end_stream(),
         }
     }
 
@@ -228,6 +259,7 @@ impl Body for ReplyBody {
                 SizeHint::with_exact(content.as_ref().map_or(0, |content| content.len() as u64))
             }
             Content::Relayed(relay) => relay.size_hint(),
+            Content::Compressed(body) => body.size_hint(),
         }
     }
 }

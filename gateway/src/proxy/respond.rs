@@ -7,14 +7,18 @@ use hyper::upgrade::OnUpgrade;
 use super::admission::{Admitted, Asked, vouched};
 use super::course::Course;
 use super::exchange::Served;
+use super::flip::Closing;
 use super::plane::Plane;
 use super::reply::{Refusal, ReplyBody};
-use super::{Call, Record, rewrite, tunnel};
+use super::tunnel::{self, Terms};
+use super::{Call, Record, compress, rewrite};
+use crate::config::Coding;
 use crate::flag::Side;
 use crate::forward::{Answer, Cause, Relay};
 use crate::headers::{self, PeerTrust};
 use crate::identity::Identity;
 use crate::subject::{self, CookieSigner};
+use crate::table::Route;
 use crate::trace::{TRACEPARENT, X_TRACE_ID};
 
 /// Tells the upstream who asks, by whom it came, and which trace it belongs to.
@@ -74,6 +78,7 @@ pub(super) fn to_client(
     if let (Some(rules), Side::Candidate) = (&admitted.route.config.rewrite, side) {
         rewrite::map_back(rules, headers, admitted.host.as_deref());
     }
+    apply_rules(Some(admitted.route), headers);
     if let Some(cookie) = course.cookie
         && !subject::is_publicly_cacheable(headers)
     {
@@ -97,10 +102,46 @@ pub(super) fn to_client(
         .entry
         .stats
         .record(side, status, call.started.elapsed());
+    let watch = course.watch.map(|watch| *watch);
     Ok(match asked.upgrade {
-        Some((_, client)) if is_upgraded => switch(response, protocol, client),
-        _ => response.map(ReplyBody::relayed),
+        Some((_, client)) if is_upgraded => {
+            let idle = admitted.route.config.tunnel_idle_timeout;
+            switch(response, protocol, client, Terms { idle, watch })
+        }
+        _ if watch.is_some() && is_event_stream(response.headers()) => {
+            let closing = watch.map(Closing::of);
+            response.map(|relay| ReplyBody::relayed(relay).closed_by(closing))
+        }
+        _ => compressed(admitted, asked.coding, response),
     })
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers::content_type(headers)
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(headers::EVENT_STREAM))
+}
+
+/// The answer as it is, or compressed where the route does so.
+fn compressed(
+    admitted: &Admitted<'_>,
+    coding: Option<Coding>,
+    response: Response<Relay>,
+) -> Response<ReplyBody> {
+    let answer = match &admitted.route.config.compress {
+        Some(rules) => compress::answer(rules, coding, response),
+        None => Err(response),
+    };
+    match answer {
+        Ok(response) => response.map(ReplyBody::compressed),
+        Err(response) => response.map(ReplyBody::relayed),
+    }
+}
+
+/// Changes an answer's headers as the route's file says, before the gateway adds its own.
+pub(super) fn apply_rules(route: Option<&Route>, headers: &mut HeaderMap) {
+    if let Some(rules) = route.and_then(|route| route.config.response_headers.as_ref()) {
+        rules.apply(headers);
+    }
 }
 
 /// What every response carries, refusals too.
@@ -111,13 +152,19 @@ pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut He
         headers.insert(headers::RATE_LIMIT, told.state.clone());
         headers.insert(headers::RATE_LIMIT_POLICY, told.policy.clone());
     }
-    if plane.route_headers
-        && let Some(entry) = record
-            .route
-            .as_ref()
-            .and_then(|route| plane.entry(&route.id))
+    let Some(route) = &record.route else {
+        return;
+    };
+    let has_cors = route.config.cors.is_some();
+    if (plane.route_headers || has_cors)
+        && let Some(entry) = plane.entry(&route.id)
     {
-        headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());
+        if plane.route_headers {
+            headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());
+        }
+        if let Some(cors) = &entry.cors {
+            cors.mark(record.origin.as_ref(), headers);
+        }
     }
 }
 
@@ -126,11 +173,12 @@ fn switch(
     response: Response<Relay>,
     protocol: Option<HeaderValue>,
     client: OnUpgrade,
+    terms: Terms,
 ) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
     if let Some(upstream) = parts.extensions.remove::<OnUpgrade>() {
         // The relay's lease keeps the request in flight for as long as the tunnel lives.
-        tokio::spawn(tunnel::run(client, upstream, relay));
+        tokio::spawn(tunnel::run(client, upstream, relay, terms));
     }
     let upgrade = HeaderValue::from_static("upgrade");
     parts.headers.insert(header::CONNECTION, upgrade);

@@ -1,23 +1,116 @@
-//! Two upgraded connections joined: bytes both ways until both sides are done.
+//! Two upgraded connections joined: bytes both ways until both sides are done, nobody has said
+//! anything for too long, or the flag has sent the client to the other side.
+
+mod active;
+
+use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::flip::Watch;
 use crate::forward::Relay;
+use active::{Active, Activity};
+
+/// When a tunnel ends although both sides are there.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// After so long without a byte either way.
+    pub(super) idle: Duration,
+    /// When the flag sends the client to the other side, on routes that say so.
+    pub(super) watch: Option<Watch>,
+}
 
 /// Joins the connections once both are upgraded. `_lease` counts the tunnel as a request in flight;
 /// it ends with the tunnel, or with the worker's runtime when the process drains.
-pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, _lease: Relay) {
-    let (client, upstream) = match tokio::try_join!(client, upstream) {
-        Ok(upgraded) => upgraded,
-        Err(error) => {
-            tracing::debug!(%error, "an upgrade was not completed");
-            return;
+pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, _lease: Relay, terms: Terms) {
+    match tokio::try_join!(client, upstream) {
+        Ok((client, upstream)) => {
+            join(TokioIo::new(client), TokioIo::new(upstream), terms).await;
+        }
+        Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+    }
+}
+
+async fn join(
+    client: impl AsyncRead + AsyncWrite + Unpin,
+    upstream: impl AsyncRead + AsyncWrite + Unpin,
+    terms: Terms,
+) {
+    let activity = Activity::now();
+    let mut client = Active::new(client, &activity);
+    let mut upstream = Active::new(upstream, &activity);
+    let flipped = async {
+        match terms.watch {
+            Some(watch) => watch.flipped().await,
+            None => std::future::pending().await,
         }
     };
-    let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-    let copied = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
-    if let Err(error) = copied {
-        tracing::trace!(%error, "a tunnel was reset");
+    tokio::select! {
+        copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {
+            if let Err(error) = copied {
+                tracing::trace!(%error, "a tunnel was reset");
+            }
+        }
+        () = activity.ceased_for(terms.idle) => tracing::debug!("a tunnel is closed: nobody spoke"),
+        () = flipped => tracing::debug!("a tunnel is closed: its flag flipped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_ends_when_nobody_spoke_for_too_long_and_not_before() {
+        let (mut client, near) = tokio::io::duplex(64);
+        let (far, mut upstream) = tokio::io::duplex(64);
+        let terms = Terms {
+            idle: IDLE,
+            watch: None,
+        };
+        let began = Instant::now();
+        let joined = tokio::spawn(join(near, far, terms));
+        let mut byte = [0];
+        // Either side's word counts.
+        for _ in 0..3 {
+            tokio::time::sleep(IDLE * 2 / 3).await;
+            client.write_all(b"a").await.unwrap();
+            upstream.read_exact(&mut byte).await.unwrap();
+            tokio::time::sleep(IDLE * 2 / 3).await;
+            upstream.write_all(b"b").await.unwrap();
+            client.read_exact(&mut byte).await.unwrap();
+        }
+        assert!(!joined.is_finished());
+        joined.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), (IDLE * 4 + IDLE).as_secs());
+        assert_eq!(client.read(&mut byte).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_sent_all_still_gets_the_other_sides_rest() {
+        let (mut client, near) = tokio::io::duplex(64);
+        let (far, mut upstream) = tokio::io::duplex(64);
+        let terms = Terms {
+            idle: IDLE,
+            watch: None,
+        };
+        let joined = tokio::spawn(join(near, far, terms));
+        client.write_all(b"all").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut text = String::new();
+        upstream.read_to_string(&mut text).await.unwrap();
+        upstream.write_all(b"rest").await.unwrap();
+        drop(upstream);
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.unwrap();
+        assert_eq!((text.as_str(), rest.as_str()), ("all", "rest"));
+        joined.await.unwrap();
     }
 }

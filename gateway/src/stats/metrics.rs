@@ -100,6 +100,7 @@ fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Resu
             ("unauthenticated", route.unauthenticated),
             ("forbidden", route.forbidden),
             ("rate_limited", route.limited),
+            ("preflight", route.preflights),
             ("other", route.refused),
         ] {
             let labels = [("route", id.as_str()), ("reason", reason)];

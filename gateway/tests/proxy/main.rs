@@ -7,14 +7,18 @@ mod stage;
 
 mod access;
 mod calls;
+mod compression;
 mod conformance;
+mod cors;
 mod fallback;
+mod flips;
 mod headers;
 mod life;
 mod limits;
 mod messages;
 mod multiplexed;
 mod retries;
+mod rules;
 mod sessions;
 mod sides;
 mod templates;

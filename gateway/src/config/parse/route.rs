@@ -1,12 +1,14 @@
 //! `[[routes]]`.
 
+mod compress;
+mod headers;
 mod pattern;
 
 use std::time::Duration;
 
 use super::{
     super::{EncodedSlash, Rate, RateKey, RateLimit, Rewrite, Route, RouteAuth, reader::Node},
-    scalar::{host, media_type, methods, one_of, prefix},
+    scalar::{duration, host, media_type, methods, one_of, prefix},
 };
 
 const RATE_KEYS: &[(&str, RateKey)] = &[
@@ -18,6 +20,9 @@ const RATE_KEYS: &[(&str, RateKey)] = &[
 const MIN_INTERVAL: Duration = Duration::from_micros(1);
 /// The longest that a limiter looks back: as with all durations, beyond a day it is likelier a typo.
 const MAX_REFILL: Duration = Duration::from_secs(24 * 60 * 60);
+/// WebSocket libraries ping every minute at most; after an hour of silence nobody is there, and only
+/// this side does not know it.
+const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 const ENCODED_SLASHES: &[(&str, EncodedSlash)] = &[
     ("reject", EncodedSlash::Reject),
     ("keep", EncodedSlash::Keep),
@@ -55,6 +60,18 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
     let method_override = section
         .read("method_override", Node::boolean)
         .unwrap_or(false);
+    let request_headers = section.node("request_headers").and_then(headers::rules);
+    let response_headers = section.node("response_headers").and_then(headers::rules);
+    let cors = section
+        .node("cors")
+        .and_then(|node| headers::cors(node, methods.as_deref()));
+    let compress = section.node("compress").and_then(compress::compress);
+    let close_on_flip = section
+        .read("close_on_flip", Node::boolean)
+        .unwrap_or(false);
+    let tunnel_idle_timeout = section
+        .read("tunnel_idle_timeout", duration)
+        .unwrap_or(TUNNEL_IDLE_TIMEOUT);
     let max_body = section.read("max_body", Node::count);
     section.finish();
     Some(Route {
@@ -75,6 +92,12 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
         encoded_slash,
         case_insensitive,
         method_override,
+        request_headers,
+        response_headers,
+        cors,
+        compress,
+        close_on_flip,
+        tunnel_idle_timeout,
         max_body,
     })
 }
