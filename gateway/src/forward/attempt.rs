@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 
 use super::body::{BodyError, BodySource, RequestBody, WaitingFor};
@@ -45,6 +45,9 @@ pub(super) async fn run(
         let meter = link.meter();
         let answering = head(link.send(request), outgoing.body, settings.timeout);
         match before(outgoing.deadline, answering).await {
+            Ok(Ok(response)) if !may_answer(outgoing, &response) => {
+                return Err(failure(Broken::Malformed, Sent::Something, outgoing.body));
+            }
             Ok(Ok(response)) => {
                 let lease = Lease {
                     link: Some(link),
@@ -88,6 +91,24 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// A switch of protocols is an answer only to who asked for it, and for this one (RFC 9110 §7.8): what
+/// follows on that connection would be nobody's.
+fn may_answer(outgoing: &Outgoing<'_>, response: &Response<ResponseBody>) -> bool {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return true;
+    }
+    let text = |headers: &HeaderMap| {
+        let value = headers.get(header::UPGRADE)?.to_str().ok()?;
+        Some(value.trim().to_ascii_lowercase())
+    };
+    let (asked, told) = (text(outgoing.headers), text(response.headers()));
+    let is_asked_for = |told: String| {
+        let mut asked = asked.iter().flat_map(|asked| asked.split(','));
+        asked.any(|asked| asked.trim() == told)
+    };
+    told.is_some_and(is_asked_for)
 }
 
 /// What comes until the client's own deadline.

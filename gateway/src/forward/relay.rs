@@ -107,6 +107,16 @@ impl Relay {
         Ok((read, is_whole))
     }
 
+    /// Gives up the exchange; the endpoint is to blame unless the client's own body broke off.
+    fn break_off(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && lease.request.failure().is_none()
+        {
+            let now = std::time::Instant::now();
+            lease.in_flight.endpoint().broke_off(now);
+        }
+    }
+
     fn release_at_end(&mut self) {
         if self.incoming.is_end_stream()
             && let Some(lease) = self.lease.take()
@@ -151,7 +161,7 @@ impl Body for Relay {
             Poll::Pending => match this.poll_stalled(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(()) => {
-                    this.lease = None;
+                    this.break_off();
                     Poll::Ready(Some(Err(RelayError::Stalled)))
                 }
             },
@@ -167,7 +177,7 @@ impl Body for Relay {
                 Poll::Ready(Some(Ok(without_reserved(frame))))
             }
             Poll::Ready(Some(Err(error))) => {
-                this.lease = None;
+                this.break_off();
                 Poll::Ready(Some(Err(error.into())))
             }
         }

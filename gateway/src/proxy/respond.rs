@@ -14,7 +14,7 @@ use super::tunnel::{self, Terms};
 use super::{Call, Record, compress, rewrite};
 use crate::config::Coding;
 use crate::flag::Side;
-use crate::forward::{Answer, Cause, Relay};
+use crate::forward::{Answer, Relay};
 use crate::headers::{self, PeerTrust};
 use crate::identity::Identity;
 use crate::subject::{self, CookieSigner};
@@ -61,17 +61,9 @@ pub(super) fn to_client(
     let refusal = |cause| Refusal::of_failure(cause, upstream.retry_after().as_secs());
     let Answer { mut response, .. } = outcome.map_err(|failure| refusal(failure.cause))?;
     let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if is_upgraded && asked.upgrade.is_none() {
-        // Nobody asked for it: what follows on that connection would be nobody's.
-        return Err(refusal(Cause::BadResponse));
-    }
     let version = response.version();
     let headers = response.headers_mut();
     let protocol = headers.get(header::UPGRADE).cloned();
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        // The chunks are the truth (RFC 9112 §6.3); a length beside them is a smuggler's.
-        headers.remove(header::CONTENT_LENGTH);
-    }
     headers::remove_hop_by_hop(headers);
     headers::remove_own(headers);
     headers::add_via(headers, version);

@@ -101,6 +101,11 @@ impl Breaker {
         }
     }
 
+    /// An answer that had begun broke off; it counts as a failure, and as no probe's outcome.
+    pub fn broke_off(&self, now: Instant) {
+        self.on_failure(now, false);
+    }
+
     /// How often the circuit opened.
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)

@@ -115,6 +115,13 @@ impl Endpoint {
         }
     }
 
+    /// An answer that had begun broke off: its attempt's permit is settled already.
+    pub(crate) fn broke_off(&self, now: Instant) {
+        if let Some(breaker) = &self.breaker {
+            breaker.broke_off(now);
+        }
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }

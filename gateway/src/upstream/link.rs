@@ -10,11 +10,11 @@ mod http2;
 mod pump;
 mod response;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use http::{Request, Response};
 
-use counted::{Counted, Written};
+use counted::{Counted, Traffic};
 pub(super) use http1::Http1;
 pub(super) use http2::{Connection, Load, Stream, Target};
 pub(crate) use response::{BrokenOff, ResponseBody};
@@ -53,7 +53,7 @@ pub(crate) enum Broken {
 /// Counts what is written to the endpoint from a moment on.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    written: Written,
+    traffic: Arc<Traffic>,
     before: u64,
 }
 
@@ -79,13 +79,13 @@ impl Link {
 
     /// Begins to count what is written.
     pub(crate) fn meter(&self) -> Meter {
-        let written = match self {
-            Self::Http1(connection) => connection.written(),
-            Self::Http2(stream) => stream.written(),
+        let traffic = match self {
+            Self::Http1(connection) => connection.traffic(),
+            Self::Http2(stream) => stream.traffic(),
         };
         Meter {
-            before: written.load(Ordering::Acquire),
-            written: written.clone(),
+            before: traffic.written(),
+            traffic: Arc::clone(traffic),
         }
     }
 
@@ -101,7 +101,7 @@ impl Link {
 impl Meter {
     /// True when not one byte was written. On a shared connection it may be another's that was.
     pub(crate) fn is_unmoved(&self) -> bool {
-        self.written.load(Ordering::Acquire) == self.before
+        self.traffic.written() == self.before
     }
 }
 

@@ -16,6 +16,7 @@ mod headers;
 mod life;
 mod limits;
 mod messages;
+mod misbehaving;
 mod multiplexed;
 mod retries;
 mod rules;

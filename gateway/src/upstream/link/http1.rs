@@ -1,13 +1,15 @@
 //! A connection of HTTP/1.1: one exchange at a time.
 
 use std::io;
+use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, Version, header};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Written};
+use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Traffic};
 use crate::forward::RequestBody;
 
 /// One HTTP/1.1 connection to an endpoint.
@@ -15,7 +17,7 @@ use crate::forward::RequestBody;
 pub(crate) struct Http1 {
     sender: SendRequest<RequestBody>,
     /// Tells whether a failed request was sent at all.
-    written: Written,
+    traffic: Arc<Traffic>,
 }
 
 impl Http1 {
@@ -24,7 +26,7 @@ impl Http1 {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (io, written) = Counted::new(stream);
+        let (io, traffic) = Counted::new(stream);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(io))
@@ -36,7 +38,7 @@ impl Http1 {
                 tracing::trace!(%error, "an upstream connection ended");
             }
         });
-        Ok(Self { sender, written })
+        Ok(Self { sender, traffic })
     }
 
     /// True when a request can be sent at once.
@@ -53,13 +55,22 @@ impl Http1 {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, SendError> {
+        self.traffic.expect_answer();
         match self.sender.try_send_request(request).await {
-            Ok(response) => Ok(response.map(ResponseBody::Http1)),
+            Ok(response) if is_clear(&response) => {
+                self.traffic.answered();
+                Ok(response.map(ResponseBody::Http1))
+            }
+            Ok(_) => Err(SendError {
+                request: None,
+                why: Broken::Malformed,
+            }),
             Err(mut failed) => {
                 let request = failed.take_message();
                 let error = failed.into_error();
                 tracing::debug!(%error, "an exchange failed");
-                let why = if error.is_parse() || error.is_parse_too_large() {
+                let is_malformed = error.is_parse() || error.is_parse_too_large();
+                let why = if is_malformed || self.traffic.is_flooded() {
                     Broken::Malformed
                 } else {
                     Broken::Closed
@@ -69,7 +80,24 @@ impl Http1 {
         }
     }
 
-    pub(super) fn written(&self) -> &Written {
-        &self.written
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
+}
+
+/// Whether the answer can be read in one way only (RFC 9112 §6.1, §6.3). The library reads some of the
+/// others, too: it prefers chunks to a length, and takes what it does not know for the bytes themselves.
+fn is_clear(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let is_one = lengths.next().is_none() && length.is_none_or(|it| !it.as_bytes().contains(&b','));
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return is_one;
+    };
+    length.is_none()
+        && codings.next().is_none()
+        && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        && response.version() == Version::HTTP_11
 }

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::pump::Pump;
 use super::response::Received;
-use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Written};
+use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Traffic};
 use crate::config::Scheme;
 use crate::forward::RequestBody;
 
@@ -29,7 +29,7 @@ use crate::forward::RequestBody;
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
-    written: Written,
+    traffic: Arc<Traffic>,
     target: Arc<Target>,
     load: Arc<Load>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Stream {
     sender: SendRequest<Bytes>,
-    written: Written,
+    traffic: Arc<Traffic>,
     target: Arc<Target>,
     place: Place,
 }
@@ -93,7 +93,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (io, written) = Counted::new(stream);
+        let (io, traffic) = Counted::new(stream);
         let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -123,7 +123,7 @@ impl Connection {
         });
         Ok(Self {
             sender,
-            written,
+            traffic,
             target: Arc::new(target),
             load,
         })
@@ -152,7 +152,7 @@ impl Connection {
         self.load.served.fetch_add(1, Ordering::Relaxed);
         Stream {
             sender: self.sender.clone(),
-            written: Written::clone(&self.written),
+            traffic: Arc::clone(&self.traffic),
             target: Arc::clone(&self.target),
             place: Place(Arc::clone(&self.load)),
         }
@@ -178,8 +178,8 @@ impl Drop for Place {
 }
 
 impl Stream {
-    pub(super) fn written(&self) -> &Written {
-        &self.written
+    pub(super) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     pub(super) fn distrust(&self) {
