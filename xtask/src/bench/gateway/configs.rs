@@ -64,7 +64,7 @@ pub(super) fn nginx(ports: Ports, routes: usize, folder: &Path) -> String {
     let folder = folder.display();
     let mut text = format!(
         "worker_processes 2;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx-error.log warn;\n\
-         events {{ worker_connections 20000; }}\nworker_rlimit_nofile 40000;\n\
+         events {{ worker_connections 20000; }}\nworker_rlimit_nofile 20000;\n\
          http {{\n  access_log off;\n  keepalive_requests 1000000000;\n  keepalive_timeout 600s;\n\
          \x20 client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
          \x20 fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n\
@@ -115,7 +115,7 @@ pub(super) fn haproxy(ports: Ports, routes: usize, map: &Path) -> (String, Strin
     } = ports;
     let map = map.display();
     let text = format!(
-        "global\n  nbthread 2\n  maxconn 30000\n\
+        "global\n  nbthread 2\n  maxconn 9900\n\
          defaults\n  mode http\n  timeout client 600s\n  timeout server 60s\n\
          \x20 timeout connect 2s\n  timeout http-keep-alive 600s\n  option http-keep-alive\n\
          \x20 http-reuse always\n\
