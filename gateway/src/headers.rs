@@ -87,6 +87,16 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes what no upstream gets from a client: what describes the connection, what only the gateway
+/// may say, and the method-override headers where the route does not heed them.
+pub fn clean(headers: &mut HeaderMap, keeps_overrides: bool) {
+    remove_hop_by_hop(headers);
+    remove_reserved(headers);
+    if !keeps_overrides {
+        remove_method_overrides(headers);
+    }
+}
+
 /// Removes every spelling of the names that only the gateway may write.
 ///
 /// `_` counts as `-`, because CGI-like servers cannot tell them apart.

@@ -5,6 +5,8 @@
 //! ([`MAX_KEYS`]), whatever clients make up; a route without a limit has nothing of all this.
 
 mod local;
+mod pace;
+mod shared;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -14,20 +16,24 @@ use std::time::Duration;
 use dashmap::DashMap;
 use governor::clock::MonotonicClock;
 use http::HeaderValue;
+use tokio::runtime::Handle;
 
 use crate::config::{self, RateLimit};
 use crate::id::RouteId;
 use crate::table::Table;
 use local::Local;
+use pace::Pace;
+use shared::{Places, Shared};
 
 /// How many keys a route's limiter remembers. Beyond, the one that was not seen for longest is
 /// forgotten, and begins anew when it comes back: the memory of a route stays within a few MiB.
 pub(crate) const MAX_KEYS: usize = 64 * 1024;
 
 /// All routes' limiters, for the process's life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Limits {
     routes: DashMap<RouteId, Arc<RouteLimit>>,
+    places: Places,
 }
 
 /// One route's limiter.
@@ -36,6 +42,7 @@ pub(crate) struct RouteLimit {
     setting: RateLimit,
     name: String,
     local: Local<MonotonicClock>,
+    shared: Option<Shared>,
     policy: HeaderValue,
 }
 
@@ -67,7 +74,24 @@ pub(crate) struct Told {
     pub(crate) state: HeaderValue,
 }
 
+/// Who counted a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CountedBy {
+    /// As the setting says.
+    All,
+    /// This gateway alone, since the shared counts could not be had.
+    Alone,
+}
+
 impl Limits {
+    /// None yet. Shared counts are connected to on `background`.
+    pub(crate) fn new(background: Handle) -> Self {
+        Self {
+            routes: DashMap::new(),
+            places: Places::new(background),
+        }
+    }
+
     /// The limiter of a route that has one: the one from before where its setting is the same.
     pub(crate) fn of(&self, route: &config::Route) -> Option<Arc<RouteLimit>> {
         let setting = route.rate_limit.as_ref()?;
@@ -75,7 +99,7 @@ impl Limits {
         if let Some(known) = known.filter(|known| known.setting == *setting) {
             return Some(known);
         }
-        let made = Arc::new(RouteLimit::new(&route.id, setting)?);
+        let made = Arc::new(RouteLimit::new(&route.id, setting, &self.places)?);
         self.routes.insert(route.id.clone(), Arc::clone(&made));
         Some(made)
     }
@@ -94,7 +118,14 @@ impl Limits {
 
 impl RouteLimit {
     /// `None` for a setting that no valid configuration has.
-    fn new(id: &RouteId, setting: &RateLimit) -> Option<Self> {
+    fn new(id: &RouteId, setting: &RateLimit, places: &Places) -> Option<Self> {
+        let shared = setting.shared.as_ref().map(|url| {
+            let scope = format!(
+                "{id} {:?} {:?} {}",
+                setting.per, setting.rate, setting.burst
+            );
+            places.at(url, scope)
+        });
         let local = Local::new(setting, MonotonicClock)?;
         let window = whole_seconds(setting.interval() * setting.burst);
         let (name, quota) = (id.as_str(), setting.burst);
@@ -103,6 +134,7 @@ impl RouteLimit {
             setting: setting.clone(),
             name: name.to_owned(),
             local,
+            shared,
             policy: HeaderValue::from_str(&policy).ok()?,
         })
     }
@@ -113,8 +145,16 @@ impl RouteLimit {
     }
 
     /// Counts a request.
-    pub(crate) fn check(&self, who: Who<'_>) -> Verdict {
-        self.local.check(who.counted())
+    pub(crate) async fn check(&self, who: Who<'_>) -> (Verdict, CountedBy) {
+        let who = who.counted();
+        let Some(shared) = &self.shared else {
+            return (self.local.check(who), CountedBy::All);
+        };
+        let now = crate::proxy::since_epoch();
+        match shared.check(&who.key(), Pace::of(&self.setting), now).await {
+            Some(verdict) => (verdict, CountedBy::All),
+            None => (self.local.check(who), CountedBy::Alone),
+        }
     }
 
     /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): the quota is the
@@ -141,6 +181,15 @@ impl Who<'_> {
             other => other,
         }
     }
+
+    /// The same on all gateways.
+    fn key(self) -> String {
+        match self {
+            Self::Subject(subject) => format!("subject {subject}"),
+            Self::Address(address) => format!("address {address}"),
+            Self::Everybody => "everybody".to_owned(),
+        }
+    }
 }
 
 /// Rounded up: who comes back then is not too early.
@@ -161,8 +210,62 @@ mod tests {
         assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
     }
 
-    #[test]
-    fn the_client_is_told_the_burst_and_when_it_is_back() {
+    /// Says what it is told to, or nothing at all.
+    #[derive(Debug)]
+    struct Told(Option<Result<u32, &'static str>>);
+
+    #[async_trait::async_trait]
+    impl shared::Limiter for Told {
+        async fn check(
+            &self,
+            _key: &str,
+            _pace: Pace,
+            _now: Duration,
+        ) -> Result<Verdict, shared::Unavailable> {
+            match self.0 {
+                None => std::future::pending().await,
+                Some(Err(why)) => Err(shared::Unavailable(why.to_owned())),
+                Some(Ok(remaining)) => Ok(Verdict {
+                    is_allowed: true,
+                    remaining,
+                    resets: Duration::ZERO,
+                }),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_that_are_gone_or_slow_leave_this_gateway_to_count_alone() {
+        let setting = RateLimit {
+            per: RateKey::Route,
+            rate: Rate {
+                count: 1,
+                per: Duration::from_secs(3600),
+            },
+            burst: 2,
+            shared: None,
+        };
+        let places = Places::new(Handle::current());
+        for (told, by) in [
+            (Told(Some(Ok(7))), CountedBy::All),
+            (Told(Some(Err("gone"))), CountedBy::Alone),
+            (Told(None), CountedBy::Alone),
+        ] {
+            let mut limit = RouteLimit::new(&"a".parse().unwrap(), &setting, &places).unwrap();
+            limit.shared = Some(Shared::of(told));
+            let mut allowed = 0;
+            for _ in 0..5 {
+                let (verdict, counted) = limit.check(Who::Everybody).await;
+                assert_eq!(counted, by);
+                allowed += u32::from(verdict.is_allowed);
+            }
+            // Alone it still limits, and does not wait for each request anew.
+            assert_eq!(allowed, if by == CountedBy::All { 5 } else { 2 });
+        }
+    }
+
+    #[tokio::test]
+    async fn the_client_is_told_the_burst_and_when_it_is_back() {
         let setting = RateLimit {
             per: RateKey::Ip,
             rate: Rate {
@@ -170,9 +273,13 @@ mod tests {
                 per: Duration::from_secs(1),
             },
             burst: 120,
+            shared: None,
         };
-        let limit = RouteLimit::new(&"answers".parse().unwrap(), &setting).unwrap();
-        let told = limit.told(limit.check(Who::Everybody)).unwrap();
+        let places = Places::new(Handle::current());
+        let limit = RouteLimit::new(&"answers".parse().unwrap(), &setting, &places).unwrap();
+        let (verdict, by) = limit.check(Who::Everybody).await;
+        assert_eq!(by, CountedBy::All);
+        let told = limit.told(verdict).unwrap();
         assert_eq!(told.policy, "\"answers\";q=120;w=3");
         assert_eq!(told.state, "\"answers\";r=119;t=1");
     }

@@ -165,7 +165,7 @@ impl Proxy {
                 headers: &parts.headers,
                 identity: identity.as_ref(),
             };
-            limit::check(limit, signer, &admitted, &caller, record)?;
+            limit::check(limit, signer, &admitted, &caller, record).await?;
         }
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
         if let Some(rules) = &admitted.route.config.request_headers {

@@ -193,7 +193,7 @@ impl Shared {
         let stats = Arc::new(Stats::default());
         let verifier = verifier(config, None, &background, &stats);
         let table = Arc::clone(&control.table());
-        let limits = Limits::default();
+        let limits = Limits::new(background.clone());
         let plane = Plane::new(config, table, &upstreams, &stats, &limits, verifier);
         Self {
             plane: ArcSwap::from_pointee(plane),

@@ -41,6 +41,7 @@ pub struct RouteStats {
     legacy: SideStats,
     candidate: SideStats,
     refused: Refusals,
+    counted_alone: AtomicU64,
 }
 
 /// One side's counters.
@@ -79,6 +80,8 @@ pub struct RouteSnapshot {
     pub limited: u64,
     /// Questions of browsers that the gateway answered (the route's `cors`).
     pub preflights: u64,
+    /// Counted by this gateway alone, since the shared counts of the limit could not be had.
+    pub counted_alone: u64,
     /// Refused by the gateway for another reason (400, 413 …).
     pub refused: u64,
 }
@@ -191,6 +194,11 @@ impl RouteStats {
         self.refused.preflights.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A request was counted without the other gateways.
+    pub(crate) fn record_counted_alone(&self) {
+        self.counted_alone.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> RouteSnapshot {
         RouteSnapshot {
@@ -200,6 +208,7 @@ impl RouteStats {
             forbidden: self.refused.forbidden.load(Ordering::Relaxed),
             limited: self.refused.limited.load(Ordering::Relaxed),
             preflights: self.refused.preflights.load(Ordering::Relaxed),
+            counted_alone: self.counted_alone.load(Ordering::Relaxed),
             refused: self.refused.other.load(Ordering::Relaxed),
         }
     }

@@ -4,6 +4,7 @@
 //! Looking up allocates nothing and takes time by the path's segments, not by the routes' number.
 
 mod guards;
+mod judge;
 mod tree;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
     id::{FlagId, RouteId, UpstreamId},
 };
 use guards::{Guards, Siblings};
+pub use judge::{Judged, Unjudged};
 use tree::{Case, Rank, Tree};
 
 /// The flags' cells by name; every flag of a valid configuration has one.

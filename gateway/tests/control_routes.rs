@@ -100,6 +100,7 @@ fn a_limit_that_limits_nothing_or_never_ends_is_refused() {
         "rate = \"50/s\"",
         "rate = \"50/s\", burst = 100, per = \"ip\"",
         "rate = \"1/h\", burst = 24, per = \"route\"",
+        "rate = \"1/s\", shared = \"nats://u:p@a.example:4222,nats://u:p@b.example:4222\"",
     ] {
         assert_eq!(faults(&limit(good)), [], "{good}");
     }
@@ -110,6 +111,8 @@ fn a_limit_that_limits_nothing_or_never_ends_is_refused() {
         ("rate = \"1/h\", burst = 25", "burst"),
         ("rate = \"1/s\", burst = 0", "burst"),
         ("rate = \"1/s\", per = \"user\"", "per"),
+        ("rate = \"1/s\", shared = \"redis://a\"", "shared"),
+        ("rate = \"1/s\", shared = \"nats://a:b:c\"", "shared"),
     ] {
         let told = keys_of(&limit(wrong));
         assert_eq!(told, [format!("routes.all.rate_limit.{key}")], "{wrong}");

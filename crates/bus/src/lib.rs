@@ -20,7 +20,7 @@ use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
 
 pub use in_process::InProcessBus;
-pub use nats::{NatsBus, NatsOptions};
+pub use nats::{NatsBus, NatsOptions, reach};
 
 /// A way to hand recorded events to whoever listens.
 #[async_trait]

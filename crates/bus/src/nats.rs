@@ -119,20 +119,9 @@ impl NatsBus {
         let seen = Arc::clone(&stream_seen);
         let overruns = Arc::new(AtomicU64::new(0));
         let overrun = Arc::clone(&overruns);
-        let (servers, login) = servers(url)?;
-        let options_with_login = match login {
-            Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
-            None => ConnectOptions::new(),
-        };
+        let (servers, options_with_login) = reach(url)?;
         let client = options_with_login
             .name("banyan")
-            .retry_on_initial_connect()
-            .max_reconnects(None)
-            .retain_servers_order()
-            .reconnect_delay_callback(|attempts| {
-                let millis = 20_u64.saturating_mul(1 << attempts.min(10));
-                Duration::from_millis(millis).min(MAX_RECONNECT_DELAY)
-            })
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
             .event_callback(move |event| {
                 if matches!(event, Event::Disconnected | Event::Connected) {
@@ -216,6 +205,28 @@ impl NatsBus {
             }
         }
     }
+}
+
+/// The servers of a URL, as [`NatsBus::connect`] takes it, and how they are connected to: in the
+/// background, with their login, and again for ever. For what NATS does beside the bus.
+///
+/// # Errors
+/// [`BusError::Configuration`] when the URL is unusable; its text holds no password.
+pub fn reach(url: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), BusError> {
+    let (servers, login) = servers(url)?;
+    let options = match login {
+        Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
+        None => ConnectOptions::new(),
+    };
+    let options = options
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .retain_servers_order()
+        .reconnect_delay_callback(|attempts| {
+            let millis = 20_u64.saturating_mul(1 << attempts.min(10));
+            Duration::from_millis(millis).min(MAX_RECONNECT_DELAY)
+        });
+    Ok((servers, options))
 }
 
 /// User and password.

@@ -12,11 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::{
+    config::RateKey,
     flag::{DecidedBy, FlagState, Side, decide},
+    headers,
     id::{FlagId, RouteId, UpstreamId},
+    identity::Standing,
     path,
     subject::{self, Subject},
-    table::{Found, Route},
+    table::{Judged, Route, Unjudged},
 };
 
 pub(super) fn router() -> Router<Admin> {
@@ -52,6 +55,15 @@ struct Explained {
     auth: Vec<serde_json::Value>,
     /// The path as it is matched.
     path: String,
+    /// The method that an override header asks for, which the route was found by.
+    acts_as: Option<String>,
+    /// Those of the headers that no upstream gets: they describe the connection, are the gateway's to
+    /// say, or ask for a method that the route does not take from them.
+    removed_headers: Vec<String>,
+    /// By what the route's limit counts this request.
+    limited_by: Option<String>,
+    /// The route's settings.
+    settings: serde_json::Value,
 }
 
 async fn explain(
@@ -60,36 +72,87 @@ async fn explain(
 ) -> Result<Json<Explained>, Problem> {
     let method = Method::from_bytes(asked.method.as_bytes())
         .map_err(|_| invalid("method", "is no HTTP method"))?;
-    let headers = headers(&asked.headers)?;
+    let mut headers = header_map(&asked.headers)?;
+    let client = address(&headers);
     let raw = asked.path.split(['?', '#']).next().unwrap_or_default();
     let normal = path::normalize(raw).map_err(|error| invalid("path", &error.to_string()))?;
     let host = asked.host.as_deref().map(without_port);
     let table = admin.control.table().clone();
-    let found = table
-        .find(host, &method, &normal.path, &headers)
-        .ok_or_else(|| {
-            Problem::not_found(
-                "no_route",
-                format!("No route takes {method} {}.", normal.path),
-            )
-        })?;
-    let mut explained = undecided(&found, normal.path.into_owned());
-    if let Some(cell) = &found.route.flag {
-        let state = cell.snapshot();
-        decided(
-            &admin,
-            &mut explained,
-            found.route,
-            &state,
-            &headers,
-            asked.subject,
-        )
-        .await;
+    let judged = table
+        .judge(host, &method, &normal.path, &headers)
+        .map_err(|error| unjudged(error, &method, &normal.path))?;
+    if normal.has_encoded_separator
+        && judged.route.config.encoded_slash == crate::config::EncodedSlash::Reject
+    {
+        let route = &judged.route.id;
+        let what = format!("holds an encoded slash, backslash or NUL, which `{route}` refuses");
+        return Err(invalid("path", &what));
     }
+    let mut explained = undecided(&judged, normal.path.into_owned());
+    // What decides is what is left of the headers, as it is for a request.
+    let named: Vec<HeaderName> = headers.keys().cloned().collect();
+    headers::clean(&mut headers, judged.route.config.method_override);
+    let removed = named.iter().filter(|name| !headers.contains_key(*name));
+    explained.removed_headers = removed.map(ToString::to_string).collect();
+    if let Some(cell) = &judged.route.flag {
+        let state = cell.snapshot();
+        let asking = Asking {
+            headers: &headers,
+            client,
+            given: asked.subject,
+        };
+        decided(&admin, &mut explained, judged.route, &state, asking).await;
+    }
+    explained.limited_by = limited_by(&admin, &judged, &explained, &headers, client).await;
     Ok(Json(explained))
 }
 
-fn undecided(found: &Found<'_>, path: String) -> Explained {
+/// Who a request that need not happen comes from.
+struct Asking<'a> {
+    headers: &'a HeaderMap,
+    client: IpAddr,
+    /// A subject instead of the one that the headers name.
+    given: Option<String>,
+}
+
+fn unjudged(error: Unjudged, method: &Method, path: &str) -> Problem {
+    match error {
+        Unjudged::NoRoute => {
+            Problem::not_found("no_route", format!("No route takes {method} {path}."))
+        }
+        Unjudged::Ambiguous(_) | Unjudged::OverrideRefused => {
+            invalid("headers", &error.to_string())
+        }
+    }
+}
+
+/// By what the route's limit counts, as `proxy::limit` finds it.
+async fn limited_by(
+    admin: &Admin,
+    judged: &Judged<'_>,
+    explained: &Explained,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Option<String> {
+    let limit = judged.route.config.rate_limit.as_ref()?;
+    let subject = match (limit.per, &explained.subject) {
+        (RateKey::Route, _) => return Some("everybody on the route together".to_owned()),
+        (RateKey::Ip, _) => None,
+        (RateKey::Subject, Some(subject)) => Some(subject.clone()),
+        (RateKey::Subject, None) if judged.wants_identity() => {
+            let identity = (admin.identify)(headers.clone()).await;
+            let valid = identity.filter(|identity| identity.standing() == Standing::Valid);
+            valid.and_then(|identity| identity.subject().map(str::to_owned))
+        }
+        (RateKey::Subject, None) => None,
+    };
+    Some(match subject {
+        Some(subject) => format!("the subject `{subject}`"),
+        None => format!("the address {client}"),
+    })
+}
+
+fn undecided(found: &Judged<'_>, path: String) -> Explained {
     Explained {
         route: found.route.id.clone(),
         side: Side::Legacy,
@@ -101,11 +164,16 @@ fn undecided(found: &Found<'_>, path: String) -> Explained {
         rule: None,
         why: "the route has no candidate: legacy serves everybody".to_owned(),
         auth: found
-            .auth
-            .iter()
+            .demands
+            .into_iter()
+            .flatten()
             .map(crate::config::RouteAuth::declaration)
             .collect(),
         path,
+        acts_as: found.acts_as.as_ref().map(ToString::to_string),
+        removed_headers: Vec::new(),
+        limited_by: None,
+        settings: found.route.config.declaration(),
     }
 }
 
@@ -114,9 +182,13 @@ async fn decided(
     explained: &mut Explained,
     route: &Route,
     state: &FlagState,
-    headers: &HeaderMap,
-    given: Option<String>,
+    asking: Asking<'_>,
 ) {
+    let Asking {
+        headers,
+        client,
+        given,
+    } = asking;
     let remembered = admin.cookies.read(headers);
     let stamped = remembered
         .as_ref()
@@ -131,7 +203,7 @@ async fn decided(
                 headers,
                 identity.as_ref(),
                 remembered.as_ref(),
-                address(headers),
+                client,
             );
             minted = found == Subject::ToMint;
             match found {
@@ -167,7 +239,7 @@ fn address(headers: &HeaderMap) -> IpAddr {
         .unwrap_or(Ipv4Addr::LOCALHOST.into())
 }
 
-fn headers(asked: &BTreeMap<String, String>) -> Result<HeaderMap, Problem> {
+fn header_map(asked: &BTreeMap<String, String>) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     for (name, value) in asked {
         let field = format!("headers.{name}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Rate;
+use super::{Rate, Secret};
 
 /// A rate limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct RateLimit {
     pub rate: Rate,
     /// How many may come at once.
     pub burst: u32,
+    /// The NATS servers through which gateways count together; absent: each by itself.
+    pub shared: Option<Secret>,
 }
 
 impl RateLimit {
@@ -34,6 +36,7 @@ impl RateLimit {
             "count": self.rate.count,
             "periodSeconds": self.rate.per.as_secs(),
             "burst": self.burst,
+            "shared": self.shared.is_some(),
         })
     }
 }

@@ -107,6 +107,7 @@ mod tests {
                 per: Duration::from_secs(1),
             },
             burst,
+            shared: None,
         }
     }
 

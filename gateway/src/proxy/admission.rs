@@ -12,12 +12,11 @@ use super::plane::{Entry, Plane};
 use super::reply::{Refusal, ReplyBody};
 use super::{compress, since_epoch};
 use crate::config::{Coding, EncodedSlash, PathForm, RouteAuth};
-use crate::flag::SubjectSource;
 use crate::forward::Cause;
 use crate::headers;
 use crate::identity::{self, Denied, Identity, Standing};
 use crate::path::{self, PathError};
-use crate::table::Route;
+use crate::table::{Judged, Route, Unjudged};
 
 /// A request that a route takes.
 pub(super) struct Admitted<'a> {
@@ -52,31 +51,15 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
     let host = authority.as_ref().map(Authority::host);
     let raw = parts.uri.path();
     let normal = path::normalize(raw).map_err(|error| bad_path(&error))?;
-    let no_route = || {
-        let detail = "No route of the gateway takes this path and method.";
-        Refusal::new(StatusCode::NOT_FOUND, "no_route", detail)
-    };
-    let find = |method: &Method| {
-        let found = plane.table.find(host, method, &normal.path, &parts.headers);
-        found.ok_or_else(no_route)
-    };
-    let sent = find(&parts.method)?;
-    let acts_as = acts_as(sent.route, parts)?;
-    // The monolith will act on the override, so the route is judged by it; but whatever does not
-    // heed it acts on the method that was sent, so the demands of both are to be met.
-    let mut varies_by_accept = sent.varies_by_accept;
-    let (route, demands) = match &acts_as {
-        None => (sent.route, [sent.auth, &[]]),
-        Some(method) => {
-            let found = find(method)?;
-            if !found.route.config.method_override {
-                let detail = "The route of the overriding method takes no method override.";
-                return Err(bad_override(detail));
-            }
-            varies_by_accept |= found.varies_by_accept;
-            (found.route, [sent.auth, found.auth])
-        }
-    };
+    let Judged {
+        route,
+        demands,
+        acts_as,
+        varies_by_accept,
+    } = plane
+        .table
+        .judge(host, &parts.method, &normal.path, &parts.headers)
+        .map_err(unjudged)?;
     if normal.has_encoded_separator && route.config.encoded_slash == EncodedSlash::Reject {
         let detail = "The path holds an encoded slash, backslash or NUL.";
         return Err(Refusal::new(
@@ -90,7 +73,9 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         PathForm::Normalized => normal.path.into_owned(),
         PathForm::Keep => raw.to_owned(),
     };
-    let entry = plane.entry(&route.id).ok_or_else(no_route)?;
+    let entry = plane
+        .entry(&route.id)
+        .ok_or_else(|| unjudged(Unjudged::NoRoute))?;
     Ok(Admitted {
         route,
         entry,
@@ -132,7 +117,7 @@ pub(super) async fn authenticate(
     headers: &HeaderMap,
 ) -> Result<Option<Identity>, Refusal> {
     let demands = || admitted.demands.into_iter().flatten();
-    let is_wanted = demands().next().is_some() || reads_claims(admitted.route);
+    let is_wanted = demands().next().is_some() || admitted.route.reads_claims();
     let Some(verifier) = plane.verifier.as_ref().filter(|_| is_wanted) else {
         if demands().any(|demand| demand.required) {
             return Err(denied(Denied::Unverifiable));
@@ -161,11 +146,7 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
     let is_secure = headers
         .get(headers::X_FORWARDED_PROTO)
         .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    headers::remove_hop_by_hop(headers);
-    headers::remove_reserved(headers);
-    if !admitted.route.config.method_override {
-        headers::remove_method_overrides(headers);
-    }
+    headers::clean(headers, admitted.route.config.method_override);
     // The interim response is ours to send: the server does when the body is first asked for.
     headers.remove(header::EXPECT);
     if let Some(authority) = parts.uri.authority()
@@ -222,16 +203,6 @@ fn refuse_ambiguous(parts: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The method that is acted on, where the route lets an override decide and it is another one.
-fn acts_as(route: &Route, parts: &Parts) -> Result<Option<Method>, Refusal> {
-    if !route.config.method_override {
-        return Ok(None);
-    }
-    let asked = headers::method_override(&parts.headers)
-        .map_err(|error| bad_override(format!("{error}.")))?;
-    Ok(asked.filter(|method| *method != parts.method))
-}
-
 /// A body that says beforehand that it is too large is not read at all; one that does not is
 /// stopped on its way.
 fn refuse_large(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -282,8 +253,17 @@ fn bad_path(error: &PathError) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad_path", format!("{error}."))
 }
 
-fn bad_override(detail: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "bad_method_override", detail)
+fn unjudged(error: Unjudged) -> Refusal {
+    match error {
+        Unjudged::NoRoute => {
+            let detail = "No route of the gateway takes this path and method.";
+            Refusal::new(StatusCode::NOT_FOUND, "no_route", detail)
+        }
+        Unjudged::Ambiguous(_) | Unjudged::OverrideRefused => {
+            let detail = format!("{error}.");
+            Refusal::new(StatusCode::BAD_REQUEST, "bad_method_override", detail)
+        }
+    }
 }
 
 fn denied(denied: Denied) -> Refusal {
@@ -300,12 +280,4 @@ fn denied(denied: Denied) -> Refusal {
             Refusal::new(status, "auth_unavailable", detail).retry_after(1)
         }
     }
-}
-
-fn reads_claims(route: &Route) -> bool {
-    route.flag.as_ref().is_some_and(|flag| {
-        let state = flag.load();
-        let mut sources = state.settings.subject.iter();
-        sources.any(|source| matches!(source, SubjectSource::Jwt(_)))
-    })
 }

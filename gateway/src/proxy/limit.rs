@@ -8,7 +8,7 @@ use super::reply::Refusal;
 use super::{Call, Record, course};
 use crate::config::RateKey;
 use crate::identity::Identity;
-use crate::limits::{RouteLimit, Who, whole_seconds};
+use crate::limits::{CountedBy, RouteLimit, Who, whole_seconds};
 use crate::subject::CookieSigner;
 
 /// Who sends a request.
@@ -19,7 +19,7 @@ pub(super) struct Caller<'a> {
 }
 
 /// Counts the request; 429 where it is one too many.
-pub(super) fn check(
+pub(super) async fn check(
     limit: &RouteLimit,
     signer: &CookieSigner,
     admitted: &Admitted<'_>,
@@ -37,7 +37,10 @@ pub(super) fn check(
             subject.as_deref().map_or(address, Who::Subject)
         }
     };
-    let verdict = limit.check(who);
+    let (verdict, by) = limit.check(who).await;
+    if by == CountedBy::Alone {
+        admitted.entry.stats.record_counted_alone();
+    }
     record.limit = limit.told(verdict).map(Box::new);
     if verdict.is_allowed {
         return Ok(());

@@ -41,6 +41,7 @@ impl Collector for Stats {
             }
         }
         encode_refusals(&mut encoder, &routes)?;
+        encode_counted_alone(&mut encoder, &routes)?;
         encode_latencies(&mut encoder, &routes)?;
         self.sessions().encode(&mut encoder)?;
         let connections = encoder.encode_descriptor(
@@ -106,6 +107,20 @@ fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Resu
             let labels = [("route", id.as_str()), ("reason", reason)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+fn encode_counted_alone(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Result<(), Error> {
+    let mut family = encoder.encode_descriptor(
+        "banyan_gateway_limits_counted_alone",
+        "Requests that this gateway counted alone, the shared counts of the limit being away",
+        None,
+        MetricType::Counter,
+    )?;
+    for (id, route) in routes {
+        let labels = [("route", id.as_str())];
+        ConstCounter::new(route.counted_alone).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

@@ -94,6 +94,84 @@ async fn explain_gives_the_published_bucket_and_the_reason() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn explain_heeds_what_the_data_plane_heeds() -> anyhow::Result<()> {
+    let gateway = Gateway::start(
+        r#"
+        [[auth.issuers]]
+        issuer = "i"
+        secret = "0123456789abcdef"
+        [[routes]]
+        id = "orders"
+        path = "/users/{id}/orders"
+        methods = ["POST"]
+        legacy = "legacy"
+        method_override = true
+        rate_limit = { per = "ip", rate = "50/s", burst = 100 }
+        [[routes]]
+        id = "removal"
+        path = "/users/{id}/orders"
+        methods = ["DELETE"]
+        legacy = "legacy"
+        candidate = "quiz"
+        flag = "quiz-cutover"
+        method_override = true
+        auth = { roles = ["admin"] }
+        rate_limit = { rate = "5/s" }
+        compress = ["gzip"]
+        "#,
+    )
+    .await?;
+    let ask = async |headers: Value| {
+        let body = json!({ "method": "POST", "path": "/users/7/./orders/", "headers": headers });
+        gateway.send(Method::POST, "/admin/explain", body).await
+    };
+    let (_, told) = ask(json!({ "x-forwarded-for": "9.9.9.9" })).await?;
+    assert_eq!(
+        (&told["route"], &told["actsAs"]),
+        (&json!("orders"), &Value::Null)
+    );
+    assert_eq!(told["limitedBy"], "the address 9.9.9.9");
+    assert_eq!(told["settings"]["template"], "/users/{id}/orders");
+    let headers = json!({
+        "X-HTTP-Method-Override": "DELETE",
+        "x-user-id": "user-7",
+        "x-auth-subject": "root",
+        "connection": "x-private",
+        "x-private": "1",
+    });
+    let (_, told) = ask(headers).await?;
+    assert_eq!(
+        (&told["route"], &told["actsAs"]),
+        (&json!("removal"), &json!("DELETE"))
+    );
+    assert_eq!(told["auth"][0]["roles"], json!(["admin"]));
+    assert_eq!(told["limitedBy"], "the subject `user-7`");
+    assert_eq!(told["settings"]["compress"]["codings"], json!(["gzip"]));
+    let mut removed: Vec<_> = told["removedHeaders"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    removed.sort_by_key(|name| name.to_string());
+    assert_eq!(removed, ["connection", "x-auth-subject", "x-private"]);
+    for headers in [
+        json!({ "x-http-method": "DELETE", "x-method-override": "PUT" }),
+        json!({ "x-http-method": "PATCH" }),
+    ] {
+        let (status, problem) = ask(headers).await?;
+        assert_eq!(
+            (status, &problem["field"]),
+            (422, &json!("headers")),
+            "{problem}"
+        );
+    }
+    let path = json!({ "method": "GET", "path": "/a%2Fb" });
+    let (status, problem) = gateway.send(Method::POST, "/admin/explain", path).await?;
+    assert_eq!((status, &problem["field"]), (422, &json!("path")));
+    Ok(())
+}
+
+#[tokio::test]
 async fn routes_and_upstreams_are_shown_with_their_counts() -> anyhow::Result<()> {
     let gateway = Gateway::start("").await?;
     let routes = gateway.get("/admin/routes").await?;

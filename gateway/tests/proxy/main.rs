@@ -15,6 +15,7 @@ mod flips;
 mod headers;
 mod life;
 mod limits;
+mod limits_shared;
 mod messages;
 mod misbehaving;
 mod multiplexed;

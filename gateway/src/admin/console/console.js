@@ -130,7 +130,7 @@ function showRoutes(routes) {
     const errors = (legacy.byClass["5xx"] || 0) + (candidate.byClass["5xx"] || 0);
     const latency = (side) => number(side.latency.count ? ms(side.latency.p99Ms) : "–");
     return [route.id,
-      [(route.methods || []).join(" "), (route.host || "") + route.prefix].filter(Boolean).join(" "),
+      [(route.methods || []).join(" "), (route.host || "") + route.paths].filter(Boolean).join(" "),
       { text: route.legacy, className: "legacy" }, { text: route.candidate, className: "candidate" },
       route.flag && route.flag + " (" + (route.flagState.killed ? "killed" : route.flagState.percent + " %") + ")",
       number(legacy.requests), latency(legacy), number(candidate.requests), latency(candidate),

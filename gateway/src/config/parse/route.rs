@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     super::{EncodedSlash, Rate, RateKey, RateLimit, Rewrite, Route, RouteAuth, reader::Node},
-    scalar::{duration, host, media_type, methods, one_of, prefix},
+    scalar::{duration, host, media_type, methods, nats_url, one_of, prefix},
 };
 
 const RATE_KEYS: &[(&str, RateKey)] = &[
@@ -160,10 +160,12 @@ fn rate_limit(node: Node<'_>) -> Option<RateLimit> {
         .unwrap_or(RateKey::Subject);
     let rate: Option<Rate> = section.required("rate", Node::parsed);
     let burst = section.read("burst", Node::count);
+    let shared = section.read("shared", nats_url);
     let limit = rate.map(|rate| RateLimit {
         per,
         rate,
         burst: burst.unwrap_or(rate.count),
+        shared,
     });
     if let Some(limit) = &limit {
         if limit.interval() < MIN_INTERVAL {

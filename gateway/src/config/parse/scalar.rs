@@ -210,6 +210,16 @@ pub(super) fn log_url(node: &Node<'_>) -> Result<String, String> {
     }
 }
 
+/// Kept as a secret, since it may hold a password.
+pub(super) fn nats_url(node: &Node<'_>) -> Result<Secret, String> {
+    let text = node.text()?;
+    if !text.starts_with("nats://") {
+        return Err("must begin with nats://".to_owned());
+    }
+    bus::NatsBus::check(&text).map_err(|error| error.to_string())?;
+    Ok(Secret::new(text))
+}
+
 /// Shorter keys can be guessed from one signed cookie.
 const MIN_KEY_LENGTH: usize = 32;
 /// Shorter tokens can be guessed over the network.
