@@ -7,6 +7,7 @@ mod auth;
 mod compress;
 mod declaration;
 mod fault;
+mod front;
 mod headers;
 mod limit;
 mod parse;
@@ -28,6 +29,7 @@ use http::Method;
 pub use auth::{Auth, Forward, Issuer, IssuerKey, RouteAuth, Told};
 pub use compress::{Coding, Compress, ContentType};
 pub use fault::{Fault, Faults};
+pub use front::{Limits, Tls};
 pub use headers::{Cors, HeaderRules, Names, Origins};
 pub use limit::{RateKey, RateLimit};
 pub(crate) use pattern::Segment;
@@ -60,6 +62,10 @@ pub struct Config {
     pub state_file: Option<PathBuf>,
     /// Signs `banyan_subject`; absent: a random key, which does not outlive the process.
     pub cookie_key: Option<Secret>,
+    /// What the data port speaks TLS with; absent: it speaks plain HTTP.
+    pub tls: Option<Tls>,
+    /// What clients may cost.
+    pub limits: Limits,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
     /// Whether each request is logged.

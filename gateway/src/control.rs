@@ -159,6 +159,8 @@ fn keep_until_restart(new: &mut Config, old: &Config) {
     keep("log", new.log == old.log);
     keep("state_file", new.state_file == old.state_file);
     keep("cookie_key", new.cookie_key == old.cookie_key);
+    keep("tls", new.tls == old.tls);
+    new.tls.clone_from(&old.tls);
     new.listen = old.listen;
     new.admin_listen = old.admin_listen;
     new.log.clone_from(&old.log);

@@ -24,6 +24,15 @@ pub enum PeerTrust {
     Client,
 }
 
+/// What a client speaks to this gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
 /// `X-Forwarded-For`.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Proto`.
@@ -110,7 +119,7 @@ pub fn remove_own(headers: &mut HeaderMap) {
 }
 
 /// Tells the upstream who called, as far as we believe it.
-pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, trust: PeerTrust) {
+pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, trust: PeerTrust, scheme: Scheme) {
     let peer_text = peer.to_canonical().to_string();
     match trust {
         PeerTrust::Proxy => {
@@ -129,7 +138,10 @@ pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, trust: PeerTrust) {
         }
     }
     if let Entry::Vacant(slot) = headers.entry(X_FORWARDED_PROTO) {
-        slot.insert(HeaderValue::from_static("http"));
+        slot.insert(HeaderValue::from_static(match scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }));
     }
     if !headers.contains_key(X_FORWARDED_HOST)
         && let Some(host) = headers.get(header::HOST).cloned()
@@ -171,7 +183,7 @@ pub fn client_address(
 pub fn add_via(headers: &mut HeaderMap, received: Version) {
     let hop = match received {
         Version::HTTP_10 => HeaderValue::from_static("1.0 banyan"),
-        Version::HTTP_2 => HeaderValue::from_static("2 banyan"),
+        Version::HTTP_2 => HeaderValue::from_static("2.0 banyan"),
         _ => HeaderValue::from_static("1.1 banyan"),
     };
     headers.append(header::VIA, hop);
@@ -354,12 +366,17 @@ mod tests {
             ("host", "shop.example"),
             ("x-forwarded-for", "1.2.3.4"),
             ("x_forwarded_for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
+            ("x-forwarded-proto", "ftp"),
             ("forwarded", "for=1.2.3.4"),
         ]);
-        add_forwarded(&mut map, "9.9.9.9".parse().unwrap(), PeerTrust::Client);
+        add_forwarded(
+            &mut map,
+            "9.9.9.9".parse().unwrap(),
+            PeerTrust::Client,
+            Scheme::Https,
+        );
         assert_eq!(map["x-forwarded-for"], "9.9.9.9");
-        assert_eq!(map["x-forwarded-proto"], "http");
+        assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["x-forwarded-host"], "shop.example");
         assert!(!map.contains_key("forwarded") && !map.contains_key("x_forwarded_for"));
     }
@@ -372,7 +389,12 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "shop.example"),
         ]);
-        add_forwarded(&mut map, "10.0.0.1".parse().unwrap(), PeerTrust::Proxy);
+        add_forwarded(
+            &mut map,
+            "10.0.0.1".parse().unwrap(),
+            PeerTrust::Proxy,
+            Scheme::Http,
+        );
         assert_eq!(map["x-forwarded-for"], "1.2.3.4, 10.0.0.1");
         assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["x-forwarded-host"], "shop.example");

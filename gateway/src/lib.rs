@@ -8,6 +8,7 @@
 
 mod access_log;
 pub mod admin;
+mod certificate;
 pub mod config;
 pub mod control;
 pub mod flag;
@@ -17,6 +18,7 @@ pub mod headers;
 pub mod id;
 pub mod identity;
 mod limits;
+mod pace;
 pub mod path;
 mod proxy;
 pub mod reload;
@@ -28,6 +30,7 @@ pub mod table;
 pub mod trace;
 pub mod upstream;
 
+pub use certificate::CertificateError;
 pub use config::Config;
 pub use id::{FlagId, RouteId, UpstreamId};
 pub use run::{Ports, RunError, Running, run};

@@ -11,6 +11,7 @@ mod cors;
 mod course;
 mod exchange;
 mod flip;
+mod http2;
 mod keyed;
 mod limit;
 mod plane;
@@ -26,8 +27,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use chassis::trace::{Span, Tracer};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::{Body, Incoming};
 use tokio::runtime::Handle;
 
 use crate::access_log;
@@ -36,7 +37,7 @@ use crate::control::Control;
 use crate::flag::Side;
 use crate::forward::BodySource;
 use crate::grpc;
-use crate::headers::{self, PeerTrust};
+use crate::headers::{self, PeerTrust, Scheme};
 use crate::limits::{Limits, Told};
 use crate::stats::Stats;
 use crate::subject::CookieSigner;
@@ -45,8 +46,7 @@ use crate::trace::Trace;
 use crate::upstream::Upstreams;
 pub(crate) use keyed::KeyedSides;
 pub(crate) use plane::Plane;
-use reply::Refusal;
-pub(crate) use reply::ReplyBody;
+pub(crate) use reply::{Refusal, ReplyBody};
 
 /// One worker's proxy.
 #[derive(Debug)]
@@ -74,12 +74,21 @@ pub(crate) struct Shared {
     pub(crate) refreshing: Mutex<()>,
 }
 
+/// Who speaks to the gateway, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer {
+    /// In its canonical form.
+    pub(crate) address: IpAddr,
+    pub(crate) scheme: Scheme,
+}
+
 /// A request's fixed points.
 #[derive(Debug)]
 struct Call {
     started: Instant,
     trace: Trace,
     peer: IpAddr,
+    scheme: Scheme,
     trust: PeerTrust,
     /// The client's own address, behind trusted proxies.
     client: IpAddr,
@@ -104,7 +113,7 @@ impl Proxy {
     pub(crate) async fn serve(
         &self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        peer: Peer,
     ) -> Response<ReplyBody> {
         let plane = self.shared.plane();
         let mut call = Call::new(&plane, request.headers(), peer);
@@ -114,6 +123,7 @@ impl Proxy {
         let context = call.trace.context();
         let may_switch = request.headers().contains_key(header::UPGRADE);
         let is_call = grpc::is_call(request.headers());
+        let version = request.version();
         let answered = self.answer(&plane, &call, request, &mut record);
         let answered = context.scope(answered).await;
         let mut response = match answered {
@@ -134,6 +144,10 @@ impl Proxy {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
+        if version == Version::HTTP_2 {
+            // A connection is shared there, and ended by other means (RFC 9113 §8.2.2).
+            response.headers_mut().remove(header::CONNECTION);
+        }
         record.close(&call, response)
     }
 
@@ -145,6 +159,9 @@ impl Proxy {
         record: &mut Record,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let (mut parts, incoming) = request.into_parts();
+        if parts.version == Version::HTTP_2 {
+            http2::accept(&mut parts)?;
+        }
         if let Some((route, answer)) = admission::preflight(plane, &parts)? {
             self.shared.stats.route(&route.id).record_preflight();
             record.route = Some(Arc::clone(route));
@@ -157,7 +174,7 @@ impl Proxy {
             record.origin = parts.headers.get(header::ORIGIN).cloned();
         }
         let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
-        let asked = admission::clean(&admitted, &mut parts);
+        let asked = admission::clean(&admitted, &mut parts, !incoming.is_end_stream());
         let signer = &self.shared.signer;
         if let Some(limit) = &admitted.entry.limit {
             let caller = limit::Caller {
@@ -173,7 +190,7 @@ impl Proxy {
         }
         respond::add_upstream_headers(&mut parts, call, &course, identity.as_ref());
         let limit = admitted.route.config.max_body.map(u64::from);
-        let body = BodySource::new(incoming, limit);
+        let body = BodySource::new(incoming, limit, plane.least_rate());
         let served = exchange::run(self, call, &admitted, &course, &parts, body).await?;
         record.side = Some(served.side);
         record.fell_back = served.fell_back;
@@ -213,8 +230,11 @@ impl Shared {
 }
 
 impl Call {
-    fn new(plane: &Plane, headers: &HeaderMap, peer: IpAddr) -> Self {
-        let peer = peer.to_canonical();
+    fn new(plane: &Plane, headers: &HeaderMap, peer: Peer) -> Self {
+        let Peer {
+            address: peer,
+            scheme,
+        } = peer;
         let trust = if plane.is_trusted(peer) {
             PeerTrust::Proxy
         } else {
@@ -229,6 +249,7 @@ impl Call {
             started: Instant::now(),
             trace,
             peer,
+            scheme,
             trust,
             client: headers::client_address(headers, peer, |address| plane.is_trusted(address)),
         }

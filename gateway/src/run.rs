@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::control::{self, Control};
 use crate::flag::StateFileError;
 use crate::reload;
-use crate::server::{DataPlane, Listeners, StartError};
+use crate::server::{DataPlane, Handed, Listeners, StartError};
 
 /// The bound sockets of both ports.
 #[derive(Debug)]
@@ -51,15 +51,27 @@ pub enum RunError {
 }
 
 impl Ports {
-    /// Binds `listen` and `admin_listen`, before anything else is started.
+    /// Takes the sockets that were handed to this process (`LISTEN_FDS`), and binds `listen` and
+    /// `admin_listen` where there are none, before anything else is started.
     ///
     /// # Errors
-    /// A taken port, with the setting that names it.
+    /// A taken port, with the setting that names it; a socket that is none to listen on.
     pub async fn bind(config: &Config) -> Result<Self, BindError> {
-        Ok(Self {
-            data: Listeners::bind(config.listen)?,
-            admin: net::bind(config.admin_listen, "admin_listen").await?,
-        })
+        let wrong = |error| BindError::new(config.listen, "listen", error);
+        let Handed { data, admin } = Handed::take().map_err(wrong)?;
+        let data = if data.is_empty() {
+            Listeners::bind(config.listen)?
+        } else {
+            let data = Listeners::handed(data).map_err(wrong)?;
+            tracing::info!(address = %data.address(), "the data port's socket was handed over; `listen` is not used");
+            data
+        };
+        let admin = match admin {
+            None => net::bind(config.admin_listen, "admin_listen").await?,
+            Some(admin) => TcpListener::from_std(admin)
+                .map_err(|error| BindError::new(config.admin_listen, "admin_listen", error))?,
+        };
+        Ok(Self { data, admin })
     }
 }
 

@@ -4,10 +4,18 @@
 //! connections that serve it, so that the way of a request crosses no thread. Workers share only
 //! what is read mostly or counted (the plane, breakers, statistics).
 
+mod client;
 mod connection;
 mod files;
 mod guard;
+mod handed;
+mod http1;
+mod http2;
 mod listeners;
+mod places;
+mod refusal;
+mod reply;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,10 +28,13 @@ use chassis::{Shutdown, trace::Tracer};
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
+pub(crate) use handed::Handed;
 pub use listeners::Listeners;
 
+use self::places::Places;
+use crate::certificate::{self, Certificate, CertificateError};
 use crate::config::Config;
 use crate::control::Control;
 use crate::identity::{Identity, Verifier};
@@ -48,6 +59,9 @@ pub enum StartError {
     /// A worker's thread or runtime.
     #[error("a worker of the data port cannot be started: {0}")]
     Worker(#[from] io::Error),
+    /// The data port's certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The file beside the state file.
     #[error("cannot keep the sides of keys in {} (setting `state_file`): {reason}", file.display())]
     Keys {
@@ -57,6 +71,27 @@ pub enum StartError {
         reason: io::Error,
     },
 }
+
+/// What a worker serves its clients with.
+#[derive(Debug)]
+struct Front {
+    proxy: Proxy,
+    shutdown: Shutdown,
+    places: Arc<Places>,
+    /// With one, the port speaks TLS and nothing else.
+    certificate: Option<Arc<Certificate>>,
+    /// Each handshake under way holds one.
+    handshakes: Semaphore,
+    /// Each client that is told that there is no place for it holds one.
+    told: Arc<Semaphore>,
+}
+
+/// Handshakes that a worker has under way: each costs some 30 KiB and a millisecond of its time;
+/// more at once would only all be late.
+const MAX_HANDSHAKES: usize = 512;
+
+/// Refused clients that are told so at a time; the others are closed without a word.
+const MAX_TOLD: usize = 64;
 
 #[derive(Debug)]
 struct Worker {
@@ -85,13 +120,28 @@ impl DataPlane {
         let keyed = keyed_sides(&config)?;
         let shared = Shared::new(control, upstreams, background, &config, keyed);
         let shared = Arc::new(shared);
+        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?;
+        let certificate = certificate.map(Arc::new);
+        if let Some(certificate) = &certificate {
+            let (stats, end) = (Arc::clone(&shared.stats), shutdown.clone());
+            let following = certificate::follow(Arc::clone(certificate), stats, end);
+            shared.background.spawn(following);
+        }
+        let places = Places::new(Arc::clone(shared.stats.clients()));
         let mut workers = Vec::new();
         for (number, socket) in sockets.into_iter().enumerate() {
-            let proxy = Proxy {
-                shared: Arc::clone(&shared),
-                worker: number,
+            let front = Front {
+                proxy: Proxy {
+                    shared: Arc::clone(&shared),
+                    worker: number,
+                },
+                shutdown: shutdown.clone(),
+                places: Arc::clone(&places),
+                certificate: certificate.clone(),
+                handshakes: Semaphore::new(MAX_HANDSHAKES),
+                told: Arc::new(Semaphore::new(MAX_TOLD)),
             };
-            workers.push(Worker::start(number, socket, proxy, shutdown.clone())?);
+            workers.push(Worker::start(number, socket, front)?);
         }
         Ok(Self {
             shared,
@@ -156,12 +206,7 @@ impl DataPlane {
 }
 
 impl Worker {
-    fn start(
-        number: usize,
-        socket: std::net::TcpListener,
-        proxy: Proxy,
-        shutdown: Shutdown,
-    ) -> io::Result<Self> {
+    fn start(number: usize, socket: std::net::TcpListener, front: Front) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -172,7 +217,7 @@ impl Worker {
             .spawn(move || {
                 // All that is said on this thread is the gateway's.
                 let _part = part.entered();
-                runtime.block_on(connection::accept(socket, Arc::new(proxy), shutdown));
+                runtime.block_on(connection::accept(socket, Arc::new(front)));
                 // Whatever did not finish within the drain ends here.
                 drop(runtime);
                 let _ = ends.send(());

@@ -4,11 +4,12 @@
 //! happens on every request; reading may be slow. Counters only grow for the process's life, so
 //! that whoever judges a stretch of time subtracts two snapshots.
 
+mod clients;
 mod histogram;
 mod metrics;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use dashmap::DashMap;
 use http::StatusCode;
 use serde::Serialize;
 
+pub(crate) use clients::{Clients, Connection, Ended};
 pub use histogram::{Histogram, LatencySnapshot};
 
 use crate::flag::Side;
@@ -27,13 +29,9 @@ use crate::identity::SessionCounts;
 pub struct Stats {
     routes: DashMap<RouteId, Arc<RouteStats>>,
     unmatched: AtomicU64,
-    connections: Arc<AtomicUsize>,
+    clients: Arc<Clients>,
     sessions: Arc<SessionCounts>,
 }
-
-/// A client's connection, counted until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Connection(Arc<AtomicUsize>);
 
 /// One route's counters.
 #[derive(Debug, Default)]
@@ -118,15 +116,14 @@ impl Stats {
         self.unmatched.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A client has connected.
-    pub(crate) fn connection(&self) -> Connection {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Connection(Arc::clone(&self.connections))
+    /// What is counted of clients' connections.
+    pub(crate) fn clients(&self) -> &Arc<Clients> {
+        &self.clients
     }
 
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.clients.open()
     }
 
     /// What became of the questions about sessions.
@@ -145,12 +142,6 @@ impl Stats {
             .iter()
             .map(|entry| (entry.key().clone(), entry.value().snapshot()))
             .collect()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

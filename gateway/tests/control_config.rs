@@ -55,6 +55,8 @@ fn the_sample_is_valid() {
 fn the_example_with_every_key_is_valid() {
     let text = include_str!("../examples/every-key.toml");
     let config = Config::from_text(text, Language::Toml).expect("a valid example");
+    assert!(config.tls.is_some());
+    assert_eq!(config.limits.max_connections_per_address, Some(100));
     let quiz = &config.upstreams["quiz"];
     assert_eq!(quiz.endpoints.len(), 2);
     assert!(quiz.health.is_some() && quiz.breaker.is_some() && quiz.retry.is_some());
@@ -174,10 +176,7 @@ fn a_file_that_is_no_toml_is_one_fault_that_tells_the_place() {
 
 #[test]
 fn what_this_version_does_not_do_is_refused_and_not_ignored() {
-    for (more, key) in [
-        ("[routes.shadow]\npercent = 100.0", "routes.all.shadow"),
-        ("[tls]\ncert = \"c\"\nkey = \"k\"", "tls"),
-    ] {
+    for (more, key) in [("[routes.shadow]\npercent = 100.0", "routes.all.shadow")] {
         let told = faults(&small(more));
         let fault = told.iter().find(|fault| fault.key == key);
         let fault = fault.unwrap_or_else(|| panic!("{key} in {told:?}"));
@@ -186,6 +185,29 @@ fn what_this_version_does_not_do_is_refused_and_not_ignored() {
             "{fault}"
         );
     }
+}
+
+#[test]
+fn limits_have_defaults_and_each_fault_of_them_is_told() {
+    let limits = |more: &str| format!("{more}\n{}", small(""));
+    let config = Config::from_text(&limits(""), Language::Toml).expect("valid");
+    assert_eq!(config.limits, gateway::config::Limits::default());
+    let text = limits(
+        "[limits]\nmax_connections = 0\nmax_connections_per_address = \"many\"\n\
+         header_timeout = 5\nidle_timeout = \"soon\"\nmin_rate = -1\nmax_conns = 1\n",
+    );
+    let told = keys(&text);
+    for key in [
+        "max_connections",
+        "max_connections_per_address",
+        "header_timeout",
+        "idle_timeout",
+        "min_rate",
+        "max_conns",
+    ] {
+        assert!(told.contains(&format!("limits.{key}")), "{key} in {told:?}");
+    }
+    assert_eq!(keys(&limits("tls = { cert = \"a\" }")), ["tls.key"]);
 }
 
 #[test]

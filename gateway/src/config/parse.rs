@@ -2,6 +2,7 @@
 
 mod auth;
 mod flag;
+mod front;
 mod route;
 mod scalar;
 mod upstream;
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use figment::Figment;
 
 use super::{
-    AccessLog, AdminToken, Config, Environment, Fault, Faults, Role,
+    AccessLog, AdminToken, Config, Environment, Fault, Faults, Limits, Role,
     reader::{Node, Reader, Section},
     validate,
 };
@@ -52,7 +53,6 @@ fn syntax_faults(error: figment::Error) -> Faults {
 /// A fault does not end the reading: what is missing gets a stand-in, so that every later fault
 /// is found too. The stand-ins never leave this module, since a fault was noted with each.
 fn root(mut section: Section<'_>) -> Option<Config> {
-    section.node("tls");
     let upstreams = named(&mut section, "upstreams", upstream::upstream);
     let flags = named(&mut section, "flags", flag::settings);
     if upstreams.is_empty() {
@@ -78,6 +78,11 @@ fn root(mut section: Section<'_>) -> Option<Config> {
         log: section.read("log", log_url),
         state_file: section.read("state_file", Node::text).map(Into::into),
         cookie_key: section.read("cookie_key", cookie_key),
+        tls: section.node("tls").and_then(front::tls),
+        limits: section
+            .node("limits")
+            .and_then(Node::section)
+            .map_or_else(Limits::default, front::limits),
         trusted_proxies: list(&mut section, "trusted_proxies", |node| {
             node.parsed().map_err(|message| node.fault(message)).ok()
         }),

@@ -13,10 +13,7 @@ pub struct Unsupported {
 
 /// What the format has and this version does not act on. Whoever builds one of these deletes its
 /// line; the key is parsed and validated already where [`crate::Config`] has a field for it.
-pub const UNSUPPORTED: &[Unsupported] = &[
-    missing("tls", "TLS on the data port"),
-    missing("routes.*.shadow", "shadow traffic"),
-];
+pub const UNSUPPORTED: &[Unsupported] = &[missing("routes.*.shadow", "shadow traffic")];
 
 const fn missing(key: &'static str, what: &'static str) -> Unsupported {
     Unsupported {

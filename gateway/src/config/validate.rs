@@ -6,11 +6,14 @@ use std::{
 };
 
 use super::{Config, Environment, Pattern, Route, reader::Reader, upstream_tls};
-use crate::{flag::SubjectSource, id::FlagId};
+use crate::{certificate, flag::SubjectSource, id::FlagId};
 
 pub(super) fn config(config: &Config, reader: &Reader<'_>, environment: Environment) {
     admin(config, reader, environment);
     auth(config, reader);
+    if environment == Environment::Applied {
+        certificate(config, reader);
+    }
     if environment != Environment::Elsewhere {
         upstream_tls::read_files(config, reader);
     }
@@ -70,6 +73,13 @@ fn admin(config: &Config, reader: &Reader<'_>, environment: Environment) {
         {
             reader.fault(&format!("{key}.token"), "is another one's token too");
         }
+    }
+}
+
+/// The files are this machine's: where the gateway runs elsewhere, nothing can be said of them.
+fn certificate(config: &Config, reader: &Reader<'_>) {
+    if let Some(Err(error)) = config.tls.as_ref().map(certificate::check) {
+        reader.fault(&format!("tls.{}", error.setting), error.to_string());
     }
 }
 

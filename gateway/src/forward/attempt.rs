@@ -155,6 +155,7 @@ async fn head(
 fn failure(why: Broken, sent: Sent, body: &BodySource) -> Failure {
     let cause = match body.failure() {
         Some(BodyError::TooLarge) => Cause::BodyTooLarge,
+        Some(BodyError::TooSlow) => Cause::ClientTimeout,
         Some(_) => Cause::ClientGone,
         None if why == Broken::Malformed => Cause::BadResponse,
         None => Cause::Unreachable,

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::headers;
+use crate::pace::{LeastRate, Pace};
 
 /// How much of a body is kept for a second attempt: the requests of an API fit, an upload does
 /// not, and a thousand of them under way stay within 64 MiB.
@@ -51,6 +52,9 @@ pub(crate) enum BodyError {
     /// Longer than the route allows.
     #[error("the body is larger than this route takes")]
     TooLarge,
+    /// The client sends, and too slowly.
+    #[error("the client's body comes too slowly")]
+    TooSlow,
     /// A newer attempt reads now.
     #[error("another attempt has taken over")]
     Superseded,
@@ -79,11 +83,12 @@ struct Source {
     limit: Option<u64>,
     waiting_for: WaitingFor,
     last_progress: Instant,
+    pace: Pace,
 }
 
 impl BodySource {
     /// The body of a request, of which `limit` bytes are let through at most.
-    pub(crate) fn new(incoming: Incoming, limit: Option<u64>) -> Self {
+    pub(crate) fn new(incoming: Incoming, limit: Option<u64>, least: LeastRate) -> Self {
         if incoming.is_end_stream() {
             return Self(None);
         }
@@ -100,6 +105,7 @@ impl BodySource {
             limit,
             waiting_for: WaitingFor::Upstream,
             last_progress: Instant::now(),
+            pace: Pace::new(least),
         }))))
     }
 
@@ -218,6 +224,9 @@ impl Source {
                 self.waiting_for = WaitingFor::Client;
                 self.last_progress = Instant::now();
             }
+            if self.pace.poll_too_slow(cx).is_ready() {
+                return Poll::Ready(Some(Err(self.fail(BodyError::TooSlow))));
+            }
             return Poll::Pending;
         };
         self.waiting_for = WaitingFor::Upstream;
@@ -245,6 +254,7 @@ impl Source {
             }
         };
         self.received += data.len() as u64;
+        self.pace.moved(data.len());
         if self.limit.is_some_and(|limit| self.received > limit) {
             return Some(Err(self.fail(BodyError::TooLarge)));
         }

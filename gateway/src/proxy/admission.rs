@@ -37,9 +37,9 @@ pub(super) struct Admitted<'a> {
 /// What the client asked of this connection, before those headers were removed.
 pub(super) struct Asked {
     pub(super) upgrade: Option<(HeaderValue, OnUpgrade)>,
-    /// A proxy before this one says that the client speaks TLS; whether it is believed is judged
+    /// A proxy before this one says whether the client speaks TLS; whether it is believed is judged
     /// by who it is.
-    pub(super) is_secure: bool,
+    pub(super) is_secure: Option<bool>,
     /// How the answer is to be compressed, where the route does so and the client can read it.
     pub(super) coding: Option<Coding>,
 }
@@ -132,7 +132,7 @@ pub(super) async fn authenticate(
 }
 
 /// Removes what must not go further; says what the client wanted of this connection.
-pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
+pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) -> Asked {
     let compression = admitted.route.config.compress.as_ref();
     let coding = compression.and_then(|rules| compress::negotiate(rules, parts));
     let upgrade = headers::upgrade_of(&parts.headers)
@@ -141,11 +141,13 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts) -> Asked {
         .filter(|protocol| !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c"));
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let accepts_trailers = headers::accepts_trailers(&parts.headers);
-    let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    // HTTP/2 frames a body without a word in the headers.
+    let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING)
+        || (has_body && !parts.headers.contains_key(header::CONTENT_LENGTH));
     let headers = &mut parts.headers;
     let is_secure = headers
         .get(headers::X_FORWARDED_PROTO)
-        .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        .map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
     headers::clean(headers, admitted.route.config.method_override);
     // The interim response is ours to send: the server does when the body is first asked for.
     headers.remove(header::EXPECT);
@@ -227,7 +229,12 @@ fn authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
     if hosts.next().is_some() {
         return Err(wrong("The request names more than one Host."));
     }
-    if host.is_none() && parts.version == Version::HTTP_11 {
+    let needs_host = match parts.version {
+        Version::HTTP_11 => true,
+        Version::HTTP_2 => parts.uri.authority().is_none(),
+        _ => false,
+    };
+    if host.is_none() && needs_host {
         return Err(wrong("The request names no Host."));
     }
     let authority = match (parts.uri.authority(), host) {

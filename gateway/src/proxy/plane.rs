@@ -7,11 +7,12 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::cors::CorsRules;
-use crate::config::{AccessLog, Config, Network};
+use crate::config::{self, AccessLog, Config, Network};
 use crate::flag::Side;
 use crate::id::RouteId;
 use crate::identity::Verifier;
 use crate::limits::{Limits, RouteLimit};
+use crate::pace::LeastRate;
 use crate::stats::{RouteStats, Stats};
 use crate::table::Table;
 use crate::upstream::{Upstream, Upstreams};
@@ -25,6 +26,7 @@ pub(crate) struct Plane {
     trusted: Vec<Network>,
     pub(crate) route_headers: bool,
     pub(crate) access_log: AccessLog,
+    pub(crate) limits: config::Limits,
 }
 
 /// What belongs to one route.
@@ -75,11 +77,20 @@ impl Plane {
             trusted: config.trusted_proxies.clone(),
             route_headers: config.route_headers,
             access_log: config.access_log,
+            limits: config.limits.clone(),
         }
     }
 
     pub(crate) fn entry(&self, id: &RouteId) -> Option<&Entry> {
         self.entries.get(id)
+    }
+
+    /// How slow a client's body may be.
+    pub(crate) fn least_rate(&self) -> LeastRate {
+        LeastRate {
+            rate: self.limits.min_rate,
+            grace: self.limits.min_rate_grace,
+        }
     }
 
     pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {

@@ -171,6 +171,21 @@ impl Refusal {
         self.problem.status()
     }
 
+    /// A whole answer in HTTP/1.1, for a client that is not served any further.
+    pub(crate) fn text(&self) -> String {
+        let body = self.problem.body(None).to_string();
+        let status = self.problem.status();
+        let retry = self
+            .retry_after
+            .map(|after| format!("retry-after: {after}\r\n"));
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n\
+             cache-control: no-store\r\nconnection: close\r\n{}content-length: {}\r\n\r\n{body}",
+            retry.unwrap_or_default(),
+            body.len(),
+        )
+    }
+
     /// The answer to a call of gRPC, all of which is in its head.
     pub(crate) fn into_grpc(self) -> Response<ReplyBody> {
         let mut response = Response::new(ReplyBody::empty());

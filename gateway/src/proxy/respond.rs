@@ -15,7 +15,7 @@ use super::{Call, Record, compress, rewrite};
 use crate::config::Coding;
 use crate::flag::Side;
 use crate::forward::{Answer, Relay};
-use crate::headers::{self, PeerTrust};
+use crate::headers::{self, PeerTrust, Scheme};
 use crate::identity::Identity;
 use crate::subject::{self, CookieSigner};
 use crate::table::Route;
@@ -29,7 +29,7 @@ pub(super) fn add_upstream_headers(
     identity: Option<&Identity>,
 ) {
     headers::add_via(&mut parts.headers, parts.version);
-    headers::add_forwarded(&mut parts.headers, call.peer, call.trust);
+    headers::add_forwarded(&mut parts.headers, call.peer, call.trust, call.scheme);
     call.trace.inject(&mut parts.headers);
     if let Some(subject) = &course.subject {
         headers::insert_text(&mut parts.headers, headers::X_BANYAN_SUBJECT, subject);
@@ -74,7 +74,8 @@ pub(super) fn to_client(
     if let Some(cookie) = course.cookie
         && !subject::is_publicly_cacheable(headers)
     {
-        let is_secure = call.trust == PeerTrust::Proxy && asked.is_secure;
+        let told = asked.is_secure.filter(|_| call.trust == PeerTrust::Proxy);
+        let is_secure = told.unwrap_or(call.scheme == Scheme::Https);
         if let Some(cookie) = signer.set_cookie(&cookie, is_secure) {
             headers.append(header::SET_COOKIE, cookie);
         }

@@ -1,32 +1,21 @@
-//! A worker's accept loop and its clients' connections.
+//! A worker's accept loop, and how each client's connection is begun.
 
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::Shutdown;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::TaskTracker;
 
-use super::guard::Guarded;
-use crate::proxy::Proxy;
-
-/// The most clients that one worker serves at a time; further ones wait in the kernel's queue. It
-/// bounds memory (an idle connection costs about 10 KiB), not throughput.
-const MAX_CONNECTIONS: usize = 32 * 1024;
-
-/// How long a client may take for a request's head, and stay idle between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The largest head of a request: 431 beyond. Servers behind commonly allow 8 to 64 KiB.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// hyper's buffer per connection and direction: what a client that does not read can hold.
-const MAX_BUFFER: usize = 64 * 1024;
+use super::client::Client;
+use super::places::Place;
+use super::wire::{Opening, Wire};
+use super::{Front, http1, http2, refusal};
+use crate::certificate::Certificate;
+use crate::headers::Scheme;
+use crate::proxy::Peer;
+use crate::stats::Ended;
 
 /// How long requests under way may take once the shutdown has begun: less than
 /// [`chassis::shutdown::DRAIN`], within which the whole process ends.
@@ -35,8 +24,16 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// After an error of accept (too many open files) nothing is gained by trying again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a client that has only just connected may take for its first byte once the shutdown has
+/// begun: it could not know.
+const LATE_OPENING: Duration = Duration::from_secs(1);
+
+/// How long a handshake may take, from the client's first byte on and with the wait for a place; no
+/// longer than a head may.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// Serves clients until the shutdown, then drains.
-pub(super) async fn accept(socket: TcpListener, proxy: Arc<Proxy>, shutdown: Shutdown) {
+pub(super) async fn accept(socket: TcpListener, front: Arc<Front>) {
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -45,19 +42,12 @@ pub(super) async fn accept(socket: TcpListener, proxy: Arc<Proxy>, shutdown: Shu
         }
     };
     let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let serve = |stream, place| {
-        connections.spawn(serve(stream, Arc::clone(&proxy), shutdown.clone(), place));
-    };
-    while !shutdown.is_cancelled() {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            break;
-        };
+    while !front.shutdown.is_cancelled() {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
+            () = front.shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => serve(stream, place),
+                Ok((stream, _)) => begin(stream, &front, &connections),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -65,7 +55,7 @@ pub(super) async fn accept(socket: TcpListener, proxy: Arc<Proxy>, shutdown: Shu
             },
         }
     }
-    take_queued(&listener, &places, serve).await;
+    take_queued(&listener, &front, &connections).await;
     drop(listener);
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait())
@@ -79,13 +69,14 @@ pub(super) async fn accept(socket: TcpListener, proxy: Arc<Proxy>, shutdown: Shu
     }
 }
 
-/// Closing the socket would reset what waits in its queue; those clients are served instead.
+/// Closing the socket would reset what waits in its queue; those clients are served instead. No more
+/// than the queue can hold, so that a flood cannot hold up the end.
 async fn take_queued(
     listener: &tokio::net::TcpListener,
-    places: &Arc<Semaphore>,
-    serve: impl Fn(TcpStream, OwnedSemaphorePermit),
+    front: &Arc<Front>,
+    connections: &TaskTracker,
 ) {
-    while let Ok(place) = Arc::clone(places).try_acquire_owned() {
+    for _ in 0..super::listeners::BACKLOG {
         let accepted = std::future::poll_fn(|cx| {
             std::task::Poll::Ready(match listener.poll_accept(cx) {
                 std::task::Poll::Ready(Ok((stream, _))) => Some(stream),
@@ -93,48 +84,110 @@ async fn take_queued(
             })
         });
         match accepted.await {
-            Some(stream) => serve(stream, place),
+            Some(stream) => begin(stream, front, connections),
             None => return,
         }
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    proxy: Arc<Proxy>,
-    shutdown: Shutdown,
-    _place: OwnedSemaphorePermit,
-) {
-    let Ok(peer) = stream.peer_addr() else {
+/// Gives the client a place, or tells it that there is none.
+fn begin(stream: TcpStream, front: &Arc<Front>, connections: &TaskTracker) {
+    let Ok(remote) = stream.peer_addr() else {
         return;
     };
-    let _counted = proxy.shared.stats.connection();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let peer = peer.ip();
-    let service = service_fn(move |request| {
-        let proxy = Arc::clone(&proxy);
-        async move { Ok::<_, std::convert::Infallible>(proxy.serve(request, peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(MAX_BUFFER)
-        .serve_connection(TokioIo::new(Guarded::new(stream)), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            // What is under way gets its answer, with `Connection: close`.
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let address = remote.ip().to_canonical();
+    let counts = front.proxy.shared.stats.clients();
+    let plane = front.proxy.shared.plane();
+    match front
+        .places
+        .take(address, &plane.limits, plane.is_trusted(address))
+    {
+        Ok(place) => {
+            let client = Arc::new(Client::new(&plane.limits, Arc::clone(counts)));
+            let peer = Peer {
+                address,
+                scheme: Scheme::Http,
+            };
+            let wire = Wire::new(stream, client);
+            connections.spawn(serve(wire, Arc::clone(front), peer, place));
         }
+        Err(why) => {
+            counts.ended(why);
+            // Without a place among those that are told, or where only TLS is understood: closed.
+            let told = Arc::clone(&front.told).try_acquire_owned();
+            if let (Ok(told), None) = (told, &front.certificate) {
+                connections.spawn(async move {
+                    refusal::tell(stream, &refusal::too_many()).await;
+                    drop(told);
+                });
+            }
+        }
+    }
+}
+
+async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer, _place: Place) {
+    let client = Arc::clone(wire.client());
+    let opening = opening(&mut wire, &front, client.idle_timeout).await;
+    let ended = match (opening, &front.certificate) {
+        (Opening::Nothing, _) => return,
+        (Opening::Tls, Some(certificate)) => {
+            let peer = Peer {
+                scheme: Scheme::Https,
+                ..peer
+            };
+            let Some(stream) = shake_hands(wire, &front, certificate).await else {
+                client.counts.ended(Ended::Handshake);
+                return;
+            };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2::serve(stream, front, client, peer).await
+            } else {
+                http1::serve(stream, front, client, peer).await
+            }
+        }
+        (_, Some(_)) => {
+            client.counts.ended(Ended::Plain);
+            return refusal::tell(wire.into_tcp(), &refusal::not_tls()).await;
+        }
+        (Opening::Http2, None) => http2::serve(wire, front, client, peer).await,
+        (Opening::Http1 | Opening::Tls, None) => http1::serve(wire, front, client, peer).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a client's connection ended");
+        tracing::debug!(%error, peer = %peer.address, "a client's connection ended");
     }
+}
+
+/// Waits for the first bytes: as long as an idle connection may, or a moment once the shutdown has
+/// begun.
+async fn opening(wire: &mut Wire, front: &Front, idle_timeout: Duration) -> Opening {
+    let late = async {
+        front.shutdown.cancelled().await;
+        tokio::time::sleep(LATE_OPENING).await;
+    };
+    tokio::select! {
+        biased;
+        opening = wire.opening() => opening,
+        () = tokio::time::sleep(idle_timeout) => Opening::Nothing,
+        () = late => Opening::Nothing,
+    }
+}
+
+/// Makes the connection a secure one; `None` when it does not become one in time.
+async fn shake_hands(
+    wire: Wire,
+    front: &Front,
+    certificate: &Certificate,
+) -> Option<TlsStream<Wire>> {
+    let within = HANDSHAKE.min(wire.client().header_timeout);
+    let shaking = async {
+        let _place = front.handshakes.acquire().await.ok()?;
+        let accepted = TlsAcceptor::from(certificate.server()).accept(wire).await;
+        accepted
+            .inspect_err(|error| tracing::debug!(%error, "a handshake failed"))
+            .ok()
+    };
+    tokio::time::timeout(within, shaking).await.ok()?
 }

@@ -1,7 +1,8 @@
 //! The sockets of the data port: one for each worker, on one port.
 //!
 //! Invariant: a port that somebody else listens on is never shared with them, although the sockets
-//! share it among themselves: it is probed without SO_REUSEPORT first.
+//! share it among themselves: it is probed without SO_REUSEPORT first. Only sockets that were handed
+//! over are shared with whoever else got them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +18,7 @@ pub struct Listeners {
 }
 
 /// How many connections may wait to be accepted, per worker; the kernel's usual limit is 4096.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 impl Listeners {
     /// Listens on `address` with a socket for each core. Port 0 takes a free one.
@@ -43,6 +44,27 @@ impl Listeners {
         let mut sockets = vec![first];
         for _ in 1..workers {
             sockets.push(listen(address).map_err(failed)?);
+        }
+        Ok(Self { address, sockets })
+    }
+
+    /// Sockets that somebody else has bound, shared by as many workers as there are cores; each of
+    /// the sockets, if there are more.
+    ///
+    /// # Errors
+    /// None at all, or one that cannot be shared.
+    pub fn handed(sockets: Vec<TcpListener>) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::handed_for(sockets, cores)
+    }
+
+    fn handed_for(mut sockets: Vec<TcpListener>, workers: usize) -> io::Result<Self> {
+        let first = sockets.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let address = first.local_addr()?;
+        let given = sockets.len();
+        for number in given..workers {
+            let shared = sockets[number % given].try_clone()?;
+            sockets.push(shared);
         }
         Ok(Self { address, sockets })
     }
@@ -86,5 +108,21 @@ mod tests {
             second.contains("taken") && second.contains("`listen`"),
             "{second}"
         );
+    }
+
+    #[test]
+    fn a_socket_that_was_handed_over_serves_all_workers_and_outlives_them() {
+        let socket = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (first, second) = (socket(), socket());
+        let address = first.local_addr().unwrap();
+        let kept = first.try_clone().unwrap();
+        let shared = Listeners::handed_for(vec![first], 3).unwrap();
+        assert_eq!((shared.address(), shared.sockets.len()), (address, 3));
+        drop(shared);
+        assert!(std::net::TcpStream::connect(address).is_ok());
+        drop(kept);
+        let many = Listeners::handed_for(vec![second, socket()], 1).unwrap();
+        assert_eq!(many.sockets.len(), 2, "none is left unserved");
+        assert!(Listeners::handed_for(Vec::new(), 1).is_err());
     }
 }

@@ -7,7 +7,6 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::{RouteSnapshot, SideSnapshot, Stats};
 use crate::id::RouteId;
@@ -44,13 +43,7 @@ impl Collector for Stats {
         encode_counted_alone(&mut encoder, &routes)?;
         encode_latencies(&mut encoder, &routes)?;
         self.sessions().encode(&mut encoder)?;
-        let connections = encoder.encode_descriptor(
-            "banyan_gateway_client_connections",
-            "Clients' connections that are open",
-            None,
-            MetricType::Gauge,
-        )?;
-        ConstGauge::new(self.connections() as f64).encode(connections)?;
+        self.clients().encode(&mut encoder)?;
         let unmatched = encoder.encode_descriptor(
             "banyan_gateway_unmatched_requests",
             "Requests that no route takes",

@@ -12,6 +12,7 @@ mod conformance;
 mod cors;
 mod fallback;
 mod flips;
+mod front;
 mod headers;
 mod life;
 mod limits;

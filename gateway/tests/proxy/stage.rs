@@ -173,6 +173,17 @@ impl Client {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// Sends some bytes, waits a moment, and says whether the gateway has said nothing yet and keeps
+    /// the connection. What it says stays to be read.
+    pub(crate) async fn is_open(&mut self, bytes: &[u8]) -> bool {
+        if self.stream.write_all(bytes).await.is_err() {
+            return false;
+        }
+        let moment = Duration::from_millis(50);
+        let reading = self.stream.read_buf(&mut self.buffer);
+        tokio::time::timeout(moment, reading).await.is_err()
+    }
+
     /// Sends so many bytes, or as many as are taken before nothing moves any more.
     pub(crate) async fn send_until_stalled(&mut self, length: usize) -> usize {
         let chunk = vec![b'x'; 64 * 1024];

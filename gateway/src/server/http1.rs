@@ -1,0 +1,58 @@
+//! HTTP/1.0 and 1.1 with a client.
+
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Front;
+use super::client::Client;
+use super::guard::Guarded;
+use super::reply::Reply;
+use crate::proxy::Peer;
+
+/// The largest head of a request: 431 beyond. Servers behind commonly allow 8 to 64 KiB.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// hyper's buffer per connection and direction: what a client that does not read can hold.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end; once the shutdown has begun, what is under way gets its answer,
+/// with `Connection: close`.
+pub(super) async fn serve<S>(
+    stream: S,
+    front: Arc<Front>,
+    client: Arc<Client>,
+    peer: Peer,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let shutdown = front.shutdown.clone();
+    let guarded = Guarded::new(stream, Arc::clone(&client));
+    let service = service_fn(move |request| {
+        let (front, active) = (Arc::clone(&front), client.active());
+        async move {
+            let answered = front.proxy.serve(request, peer).await;
+            Ok::<_, std::convert::Infallible>(answered.map(|body| Reply::new(body, active, None)))
+        }
+    });
+    let connection = http1::Builder::new()
+        // The guard knows better what is being waited for.
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(guarded), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
