@@ -128,6 +128,8 @@ fn begin(stream: TcpStream, front: &Arc<Front>, connections: &TaskTracker) {
     }
 }
 
+/// Serves a connection to its end. What is not every idle client's is on the heap, so that the task
+/// of each of ten thousand is small.
 async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer, _place: Place) {
     let client = Arc::clone(wire.client());
     let opening = opening(&mut wire, &front, client.idle_timeout).await;
@@ -138,21 +140,22 @@ async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer, _place: Place) {
                 scheme: Scheme::Https,
                 ..peer
             };
-            let Some(stream) = shake_hands(wire, &front, certificate).await else {
+            let shaking = Box::pin(shake_hands(wire, &front, certificate));
+            let Some(stream) = shaking.await else {
                 client.counts.ended(Ended::Handshake);
                 return;
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                http2::serve(stream, front, client, peer).await
+                Box::pin(http2::serve(stream, front, client, peer)).await
             } else {
-                http1::serve(stream, front, client, peer).await
+                Box::pin(http1::serve(stream, front, client, peer)).await
             }
         }
         (_, Some(_)) => {
             client.counts.ended(Ended::Plain);
-            return refusal::tell(wire.into_tcp(), &refusal::not_tls()).await;
+            return Box::pin(refusal::tell(wire.into_tcp(), &refusal::not_tls())).await;
         }
-        (Opening::Http2, None) => http2::serve(wire, front, client, peer).await,
+        (Opening::Http2, None) => Box::pin(http2::serve(wire, front, client, peer)).await,
         (Opening::Http1 | Opening::Tls, None) => http1::serve(wire, front, client, peer).await,
     };
     if let Err(error) = ended {

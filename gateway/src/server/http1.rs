@@ -34,10 +34,12 @@ where
     let guarded = Guarded::new(stream, Arc::clone(&client));
     let service = service_fn(move |request| {
         let (front, active) = (Arc::clone(&front), client.active());
-        async move {
+        // On the heap, since the library keeps room for one for as long as the connection lives: ten
+        // KiB that an idle one does not need, and that are warm when they are used by turns.
+        Box::pin(async move {
             let answered = front.proxy.serve(request, peer).await;
             Ok::<_, std::convert::Infallible>(answered.map(|body| Reply::new(body, active, None)))
-        }
+        })
     });
     let connection = http1::Builder::new()
         // The guard knows better what is being waited for.
