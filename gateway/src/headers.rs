@@ -4,6 +4,7 @@
 //! with the gateway's voice (`X-Auth-*`, `X-Banyan-*`), reaches an upstream. Removal always comes
 //! before our own headers are added (RFC 9110 §7.6.1).
 
+mod content;
 mod override_method;
 mod rules;
 
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+pub use content::{EVENT_STREAM, content_type, names_media_type, vary_by};
 pub use override_method::{AmbiguousOverride, method_override, remove_method_overrides};
 pub(crate) use rules::refused_in_rules;
 
@@ -54,8 +56,6 @@ pub const X_AUTH_ROLES: HeaderName = HeaderName::from_static("x-auth-roles");
 /// Names the first response to an unsafe request (IETF draft; Stripe's convention).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The media type of server-sent events.
-pub const EVENT_STREAM: &str = "text/event-stream";
 /// How much is left of a limit (draft-ietf-httpapi-ratelimit-headers).
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// What the limit is.
@@ -211,49 +211,6 @@ pub fn accepts_trailers(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-}
-
-/// True when `Accept` names this very media type (in lower case, without parameters), and does not
-/// refuse it by `q=0`. A wildcard names no type.
-pub fn names_media_type(headers: &HeaderMap, wanted: &str) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let is_named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(wanted));
-            is_named && !parts.any(is_zero_weight)
-        })
-}
-
-/// Whether a parameter is `q=0`, in any of its spellings.
-fn is_zero_weight(parameter: &str) -> bool {
-    parameter.split_once('=').is_some_and(|(name, weight)| {
-        name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0)
-    })
-}
-
-/// Tells caches that another value of this request's header would have had another response.
-pub fn vary_by(headers: &mut HeaderMap, name: &HeaderName) {
-    let is_told = headers
-        .get_all(header::VARY)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|told| told.trim() == "*" || told.trim().eq_ignore_ascii_case(name.as_str()));
-    if !is_told {
-        headers.append(header::VARY, HeaderValue::from_name(name.clone()));
-    }
-}
-
-/// The media type of a message's content, without its parameters.
-pub fn content_type(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    text.split(';').next().map(str::trim)
 }
 
 /// Inserts text that came from configuration or an address; unwritable text is left out.

@@ -71,7 +71,7 @@ fn what_the_readme_tells_to_write_is_valid() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     assert_eq!(faults(blocks[0]), []);
     assert_eq!(faults(&blocks.concat()), []);
 }
@@ -415,15 +415,6 @@ fn scopes_need_a_token_and_are_words() {
     ] {
         assert_eq!(keys(&route(wrong)), ["routes.all.auth.scopes"], "{wrong}");
     }
-}
-
-#[test]
-fn an_endpoint_that_wants_tls_is_refused_and_not_spoken_to_in_clear() {
-    let text = small("").replace("http://127.0.0.1:9003", "https://quiz.example.org");
-    let told = faults(&text);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].key, "upstreams.quiz.endpoints[0]");
-    assert!(told[0].message.contains("http1 in clear"), "{told:?}");
 }
 
 #[test]

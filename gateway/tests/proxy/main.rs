@@ -20,6 +20,7 @@ mod limits_shared;
 mod messages;
 mod misbehaving;
 mod multiplexed;
+mod reloads;
 mod retries;
 mod rules;
 mod sessions;

@@ -21,7 +21,10 @@ async fn an_open_circuit_stays_open() {
     legacy.now(Act::Say(crate::scripted::ok("well again")));
     stage.reload(&table(&upstreams, "max_body = 1\n")).await;
     let reply = stage.get("/", "").await;
-    assert_eq!((reply.status(), reply.code().as_str()), (503, "upstream_open"));
+    assert_eq!(
+        (reply.status(), reply.code().as_str()),
+        (503, "upstream_open")
+    );
     assert_eq!(legacy.count(), 2);
 }
 
@@ -44,7 +47,9 @@ async fn what_is_in_flight_still_counts_for_the_balancer() {
         }
     };
     for round in 0..3 {
-        stage.reload(&table(&upstreams, &format!("max_body = {}\n", round + 1))).await;
+        stage
+            .reload(&table(&upstreams, &format!("max_body = {}\n", round + 1)))
+            .await;
         let snapshot = stage.data.upstreams().snapshot();
         let in_flight: u64 = snapshot[0]
             .endpoints

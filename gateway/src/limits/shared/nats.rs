@@ -11,7 +11,7 @@ use async_nats::jetstream::kv::{Config, CreateErrorKind, Operation, Store, Updat
 use async_nats::jetstream::{self, stream::StorageType};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::{Limiter, Unavailable};
 use crate::config::Secret;
@@ -35,98 +35,112 @@ const LINES: usize = 256;
 #[derive(Debug)]
 pub(super) struct NatsCounts {
     store: Arc<OnceLock<Store>>,
+    /// Somebody could not use the bucket: it may be gone, since it is in the servers' memory.
+    failed: Arc<Notify>,
     lines: Vec<Mutex<()>>,
 }
 
 impl NatsCounts {
     /// Connects in the background; until then there are no counts.
     pub(super) fn connect(url: Secret, background: &Handle) -> Self {
-        let store = Arc::new(OnceLock::new());
-        let found = Arc::clone(&store);
+        let counts = Self {
+            store: Arc::default(),
+            failed: Arc::default(),
+            lines: (0..LINES).map(|_| Mutex::default()).collect(),
+        };
+        let (store, failed) = (Arc::clone(&counts.store), Arc::clone(&counts.failed));
         background.spawn(async move {
-            match open(&url).await {
-                Ok(opened) => {
-                    let _ = found.set(opened);
-                }
+            if let Err(error) = keep(&url, &store, &failed).await {
                 // The configuration was checked, so this is not about the URL.
-                Err(error) => tracing::error!(error, "limits are counted by this gateway alone"),
+                tracing::error!(%error, "limits are counted by this gateway alone");
             }
         });
-        Self {
-            store,
-            lines: (0..LINES).map(|_| Mutex::default()).collect(),
-        }
+        counts
     }
 
     fn line(&self, key: &str) -> &Mutex<()> {
         let sum: usize = key.bytes().take(8).map(usize::from).sum();
         &self.lines[sum % LINES]
     }
-}
 
-async fn open(url: &Secret) -> Result<Store, String> {
-    let (servers, options) = bus::reach(url.expose()).map_err(|error| error.to_string())?;
-    let client = options.name("banyan-gateway").connect(servers).await;
-    let client = client.map_err(|error| error.to_string())?;
-    let jetstream = jetstream::new(client);
-    loop {
-        let config = Config {
-            bucket: BUCKET.to_owned(),
-            description: "The counts of the gateways' rate limits".to_owned(),
-            history: 1,
-            max_age: MAX_AGE,
-            max_bytes: MAX_BYTES,
-            storage: StorageType::Memory,
-            ..Config::default()
-        };
-        // One that an operator made, with replicas, is taken as it is.
-        let opened = match jetstream.get_key_value(BUCKET).await {
-            Ok(store) => Ok(store),
-            Err(_) => jetstream.create_key_value(config).await,
-        };
-        match opened {
-            Ok(store) => return Ok(store),
-            Err(error) => tracing::debug!(%error, "the limits' bucket is not there yet"),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-#[async_trait]
-impl Limiter for NatsCounts {
-    async fn check(&self, key: &str, pace: Pace, now: Duration) -> Result<Verdict, Unavailable> {
-        let unavailable = |error: &dyn std::fmt::Display| Unavailable(error.to_string());
-        let store = self.store.get();
-        let store = store.ok_or_else(|| unavailable(&"no connection yet"))?;
+    async fn count(&self, key: &str, pace: Pace, now: Duration) -> Result<Verdict, Failure> {
+        let store = self.store.get().ok_or("no connection yet")?;
         let _in_line = self.line(key).lock().await;
         for _ in 0..TRIES {
-            let entry = store
-                .entry(key)
-                .await
-                .map_err(|error| unavailable(&error))?;
+            let entry = store.entry(key).await?;
             let entry = entry.filter(|entry| entry.operation == Operation::Put);
             let due = entry.as_ref().and_then(|entry| decode(&entry.value));
-            let (verdict, Some(next)) = pace.judge(due, now) else {
-                return Ok(pace.judge(due, now).0);
+            let (verdict, next) = pace.judge(due, now);
+            let Some(next) = next else {
+                return Ok(verdict);
             };
             let value = encode(next);
             let is_written = match entry {
                 Some(entry) => match store.update(key, value, entry.revision).await {
                     Ok(_) => true,
                     Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => false,
-                    Err(error) => return Err(unavailable(&error)),
+                    Err(error) => return Err(error.into()),
                 },
                 None => match store.create(key, value).await {
                     Ok(_) => true,
                     Err(error) if error.kind() == CreateErrorKind::AlreadyExists => false,
-                    Err(error) => return Err(unavailable(&error)),
+                    Err(error) => return Err(error.into()),
                 },
             };
             if is_written {
                 return Ok(verdict);
             }
         }
-        Err(unavailable(&"too many gateways count the same key at once"))
+        Err("too many gateways count the same key at once".into())
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Sees to it that the bucket is there, now and whenever somebody could not use it.
+async fn keep(url: &Secret, store: &OnceLock<Store>, failed: &Notify) -> Result<(), Failure> {
+    let (servers, options) = bus::reach(url.expose())?;
+    let client = options.name("banyan-gateway").connect(servers).await?;
+    let jetstream = jetstream::new(client);
+    loop {
+        match bucket(&jetstream).await {
+            Ok(opened) => {
+                // It is known by its name: the first one is as good as any later one.
+                let _ = store.set(opened);
+                failed.notified().await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the limits' bucket is not there yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The bucket; one that an operator made, with replicas, is taken as it is.
+async fn bucket(jetstream: &jetstream::Context) -> Result<Store, Failure> {
+    if let Ok(store) = jetstream.get_key_value(BUCKET).await {
+        return Ok(store);
+    }
+    let config = Config {
+        bucket: BUCKET.to_owned(),
+        description: "The counts of the gateways' rate limits".to_owned(),
+        history: 1,
+        max_age: MAX_AGE,
+        max_bytes: MAX_BYTES,
+        storage: StorageType::Memory,
+        ..Config::default()
+    };
+    Ok(jetstream.create_key_value(config).await?)
+}
+
+#[async_trait]
+impl Limiter for NatsCounts {
+    async fn check(&self, key: &str, pace: Pace, now: Duration) -> Result<Verdict, Unavailable> {
+        self.count(key, pace, now).await.map_err(|error| {
+            self.failed.notify_one();
+            Unavailable(error.to_string())
+        })
     }
 }
 
