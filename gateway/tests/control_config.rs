@@ -188,29 +188,6 @@ fn what_this_version_does_not_do_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn limits_have_defaults_and_each_fault_of_them_is_told() {
-    let limits = |more: &str| format!("{more}\n{}", small(""));
-    let config = Config::from_text(&limits(""), Language::Toml).expect("valid");
-    assert_eq!(config.limits, gateway::config::Limits::default());
-    let text = limits(
-        "[limits]\nmax_connections = 0\nmax_connections_per_address = \"many\"\n\
-         header_timeout = 5\nidle_timeout = \"soon\"\nmin_rate = -1\nmax_conns = 1\n",
-    );
-    let told = keys(&text);
-    for key in [
-        "max_connections",
-        "max_connections_per_address",
-        "header_timeout",
-        "idle_timeout",
-        "min_rate",
-        "max_conns",
-    ] {
-        assert!(told.contains(&format!("limits.{key}")), "{key} in {told:?}");
-    }
-    assert_eq!(keys(&limits("tls = { cert = \"a\" }")), ["tls.key"]);
-}
-
-#[test]
 fn two_routes_may_share_a_prefix_only_for_different_methods_or_hosts() {
     let second = |more: &str| {
         small(&format!(

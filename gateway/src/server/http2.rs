@@ -45,8 +45,8 @@ const MAX_PENDING_RESETS: usize = 20;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a client may take to heed a GOAWAY when it has nothing under way.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a client may take to heed a GOAWAY, and to read the rest of its last answer.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end: the client's, the idle limit's, or the shutdown's, which lets
 /// what is under way finish.
@@ -96,17 +96,25 @@ where
                 connection.as_mut().graceful_shutdown();
                 idle.as_mut().reset(Instant::now() + GOODBYE);
             }
-            () = idle.as_mut() => match client.idle_until() {
-                // Still busy: looked at again after another while.
-                None => idle.as_mut().reset(Instant::now() + client.idle_timeout.min(GOODBYE)),
-                Some(_) if is_ending => return Ok(()),
-                Some(until) if until > Instant::now() => idle.as_mut().reset(until),
-                Some(_) => {
-                    is_ending = true;
-                    connection.as_mut().graceful_shutdown();
-                    idle.as_mut().reset(Instant::now() + GOODBYE);
+            () = idle.as_mut() => {
+                let now = Instant::now();
+                let until = client.idle_until().map(|until| match is_ending {
+                    // Its last answer may still be on its way.
+                    true => until - client.idle_timeout + GOODBYE,
+                    false => until,
+                });
+                match until {
+                    // Still busy: looked at again after another while.
+                    None => idle.as_mut().reset(now + client.idle_timeout.min(GOODBYE)),
+                    Some(until) if until > now => idle.as_mut().reset(until),
+                    Some(_) if is_ending => return Ok(()),
+                    Some(_) => {
+                        is_ending = true;
+                        connection.as_mut().graceful_shutdown();
+                        idle.as_mut().reset(now + GOODBYE);
+                    }
                 }
-            },
+            }
         }
     }
 }

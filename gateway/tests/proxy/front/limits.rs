@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use gateway::Config;
+use gateway::config::{Language, Limits};
+
 use crate::scripted::{Act, Scripted, ok};
 use crate::stage::{PATIENCE, Stage, upstream};
 
@@ -180,4 +183,38 @@ async fn limits_are_taken_over_by_a_reload() {
         .await;
     assert_eq!(stage.get("/", "").await.status(), 503);
     assert_eq!(first.ask(REQUEST).await.status(), 200);
+}
+
+#[test]
+fn limits_have_defaults_and_each_fault_of_them_is_told() {
+    let read = |more: &str| {
+        let text = format!(
+            "{more}\n{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
+            upstream("legacy", ([127, 0, 0, 1], 9000).into(), "")
+        );
+        Config::from_text(&text, Language::Toml)
+    };
+    let config = read("").expect("a valid configuration");
+    assert_eq!(config.limits, Limits::default());
+    let faults = read(
+        "[limits]\nmax_connections = 0\nmax_connections_per_address = \"many\"\n\
+         header_timeout = 5\nidle_timeout = \"soon\"\nmin_rate = -1\nmax_conns = 1\n",
+    );
+    let faults = faults.expect_err("a faulty configuration").0;
+    for key in [
+        "max_connections",
+        "max_connections_per_address",
+        "header_timeout",
+        "idle_timeout",
+        "min_rate",
+        "max_conns",
+    ] {
+        let key = format!("limits.{key}");
+        assert!(
+            faults.iter().any(|fault| fault.key == key),
+            "{key} in {faults:?}"
+        );
+    }
+    let faults = read("tls = { cert = \"a\" }").expect_err("no key").0;
+    assert_eq!(faults[0].key, "tls.key");
 }
