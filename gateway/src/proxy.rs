@@ -44,6 +44,7 @@ use crate::subject::CookieSigner;
 use crate::table::Route;
 use crate::trace::Trace;
 use crate::upstream::Upstreams;
+use admission::Preflight;
 pub(crate) use keyed::KeyedSides;
 pub(crate) use plane::Plane;
 pub(crate) use reply::{Refusal, ReplyBody};
@@ -162,7 +163,7 @@ impl Proxy {
         if parts.version == Version::HTTP_2 {
             http2::accept(&mut parts)?;
         }
-        if let Some((route, answer)) = admission::preflight(plane, &parts)? {
+        if let Some(Preflight { route, answer }) = admission::preflight(plane, &parts)? {
             self.shared.stats.route(&route.id).record_preflight();
             record.route = Some(Arc::clone(route));
             record.origin = parts.headers.get(header::ORIGIN).cloned();

@@ -42,8 +42,8 @@ const OWN_PREFIXES: [&str; 4] = ["x-auth-", "x-banyan-", "x-forwarded-", "access
 /// Why a rule must not name this header; `None` where it may.
 pub(crate) fn refused_in_rules(name: &HeaderName) -> Option<&'static str> {
     let is_one_of = |names: &[&str]| {
-        let equals = |known: &&str| super::equals_with_underscores(name.as_str(), known);
-        names.iter().any(|known| equals(&known))
+        let equals = |known| super::equals_with_underscores(name.as_str(), known);
+        names.iter().any(|known| equals(known))
     };
     if is_one_of(&OF_THE_MESSAGE) {
         return Some("says how the message is read");

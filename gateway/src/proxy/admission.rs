@@ -87,12 +87,18 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
     })
 }
 
+/// A browser's question, answered.
+pub(super) struct Preflight<'a> {
+    pub(super) route: &'a Arc<Route>,
+    pub(super) answer: Response<ReplyBody>,
+}
+
 /// Answers a browser that asks beforehand whether a page may send a request, for the route that would
 /// take it, where that route has rules for it. Before authentication: browsers ask without a token.
 pub(super) fn preflight<'a>(
     plane: &'a Plane,
     parts: &Parts,
-) -> Result<Option<(&'a Arc<Route>, Response<ReplyBody>)>, Refusal> {
+) -> Result<Option<Preflight<'a>>, Refusal> {
     let Some(question) = Question::of(&parts.method, &parts.headers) else {
         return Ok(None);
     };
@@ -105,7 +111,10 @@ pub(super) fn preflight<'a>(
         .find(host, &question.method, &normal.path, &parts.headers);
     let answered = found.and_then(|found| {
         let rules = plane.entry(&found.route.id)?.cors.as_ref()?;
-        Some((found.route, rules.answer(&question)))
+        Some(Preflight {
+            route: found.route,
+            answer: rules.answer(&question),
+        })
     });
     Ok(answered)
 }

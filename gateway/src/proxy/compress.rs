@@ -17,6 +17,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
 use http_body::{Body, Frame};
 
+use super::reply::ReplyBody;
 use crate::config::{Coding, Compress};
 use crate::forward::{Relay, RelayError};
 use crate::headers;
@@ -71,15 +72,15 @@ pub(super) fn answer(
     rules: &Compress,
     coding: Option<Coding>,
     response: Response<Relay>,
-) -> Result<Response<Compressed>, Response<Relay>> {
+) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
     if !is_eligible(rules, &parts) {
-        return Err(Response::from_parts(parts, relay));
+        return Response::from_parts(parts, ReplyBody::relayed(relay));
     }
     headers::vary_by(&mut parts.headers, &header::ACCEPT_ENCODING);
     let Some((coding, encoder)) = coding.and_then(|coding| Some((coding, Encoder::new(coding)?)))
     else {
-        return Err(Response::from_parts(parts, relay));
+        return Response::from_parts(parts, ReplyBody::relayed(relay));
     };
     let headers = &mut parts.headers;
     headers.remove(header::CONTENT_LENGTH);
@@ -93,7 +94,7 @@ pub(super) fn answer(
         is_dirty: false,
         trailers: None,
     };
-    Ok(Response::from_parts(parts, body))
+    Response::from_parts(parts, ReplyBody::compressed(body))
 }
 
 fn is_eligible(rules: &Compress, parts: &Parts) -> bool {

@@ -120,13 +120,9 @@ fn compressed(
     coding: Option<Coding>,
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
-    let answer = match &admitted.route.config.compress {
+    match &admitted.route.config.compress {
         Some(rules) => compress::answer(rules, coding, response),
-        None => Err(response),
-    };
-    match answer {
-        Ok(response) => response.map(ReplyBody::compressed),
-        Err(response) => response.map(ReplyBody::relayed),
+        None => response.map(ReplyBody::relayed),
     }
 }
 

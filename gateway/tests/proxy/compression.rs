@@ -1,6 +1,8 @@
 //! Compressed answers: what is compressed, what is left alone, and that nothing is held back.
 
+use std::cell::RefCell;
 use std::io::Write;
+use std::rc::Rc;
 
 use crate::scripted::{Act, Scripted, response};
 use crate::stage::{Client, Stage, upstream};
@@ -17,41 +19,44 @@ async fn stage(legacy: &Scripted, compress: &str) -> Stage {
 const ALL: &str = "[\"br\", \"zstd\", \"gzip\"]";
 
 /// What a client makes of compressed bytes as they come.
-enum Decoder {
-    Brotli(Box<brotli::DecompressorWriter<Vec<u8>>>),
-    Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
-    Gzip(flate2::write::GzDecoder<Vec<u8>>),
+struct Decoder {
+    writer: Box<dyn Write>,
+    out: Sink,
+}
+
+/// What came out so far.
+#[derive(Clone, Default)]
+struct Sink(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Decoder {
     fn of(coding: &str) -> Self {
-        let out = Vec::new();
-        match coding {
-            "br" => Self::Brotli(Box::new(brotli::DecompressorWriter::new(out, 4096))),
-            "zstd" => Self::Zstd(zstd::stream::write::Decoder::new(out).expect("a decoder")),
-            _ => Self::Gzip(flate2::write::GzDecoder::new(out)),
-        }
+        let out = Sink::default();
+        let writer: Box<dyn Write> = match coding {
+            "br" => Box::new(brotli::DecompressorWriter::new(out.clone(), 4096)),
+            "zstd" => {
+                let decoder = zstd::stream::write::Decoder::new(out.clone());
+                Box::new(decoder.expect("a decoder"))
+            }
+            _ => Box::new(flate2::write::GzDecoder::new(out.clone())),
+        };
+        Self { writer, out }
     }
 
     /// Everything that can be read by now.
     fn read(&mut self, bytes: &[u8]) -> String {
-        let (writer, out): (&mut dyn Write, fn(&Self) -> &Vec<u8>) = match self {
-            Self::Brotli(decoder) => (decoder, |it| match it {
-                Self::Brotli(decoder) => decoder.get_ref(),
-                _ => unreachable!("it is the same decoder"),
-            }),
-            Self::Zstd(decoder) => (decoder, |it| match it {
-                Self::Zstd(decoder) => decoder.get_ref(),
-                _ => unreachable!("it is the same decoder"),
-            }),
-            Self::Gzip(decoder) => (decoder, |it| match it {
-                Self::Gzip(decoder) => decoder.get_ref(),
-                _ => unreachable!("it is the same decoder"),
-            }),
-        };
-        writer.write_all(bytes).expect("valid bytes");
-        writer.flush().expect("valid bytes");
-        String::from_utf8_lossy(out(self)).into_owned()
+        self.writer.write_all(bytes).expect("valid bytes");
+        self.writer.flush().expect("valid bytes");
+        String::from_utf8_lossy(&self.out.0.borrow()).into_owned()
     }
 }
 

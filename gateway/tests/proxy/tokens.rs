@@ -586,7 +586,7 @@ async fn secure(said: String) -> SocketAddr {
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(stream).await.ok()?;
                 let mut buffer = [0; 4096];
-                stream.read(&mut buffer).await.ok()?;
+                let _asked = stream.read(&mut buffer).await.ok()?;
                 stream.write_all(said.as_bytes()).await.ok()?;
                 stream.shutdown().await.ok()
             });
