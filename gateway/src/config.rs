@@ -68,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// How many requests may be under way in the whole process; 503 beyond.
+    pub max_in_flight: u32,
     /// Whether each request is logged.
     pub access_log: AccessLog,
     /// Whether responses carry `X-Banyan-Route` and `X-Banyan-Upstream`.
@@ -134,6 +136,8 @@ pub struct Upstream {
     pub breaker: Option<Breaker>,
     /// How often a request is tried again.
     pub retry: Option<Retry>,
+    /// How much of another upstream's traffic it takes over.
+    pub fallback: Fallback,
 }
 
 /// An active health check.
@@ -162,6 +166,16 @@ pub struct Retry {
     /// Attempts in all, the first one included.
     pub attempts: u32,
     /// Retries may be this share of all requests at most.
+    pub budget_percent: u32,
+}
+
+/// How much of a failing candidate's traffic its legacy takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback {
+    /// A fallback is let in while less than this share of `max_in_flight` is taken: the rest is
+    /// kept for the upstream's own traffic.
+    pub share_percent: u32,
+    /// Fallbacks may be this share at most of all requests to the routes that can fall back here.
     pub budget_percent: u32,
 }
 
@@ -214,6 +228,10 @@ pub struct Route {
     pub close_on_flip: bool,
     /// After how long without a byte either way a tunnel (a WebSocket's) is closed.
     pub tunnel_idle_timeout: Duration,
+    /// How long all attempts together may take to a response's head, on both sides.
+    pub deadline: Option<Duration>,
+    /// Whether what carries an `Idempotency-Key` may be tried again at the upstream that got it.
+    pub retry_keyed: bool,
     /// The largest body of a request in bytes, 413 beyond; absent: any, since bodies are streamed.
     pub max_body: Option<u32>,
 }

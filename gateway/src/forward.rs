@@ -11,7 +11,7 @@ mod retry;
 mod span;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chassis::trace::{TraceContext, Tracer};
 use http::{HeaderMap, Method, Request, Response, Uri};
@@ -37,6 +37,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) body: &'a BodySource,
     /// When the client stops waiting, where it says so.
     pub(crate) deadline: Option<Instant>,
+    /// It carries a key that its upstream honours: twice is once.
+    pub(crate) is_keyed: bool,
 }
 
 /// Who asks, and how its attempts are counted.
@@ -46,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) side: Side,
     pub(crate) stats: &'a RouteStats,
     pub(crate) when_unhealthy: WhenUnhealthy,
+    /// When all attempts together must have brought a response's head.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) tracer: Tracer,
     /// The request's own span: the attempts' parent.
     pub(crate) trace: TraceContext,
@@ -135,6 +139,22 @@ impl Cause {
     }
 }
 
+/// How long one attempt may take: as its upstream's settings say, or what the deadline leaves.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    connect: Duration,
+    head: Duration,
+}
+
+impl Context<'_> {
+    /// What the deadline leaves.
+    fn left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        })
+    }
+}
+
 /// Sends the request to an upstream, again where that is right.
 pub(crate) async fn forward(
     outgoing: &Outgoing<'_>,
@@ -196,9 +216,14 @@ async fn once(
     let span = span::begin(outgoing, upstream, context, number, in_flight.endpoint());
     let parent = span.as_ref().map(|span| traceparent(&span.context()));
     let worker = context.worker;
-    let tried = attempt::run(outgoing, upstream, in_flight, worker, parent).await;
+    let settings = upstream.settings();
+    let times = Times {
+        connect: settings.connect_timeout.min(context.left()),
+        head: settings.timeout.min(context.left()),
+    };
+    let tried = attempt::run(outgoing, upstream, times, in_flight, worker, parent).await;
     let outcome = match tried {
-        Ok(response) => judge::judge(response, upstream.settings().timeout).await,
+        Ok(response) => judge::judge(response, times.head).await,
         Err(failure) => Err(failure),
     };
     if let Some(span) = span {
@@ -235,13 +260,15 @@ async fn again(
     let is_free = sent == Sent::Nothing && number as usize <= upstream.endpoints();
     if !is_free {
         let is_right = number <= upstream.max_attempts()
-            && retry::may_repeat(outgoing.method, sent)
-            && retry::may_repeat(outgoing.acts_as, sent)
-            && upstream.take_retry();
-        if !is_right {
+            && retry::may_repeat(outgoing.method, sent, outgoing.is_keyed)
+            && retry::may_repeat(outgoing.acts_as, sent, outgoing.is_keyed);
+        let pause = retry::pause(number, rand::random());
+        if !is_right || context.left() <= pause || !upstream.take_retry() {
             return None;
         }
-        tokio::time::sleep(retry::pause(number, rand::random())).await;
+        tokio::time::sleep(pause).await;
+    } else if context.left().is_zero() {
+        return None;
     }
     let next = upstream
         .choose(Instant::now(), context.when_unhealthy, Some(failed))

@@ -18,6 +18,7 @@ pub mod headers;
 pub mod id;
 pub mod identity;
 mod limits;
+mod load;
 mod pace;
 pub mod path;
 mod proxy;

@@ -145,6 +145,9 @@ fn refuse_hidden_dots(segment: &str) -> Result<(), PathError> {
 }
 
 #[cfg(test)]
+mod attacks;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -14,6 +14,7 @@ mod flip;
 mod http2;
 mod keyed;
 mod limit;
+mod max_forwards;
 mod plane;
 mod reply;
 mod respond;
@@ -46,6 +47,7 @@ use crate::trace::Trace;
 use crate::upstream::Upstreams;
 use admission::Preflight;
 pub(crate) use keyed::KeyedSides;
+use max_forwards::Reach;
 pub(crate) use plane::Plane;
 pub(crate) use reply::{Refusal, ReplyBody};
 
@@ -125,20 +127,25 @@ impl Proxy {
         let may_switch = request.headers().contains_key(header::UPGRADE);
         let is_call = grpc::is_call(request.headers());
         let version = request.version();
-        let answered = self.answer(&plane, &call, request, &mut record);
-        let answered = context.scope(answered).await;
-        let mut response = match answered {
-            Ok(response) => response,
-            Err(refusal) => {
-                self.count_refusal(&record, &refusal, &call);
-                let mut response = match is_call {
-                    true => refusal.into_grpc(),
-                    false => refusal.into_response(&call.trace),
-                };
-                respond::apply_rules(record.route.as_deref(), response.headers_mut());
-                response
+        let place = self.shared.stats.load();
+        let place = place.enter(self.worker, plane.max_in_flight);
+        let answered = match &place {
+            Ok(_) => {
+                let answered = self.answer(&plane, &call, request, &mut record);
+                let answered = context.scope(answered).await;
+                answered.inspect_err(|refusal| self.count_refusal(&record, refusal, &call))
             }
+            // It is counted where the places are.
+            Err(full) => Err(Refusal::overloaded(*full)),
         };
+        let mut response = answered.unwrap_or_else(|refusal| {
+            let mut response = match is_call {
+                true => refusal.into_grpc(),
+                false => refusal.into_response(&call.trace),
+            };
+            respond::apply_rules(record.route.as_deref(), response.headers_mut());
+            response
+        });
         respond::mark(&plane, &call, &record, response.headers_mut());
         if may_switch && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // The guard stopped looking when it saw the request (see `server::guard`).
@@ -149,7 +156,9 @@ impl Proxy {
             // A connection is shared there, and ended by other means (RFC 9113 §8.2.2).
             response.headers_mut().remove(header::CONNECTION);
         }
-        record.close(&call, response)
+        record
+            .close(&call, response)
+            .map(|body| body.placed(place.ok()))
     }
 
     async fn answer(
@@ -176,6 +185,11 @@ impl Proxy {
         }
         let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
         let asked = admission::clean(&admitted, &mut parts, !incoming.is_end_stream());
+        if max_forwards::count_down(&parts.method, &mut parts.headers) == Reach::Gateway {
+            let answer = max_forwards::answer(&parts.method)?;
+            admitted.entry.stats.record_refusal(answer.status());
+            return Ok(answer);
+        }
         let signer = &self.shared.signer;
         if let Some(limit) = &admitted.entry.limit {
             let caller = limit::Caller {

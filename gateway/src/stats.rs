@@ -23,6 +23,7 @@ pub use histogram::{Histogram, LatencySnapshot};
 use crate::flag::Side;
 use crate::id::RouteId;
 use crate::identity::SessionCounts;
+use crate::load::Load;
 
 /// All routes' counters, for the process's life: a route that is reconfigured keeps its numbers.
 #[derive(Debug, Default)]
@@ -31,6 +32,7 @@ pub struct Stats {
     unmatched: AtomicU64,
     clients: Arc<Clients>,
     sessions: Arc<SessionCounts>,
+    load: Load,
 }
 
 /// One route's counters.
@@ -124,6 +126,11 @@ impl Stats {
     /// How many clients are connected.
     pub fn connections(&self) -> usize {
         self.clients.open()
+    }
+
+    /// The requests under way.
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// What became of the questions about sessions.

@@ -59,6 +59,7 @@ pub struct Upstream {
     /// Survives a reload, as do the endpoints.
     load: Arc<AtomicUsize>,
     budget: Arc<RetryBudget>,
+    fallbacks: Arc<RetryBudget>,
     refused: Arc<Refused>,
     /// The name as `X-Banyan-Upstream` has it.
     name: HeaderValue,
@@ -193,6 +194,12 @@ impl Upstreams {
                     .map_or(0, |retry| u8::try_from(retry.budget_percent).unwrap_or(100)),
             )),
         };
+        let fallbacks = match old {
+            Some(old) if old.settings.fallback == settings.fallback => Arc::clone(&old.fallbacks),
+            _ => Arc::new(RetryBudget::new(
+                u8::try_from(settings.fallback.budget_percent).unwrap_or(100),
+            )),
+        };
         Upstream {
             id: id.clone(),
             settings: settings.clone(),
@@ -200,6 +207,7 @@ impl Upstreams {
             endpoints,
             load: old.map(|old| Arc::clone(&old.load)).unwrap_or_default(),
             budget,
+            fallbacks,
             refused: old.map(|old| Arc::clone(&old.refused)).unwrap_or_default(),
             name: HeaderValue::from_str(id.as_str())
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
@@ -271,6 +279,31 @@ impl Upstream {
         let has_one = self.budget.withdraw();
         if !has_one {
             self.refused.retry_budget();
+        }
+        has_one
+    }
+
+    /// A request came that could fall back to this upstream: it earns its share of a fallback.
+    pub(crate) fn earn_fallback(&self) {
+        self.fallbacks.deposit();
+    }
+
+    /// True when a request that another upstream failed may be sent here. The upstream's own traffic
+    /// comes first: a fallback is let in only while a part of the bulkhead is left to it, and as
+    /// long as the budget has one.
+    pub(crate) fn take_fallback(&self) -> bool {
+        let share = self.settings.fallback.share_percent as usize;
+        let has_room = self.settings.max_in_flight.is_none_or(|most| {
+            let open = (most as usize * share / 100).max(1);
+            self.load.load(Ordering::Relaxed) < open
+        });
+        if !has_room {
+            self.refused.fallback_share();
+            return false;
+        }
+        let has_one = self.fallbacks.withdraw();
+        if !has_one {
+            self.refused.fallback_budget();
         }
         has_one
     }

@@ -376,6 +376,37 @@ fn a_session_check_is_read_whole_and_its_faults_are_told() {
 }
 
 #[test]
+fn what_bounds_load_and_repeats_is_read_whole() {
+    let text = |top: &str, route: &str| format!("{top}\n{}", small(route));
+    let top = "max_in_flight = 100\n\
+               upstreams.legacy.fallback = { share_percent = 25, budget_percent = 10 }";
+    let sound = text(top, "deadline = \"3s\"\nretry_keyed = true");
+    assert_eq!(faults(&sound), []);
+    let config = Config::from_text(&sound, Language::Toml).unwrap();
+    assert_eq!(config.max_in_flight, 100);
+    let fallback = config.upstreams.values().next().unwrap().fallback;
+    assert_eq!((fallback.share_percent, fallback.budget_percent), (25, 10));
+    let route = config.route("all").unwrap();
+    assert_eq!(route.deadline, Some(std::time::Duration::from_secs(3)));
+    assert!(route.retry_keyed);
+    let share = "upstreams.legacy.fallback.share_percent";
+    let budget = "upstreams.legacy.fallback.budget_percent";
+    for (top, route, key) in [
+        ("max_in_flight = 0".to_owned(), "", "max_in_flight"),
+        (format!("{share} = 101"), "", share),
+        (format!("{budget} = -1"), "", budget),
+        (String::new(), "deadline = \"soon\"", "routes.all.deadline"),
+        (
+            String::new(),
+            "retry_keyed = \"yes\"",
+            "routes.all.retry_keyed",
+        ),
+    ] {
+        assert_eq!(keys(&text(&top, route)), [key]);
+    }
+}
+
+#[test]
 fn scopes_need_a_token_and_are_words() {
     let route = |auth: &str| {
         small(&format!(

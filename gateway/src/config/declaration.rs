@@ -67,6 +67,8 @@ impl Route {
             "responseHeaders": self.response_headers.as_ref().map(HeaderRules::declaration),
             "cors": self.cors.as_ref().map(Cors::declaration),
             "compress": self.compress.as_ref().map(Compress::declaration),
+            "deadlineMilliseconds": self.deadline.map(|deadline| deadline.as_millis() as u64),
+            "retryKeyed": self.retry_keyed,
         })
     }
 }

@@ -22,6 +22,8 @@ use scalar::{actor_name, admin_secret, cookie_key, list, log_url, named, one_of}
 const PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 8081;
 
+/// With 64 KiB of a body kept for each, a gigabyte.
+const MAX_IN_FLIGHT: u32 = 16 * 1024;
 const ACCESS_LOG: &[(&str, AccessLog)] = &[("json", AccessLog::Json), ("off", AccessLog::Off)];
 const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("operator", Role::Operator)];
 
@@ -86,6 +88,9 @@ fn root(mut section: Section<'_>) -> Option<Config> {
         trusted_proxies: list(&mut section, "trusted_proxies", |node| {
             node.parsed().map_err(|message| node.fault(message)).ok()
         }),
+        max_in_flight: section
+            .read("max_in_flight", Node::count)
+            .unwrap_or(MAX_IN_FLIGHT),
         access_log: section
             .read("access_log", |node| one_of(node, ACCESS_LOG))
             .unwrap_or(AccessLog::Json),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::body::{BodyError, BodySource, RequestBody, WaitingFor};
 use super::relay::{Lease, Relay};
 use super::retry::Sent;
-use super::{Cause, Failure, Outgoing};
+use super::{Cause, Failure, Outgoing, Times};
 use crate::trace::TRACEPARENT;
 use crate::upstream::{Broken, ConnectError, InFlight, Link, ResponseBody, SendError, Upstream};
 
@@ -21,6 +21,7 @@ use crate::upstream::{Broken, ConnectError, InFlight, Link, ResponseBody, SendEr
 pub(super) async fn run(
     outgoing: &Outgoing<'_>,
     upstream: &Upstream,
+    times: Times,
     in_flight: InFlight,
     worker: usize,
     traceparent: Option<HeaderValue>,
@@ -34,7 +35,11 @@ pub(super) async fn run(
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
-            None => endpoint.open(worker, upstream.dialer()).await?,
+            None => {
+                let opening = endpoint.open(worker, upstream.dialer());
+                let opened = tokio::time::timeout(times.connect, opening).await;
+                opened.map_err(|_| ConnectError::TimedOut)??
+            }
         };
         let mut request = pending.take().unwrap_or_else(|| outgoing.request());
         if let Some(traceparent) = &traceparent {
@@ -43,7 +48,7 @@ pub(super) async fn run(
                 .insert(TRACEPARENT, traceparent.clone());
         }
         let meter = link.meter();
-        let answering = head(link.send(request), outgoing.body, settings.timeout);
+        let answering = head(link.send(request), outgoing.body, times.head);
         match before(outgoing.deadline, answering).await {
             Ok(Ok(response)) if !may_answer(outgoing, &response) => {
                 return Err(failure(Broken::Malformed, Sent::Something, outgoing.body));

@@ -1,8 +1,9 @@
 //! What may be tried again, and where. Pure.
 //!
 //! DESIGN.md, "Gateway": within one upstream, what was not sent always and what was sent for methods
-//! that are idempotent; across sides, safe methods or what provably was not processed. An
-//! `Idempotency-Key` licenses neither here: no route says yet that its upstream honours it.
+//! that are idempotent, or that carry an `Idempotency-Key` on a route that says that its upstreams
+//! honour it; across sides, safe methods or what provably was not processed. A key never licenses the
+//! other side, which has never seen it.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub(crate) enum Sent {
 }
 
 /// Within one upstream: may the request be tried again?
-pub(crate) fn may_repeat(method: &Method, sent: Sent) -> bool {
-    sent == Sent::Nothing || method.is_idempotent()
+pub(crate) fn may_repeat(method: &Method, sent: Sent, is_keyed: bool) -> bool {
+    sent == Sent::Nothing || method.is_idempotent() || is_keyed
 }
 
 /// May the other side be asked, given the most that any attempt has sent?
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_may_go_anywhere() {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::PATCH] {
-            assert!(may_repeat(&method, Sent::Nothing));
+            assert!(may_repeat(&method, Sent::Nothing, false));
             assert!(may_cross(&method, Sent::Nothing));
         }
     }
@@ -77,7 +78,12 @@ mod tests {
             (Method::PATCH, false, false),
         ];
         for (method, repeats, crosses) in rules {
-            assert_eq!(may_repeat(&method, Sent::Something), repeats, "{method}");
+            assert_eq!(
+                may_repeat(&method, Sent::Something, false),
+                repeats,
+                "{method}"
+            );
+            assert!(may_repeat(&method, Sent::Something, true), "{method}");
             assert_eq!(may_cross(&method, Sent::Something), crosses, "{method}");
         }
     }

@@ -256,13 +256,20 @@ fn authority(parts: &Parts) -> Result<Option<Authority>, Refusal> {
     if authority.as_str().contains('@') {
         return Err(wrong("The Host holds user information."));
     }
-    // An empty port is the scheme's own (RFC 9110 §4.2).
-    let port = authority.as_str().strip_prefix(authority.host());
-    let port = port.and_then(|rest| rest.strip_prefix(':'));
-    if port.is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_err()) {
+    // An empty port is the scheme's own (RFC 9110 §4.2). Nothing else stands behind a host, not behind
+    // an address in brackets either.
+    let host = authority.host();
+    let port = authority.as_str().strip_prefix(host);
+    let is_sound = |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+    if !port.is_some_and(is_sound) {
         return Err(wrong("The Host's port is no number from 0 to 65535."));
     }
     Ok(Some(authority))
+}
+
+/// Digits only: the standard library's numbers may have a sign.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 fn bad_path(error: &PathError) -> Refusal {

@@ -36,7 +36,9 @@ struct Exchange<'a> {
     admitted: &'a Admitted<'a>,
     parts: &'a Parts,
     body: BodySource,
+    /// The client's, where it says one.
     deadline: Option<Instant>,
+    route_deadline: Option<Instant>,
 }
 
 /// Sends the request where its course says; to legacy when the candidate failed and nothing can
@@ -49,6 +51,10 @@ pub(super) async fn run(
     parts: &Parts,
     body: BodySource,
 ) -> Result<Served, Refusal> {
+    let legacy = admitted.entry.upstream(Side::Legacy);
+    if admitted.route.candidate.is_some() && admitted.route.config.fallback {
+        legacy.earn_fallback();
+    }
     let mut claim = claim(proxy, call, admitted, course, parts);
     let side = claim.as_ref().map_or(course.side, Claim::side);
     let may_fall_back = side == Side::Candidate && admitted.route.config.fallback;
@@ -59,6 +65,7 @@ pub(super) async fn run(
         parts,
         body,
         deadline: deadline(call, parts),
+        route_deadline: (admitted.route.config.deadline).map(|deadline| call.started + deadline),
     };
     let when_unhealthy = if may_fall_back {
         WhenUnhealthy::Refuse
@@ -79,6 +86,8 @@ pub(super) async fn run(
         && may_cross(&parts.method, sent)
         && may_cross(acts_as(admitted, parts), sent)
         && exchange.body.can_replay()
+        && !exchange.is_late(Instant::now())
+        && legacy.take_fallback()
         // A key that was with this side before must not meet the other one, sent or not.
         && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
     if !crosses {
@@ -102,6 +111,12 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
+    /// Nobody waits any more for what another attempt would bring.
+    fn is_late(&self, now: Instant) -> bool {
+        let deadlines = [self.deadline, self.route_deadline];
+        deadlines.into_iter().flatten().any(|at| at <= now)
+    }
+
     async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
         let upstream = Arc::clone(self.admitted.entry.upstream(side));
         let outgoing = Outgoing {
@@ -111,12 +126,14 @@ impl Exchange<'_> {
             headers: &self.parts.headers,
             body: &self.body,
             deadline: self.deadline,
+            is_keyed: self.admitted.route.config.retry_keyed && has_one_key(self.parts),
         };
         let context = forward::Context {
             worker: self.proxy.worker,
             side,
             stats: &self.admitted.entry.stats,
             when_unhealthy,
+            deadline: self.route_deadline,
             tracer: self.proxy.shared.tracer,
             trace: self.trace,
         };
@@ -156,6 +173,12 @@ fn claim(
             .keyed
             .claim(flag, &subject, key, course.side, now),
     )
+}
+
+/// One key and not several, of which servers could take either.
+fn has_one_key(parts: &Parts) -> bool {
+    let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+    keys.next().is_some_and(|key| !key.is_empty()) && keys.next().is_none()
 }
 
 /// The method that counts beside the one sent: an upstream acts on either.

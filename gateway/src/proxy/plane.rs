@@ -25,6 +25,7 @@ pub(crate) struct Plane {
     pub(crate) verifier: Option<Arc<Verifier>>,
     trusted: Vec<Network>,
     pub(crate) route_headers: bool,
+    pub(crate) max_in_flight: usize,
     pub(crate) access_log: AccessLog,
     pub(crate) limits: config::Limits,
 }
@@ -76,6 +77,7 @@ impl Plane {
             verifier,
             trusted: config.trusted_proxies.clone(),
             route_headers: config.route_headers,
+            max_in_flight: config.max_in_flight as usize,
             access_log: config.access_log,
             limits: config.limits.clone(),
         }

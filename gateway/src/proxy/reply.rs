@@ -14,6 +14,7 @@ use super::flip::Closing;
 use crate::access_log;
 use crate::forward::{Cause, Relay, RelayError};
 use crate::grpc;
+use crate::load::{Full, Place};
 use crate::trace::Trace;
 
 /// The body of a response to a client.
@@ -26,6 +27,8 @@ pub(crate) struct ReplyBody {
     log: Option<Box<access_log::Entry>>,
     /// Ends when the body is done with.
     _span: Option<Span>,
+    /// The request is under way for as long.
+    _place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,7 @@ impl ReplyBody {
             closing: None,
             log: None,
             _span: None,
+            _place: None,
         }
     }
 
@@ -60,6 +64,7 @@ impl ReplyBody {
             closing: None,
             log: None,
             _span: None,
+            _place: None,
         }
     }
 
@@ -69,11 +74,17 @@ impl ReplyBody {
             closing: None,
             log: None,
             _span: None,
+            _place: None,
         }
     }
 
     pub(super) fn closed_by(mut self, closing: Option<Closing>) -> Self {
         self.closing = closing.map(Box::new);
+        self
+    }
+
+    pub(crate) fn placed(mut self, place: Option<Place>) -> Self {
+        self._place = place;
         self
     }
 
@@ -108,6 +119,12 @@ impl Refusal {
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds.max(1));
         self
+    }
+
+    /// The process has as much to do as it may.
+    pub(crate) fn overloaded(Full(seconds): Full) -> Self {
+        let detail = "The gateway has as many requests under way as it may.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(seconds)
     }
 
     /// Why an upstream gave no response, in the client's words. `retry_after` is how long its
@@ -209,6 +226,7 @@ impl Refusal {
             closing: None,
             log: None,
             _span: None,
+            _place: None,
         });
         *response.status_mut() = self.problem.status();
         let headers = response.headers_mut();

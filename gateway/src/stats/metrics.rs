@@ -44,6 +44,7 @@ impl Collector for Stats {
         encode_latencies(&mut encoder, &routes)?;
         self.sessions().encode(&mut encoder)?;
         self.clients().encode(&mut encoder)?;
+        self.load().encode(&mut encoder)?;
         let unmatched = encoder.encode_descriptor(
             "banyan_gateway_unmatched_requests",
             "Requests that no route takes",

@@ -53,7 +53,7 @@ fn encode_upstreams(
     let mut family = encoder.encode_descriptor(
         "banyan_gateway_upstream_refusals",
         "Attempts that the gateway did not make: the bulkhead was full, all circuits open, all \
-         checks failing, or the retry budget empty",
+         checks failing, a budget empty, or what is left of the bulkhead kept for own traffic",
         None,
         MetricType::Counter,
     )?;
@@ -64,6 +64,8 @@ fn encode_upstreams(
             ("open", refused.open),
             ("unhealthy", refused.unhealthy),
             ("retry_budget", refused.retry_budget),
+            ("fallback_share", refused.fallback_share),
+            ("fallback_budget", refused.fallback_budget),
         ] {
             let labels = [("upstream", upstream.id.as_str()), ("reason", reason)];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;

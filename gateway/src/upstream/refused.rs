@@ -11,6 +11,8 @@ pub(super) struct Refused {
     open: AtomicU64,
     unhealthy: AtomicU64,
     retry_budget: AtomicU64,
+    fallback_share: AtomicU64,
+    fallback_budget: AtomicU64,
 }
 
 /// Attempts that were not made, at one moment.
@@ -25,6 +27,10 @@ pub struct RefusedSnapshot {
     pub unhealthy: u64,
     /// A retry would have been right, but the budget was empty.
     pub retry_budget: u64,
+    /// A fallback would have been right, but the rest of the bulkhead is for own traffic.
+    pub fallback_share: u64,
+    /// A fallback would have been right, but their budget was empty.
+    pub fallback_budget: u64,
 }
 
 impl Refused {
@@ -44,6 +50,14 @@ impl Refused {
         self.retry_budget.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn fallback_share(&self) {
+        self.fallback_share.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn fallback_budget(&self) {
+        self.fallback_budget.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn snapshot(&self) -> RefusedSnapshot {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         RefusedSnapshot {
@@ -51,6 +65,8 @@ impl Refused {
             open: count(&self.open),
             unhealthy: count(&self.unhealthy),
             retry_budget: count(&self.retry_budget),
+            fallback_share: count(&self.fallback_share),
+            fallback_budget: count(&self.fallback_budget),
         }
     }
 }

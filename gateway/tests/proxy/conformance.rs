@@ -6,10 +6,15 @@
 
 mod answers;
 mod chunks;
+mod codings;
 mod fields;
+mod hops;
+mod hosts;
 mod lengths;
 mod limits;
 mod lines;
+mod methods;
+mod paths;
 mod targets;
 
 use crate::scripted::Scripted;
@@ -32,6 +37,12 @@ enum Fate {
     Closed,
     /// Answered with this status by the gateway alone, and the connection goes on.
     Answered(u16),
+    /// The upstream gets it as with [`Fate::Passes`], and then the connection ends.
+    Last {
+        line: &'static str,
+        has: &'static [&'static str],
+        lacks: &'static [&'static str],
+    },
     /// The upstream gets it, with this request line and head lines that have and have not these
     /// beginnings (in lower case).
     Passes {
@@ -49,6 +60,30 @@ const fn arrives(line: &'static str) -> Fate {
         has: &[],
         lacks: &[],
         body: b"",
+    }
+}
+
+/// A message without a body that arrives with this request line, with and without such head lines.
+const fn carries(
+    line: &'static str,
+    has: &'static [&'static str],
+    lacks: &'static [&'static str],
+) -> Fate {
+    Fate::Passes {
+        line,
+        has,
+        lacks,
+        body: b"",
+    }
+}
+
+/// A case in one line.
+const fn case(rfc: &'static str, name: &'static str, sent: &'static [u8], fate: Fate) -> Case {
+    Case {
+        rfc,
+        name,
+        sent,
+        fate,
     }
 }
 
@@ -82,7 +117,7 @@ impl Case {
         let before = legacy.count();
         let behind = match self.fate {
             Fate::Refused(_) | Fate::Closed => SMUGGLED,
-            Fate::Answered(_) | Fate::Passes { .. } => NEXT,
+            Fate::Answered(_) | Fate::Passes { .. } | Fate::Last { .. } => NEXT,
         };
         let mut client = stage.connect().await;
         client.send(&[self.sent, behind].concat()).await;
@@ -98,6 +133,7 @@ impl Case {
             }
             Fate::Closed => statuses.is_empty() && seen.is_empty(),
             Fate::Answered(status) => statuses == [*status, 200] && lines == ["GET /next HTTP/1.1"],
+            Fate::Last { line, .. } => statuses == [200] && lines == [*line],
             Fate::Passes { line, .. } => {
                 statuses == [200, 200] && lines == [*line, "GET /next HTTP/1.1"]
             }
@@ -105,11 +141,12 @@ impl Case {
         if !is_right {
             return Err(said());
         }
-        let Fate::Passes {
-            has, lacks, body, ..
-        } = &self.fate
-        else {
-            return Ok(());
+        let (has, lacks, body) = match &self.fate {
+            Fate::Passes {
+                has, lacks, body, ..
+            } => (has, lacks, *body),
+            Fate::Last { has, lacks, .. } => (has, lacks, &b""[..]),
+            _ => return Ok(()),
         };
         let head = seen[0].head.to_lowercase();
         let starts = |wanted: &&&str| head.lines().any(|line| line.starts_with(**wanted));
@@ -119,7 +156,7 @@ impl Case {
         if let Some(present) = lacks.iter().find(starts) {
             return Err(format!("the upstream got {present:?} in {head:?}"));
         }
-        if seen[0].body != *body {
+        if seen[0].body != body {
             return Err(format!("the upstream got the body {:?}", seen[0].body));
         }
         Ok(())

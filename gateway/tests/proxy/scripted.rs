@@ -296,17 +296,31 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, state: &Stat
     } else if seen.header("transfer-encoding").is_some() {
         // The chunks are kept as they came, trailers included.
         let end = loop {
-            if let Some(at) =
-                find(buffer, b"0\r\n").filter(|at| *at == 0 || buffer[at - 1] == b'\n')
-                && let Some(end) = find(&buffer[at..], b"\r\n\r\n")
-            {
-                break at + end + 4;
+            if let Some(end) = chunks_end(buffer) {
+                break end;
             }
             fill(stream, buffer).await?;
         };
         seen.body = buffer.drain(..end).collect();
     }
     Some(seen)
+}
+
+/// Where the chunks at the beginning of the buffer end, once they are all there.
+fn chunks_end(buffer: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = find(&buffer[at..], b"\r\n")?;
+        let size = std::str::from_utf8(&buffer[at..at + line]).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?, 16).ok()?;
+        if size == 0 {
+            // The trailers' last line is empty; it may be the only one.
+            let end = find(&buffer[at + line..], b"\r\n\r\n")?;
+            return Some(at + line + end + 4);
+        }
+        at += line + 2 + size + 2;
+        buffer.get(at..)?;
+    }
 }
 
 async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {

@@ -70,6 +70,7 @@ pub const CODES: &[&str] = &[
     "operator_required",
     "ops_token_required",
     "other_browser",
+    "overloaded",
     "question_not_found",
     "rate_limited",
     "reason_required",

@@ -73,6 +73,8 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
         .read("tunnel_idle_timeout", duration)
         .unwrap_or(TUNNEL_IDLE_TIMEOUT);
     let max_body = section.read("max_body", Node::count);
+    let deadline = section.read("deadline", duration);
+    let retry_keyed = section.read("retry_keyed", Node::boolean).unwrap_or(false);
     section.finish();
     Some(Route {
         id: id?,
@@ -98,6 +100,8 @@ pub(super) fn route(node: Node<'_>) -> Option<Route> {
         compress,
         close_on_flip,
         tunnel_idle_timeout,
+        deadline,
+        retry_keyed,
         max_body,
     })
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::{
-    Breaker, ClientCertificate, Endpoint, Health, Protocol, Retry, Scheme, Upstream, UpstreamTls,
+    Breaker, ClientCertificate, Endpoint, Fallback, Health, Protocol, Retry, Scheme, Upstream,
+    UpstreamTls,
     reader::{Node, Section},
 };
 use super::scalar::{absolute_path, duration, one_of, up_to};
@@ -15,6 +16,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Server-sent events send a comment twice a minute at least.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Half of the bulkhead is always left to the upstream's own traffic; over time it takes over what it
+/// served before anything was moved.
+const FALLBACK: Fallback = Fallback {
+    share_percent: 50,
+    budget_percent: 100,
+};
 
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("http1", Protocol::Http1),
@@ -61,9 +69,28 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
         health: section.node("health").and_then(health),
         breaker: section.node("breaker").and_then(breaker),
         retry: section.node("retry").and_then(retry),
+        fallback: section
+            .node("fallback")
+            .and_then(fallback)
+            .unwrap_or(FALLBACK),
     };
     section.finish();
     Some(upstream)
+}
+
+fn fallback(node: Node<'_>) -> Option<Fallback> {
+    let mut section = node.section()?;
+    let percent = |node: &Node<'_>| up_to(node, 100);
+    let fallback = Fallback {
+        share_percent: section
+            .read("share_percent", percent)
+            .unwrap_or(FALLBACK.share_percent),
+        budget_percent: section
+            .read("budget_percent", percent)
+            .unwrap_or(FALLBACK.budget_percent),
+    };
+    section.finish();
+    Some(fallback)
 }
 
 fn health(node: Node<'_>) -> Option<Health> {
