@@ -163,6 +163,7 @@ fn docs(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn tests(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     tools::programs(workspace)?;
+    tools::httpwg(workspace)?;
     let python = tools::python(workspace)?;
     let runner = tools::runner();
     let mut run = match runner {

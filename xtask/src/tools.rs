@@ -16,6 +16,9 @@ const DENY_AT_LEAST: (u32, u32) = (0, 18);
 /// What is installed when none is there.
 const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 
+/// The cases of RFC 9113 that others wrote.
+const HTTPWG: &str = "httpwg-cli@^0.2";
+
 /// Programs that the tests run, and the Debian package that each comes in.
 const PROGRAMS: [(&str, &str); 6] = [
     ("nats-server", "nats-server"),
@@ -186,6 +189,21 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     install.arg("--root").arg(workspace.tools());
     succeed(&mut install).context("cannot install cargo-deny")?;
     Ok(own)
+}
+
+/// Builds the test cases for RFC 9113 into `target/tools`, once.
+pub(crate) fn httpwg(workspace: &Workspace) -> anyhow::Result<()> {
+    if workspace.tools().join("bin/httpwg").is_file() {
+        return Ok(());
+    }
+    println!(
+        "    building {HTTPWG} into {}",
+        relative(workspace, &workspace.tools())
+    );
+    let mut install = Command::new("cargo");
+    install.args(["install", "--locked", "--quiet", "--debug", HTTPWG]);
+    install.arg("--root").arg(workspace.tools());
+    succeed(&mut install).context("cannot install httpwg-cli")
 }
 
 fn has_postgres() -> bool {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) const FILE: &[u8] = b"0123456789abcdefghij";
 
 /// A gateway before an upstream.
 pub(crate) struct Site {
+    scheme: &'static str,
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
     told: watch::Receiver<Option<String>>,
@@ -41,7 +43,28 @@ struct Shared {
 }
 
 impl Site {
+    /// In plain text.
     pub(crate) async fn open() -> Self {
+        Self::with("http", testkit::temp_dir(), "").await
+    }
+
+    /// Behind TLS, by a certificate for `localhost` that lies in [`Site::authority`].
+    pub(crate) async fn open_with_tls() -> Self {
+        let folder = testkit::temp_dir();
+        let names = vec!["localhost".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let (cert, key) = (
+            folder.path().join("cert.pem"),
+            folder.path().join("key.pem"),
+        );
+        std::fs::write(&cert, made.cert.pem()).expect("a file is written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file is written");
+        let (cert, key) = (cert.display(), key.display());
+        let tls = format!("tls = {{ cert = \"{cert}\", key = \"{key}\" }}\n");
+        Self::with("https", folder, &tls).await
+    }
+
+    async fn with(scheme: &'static str, folder: TempDir, tls: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let upstream = listener.local_addr().expect("an address");
         let (told, telling) = watch::channel(None);
@@ -50,11 +73,10 @@ impl Site {
             acknowledged: Arc::new(watch::Sender::new(0)),
         };
         tokio::spawn(async move { axum::serve(listener, router(shared)).await });
-        let folder = testkit::temp_dir();
         let address = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
         let file = folder.path().join("gateway.toml");
         let text = format!(
-            "listen = \"{address}\"\nadmin_listen = \"127.0.0.1:{}\"\n\
+            "listen = \"{address}\"\nadmin_listen = \"127.0.0.1:{}\"\n{tls}\
              [upstreams.legacy]\nendpoints = [\"http://{upstream}\"]\n\
              [[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
             testkit::free_port()
@@ -65,6 +87,7 @@ impl Site {
         let gateway = Process::spawn_command(command).expect("the binary starts");
         gateway.line("listening", PATIENCE).await;
         Self {
+            scheme,
             address,
             folder,
             told: telling,
@@ -73,7 +96,12 @@ impl Site {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
+    }
+
+    /// What a client has to trust where there is TLS.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("cert.pem")
     }
 
     /// What a page said at its end.

@@ -1,5 +1,6 @@
 //! Those who ask: each does one kind of thing again and again, and judges what it gets.
 
+mod multiplexed;
 mod raw;
 
 use std::convert::Infallible;
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
     Pipeline,
     /// An upgraded connection, used for a while.
     Tunnel,
+    /// Several streams of HTTP/2 at a time, some of which are given up.
+    Multiplexed,
     /// Leaves in the middle of something.
     GiveUp,
 }
@@ -68,12 +71,13 @@ const UPLOAD: usize = 150 * 1024;
 const DOWNLOAD: usize = 4 * 1024 * 1024;
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Get,
         Self::Post,
         Self::Download,
         Self::Pipeline,
         Self::Tunnel,
+        Self::Multiplexed,
         Self::GiveUp,
     ];
 }
@@ -87,6 +91,7 @@ impl Client {
                 Kind::Get | Kind::Post | Kind::Download => self.exchange(&mut link).await,
                 Kind::Pipeline => self.pipeline().await,
                 Kind::Tunnel => self.tunnel(&stop).await,
+                Kind::Multiplexed => self.multiplexed().await,
                 Kind::GiveUp => self.give_up().await,
             }
         }
