@@ -126,6 +126,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How many requests may be under way at once.
     pub max_in_flight: Option<u32>,
+    /// Who may wait for a place when that many are.
+    pub queue: Option<Queue>,
+    /// How often the addresses of its endpoints' names are asked for.
+    pub resolve: Option<Duration>,
+    /// Over which time an instance that comes back gets its whole share.
+    pub slow_start: Option<Duration>,
     /// What is spoken to it.
     pub protocol: Protocol,
     /// Whom it is taken for, where it is reached by TLS, and how the gateway names itself.
@@ -138,6 +144,15 @@ pub struct Upstream {
     pub retry: Option<Retry>,
     /// How much of another upstream's traffic it takes over.
     pub fallback: Fallback,
+}
+
+impl Upstream {
+    /// How many percent of its instances may be left alone at once.
+    pub(crate) fn max_open_percent(&self) -> u32 {
+        self.breaker
+            .as_ref()
+            .map_or(100, |breaker| breaker.max_open_percent)
+    }
 }
 
 /// An active health check.
@@ -158,6 +173,17 @@ pub struct Breaker {
     pub window: Duration,
     /// … for this long.
     pub open_for: Duration,
+    /// So many percent of the instances may be open at once.
+    pub max_open_percent: u32,
+}
+
+/// Who waits for a place in the bulkhead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// So many requests …
+    pub size: u32,
+    /// … for so long.
+    pub wait: Duration,
 }
 
 /// How often a request is tried again.

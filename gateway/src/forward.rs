@@ -23,7 +23,7 @@ pub(crate) use retry::{Sent, may_cross};
 use crate::flag::Side;
 use crate::stats::RouteStats;
 use crate::trace::traceparent;
-use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy, breaker::Permit};
+use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy};
 
 /// A request as one upstream gets it.
 #[derive(Debug)]
@@ -165,7 +165,8 @@ pub(crate) async fn forward(
         cause,
         sent: Sent::Nothing,
     };
-    let place = upstream.enter().ok_or(refused(Cause::Overloaded))?;
+    let place = upstream.enter(outgoing.deadline).await;
+    let place = place.ok_or(refused(Cause::Overloaded))?;
     upstream.earn_retry();
     let mut chosen = upstream
         .choose(Instant::now(), context.when_unhealthy, None)
@@ -174,7 +175,7 @@ pub(crate) async fn forward(
     let mut number = 1;
     loop {
         let endpoint = Arc::clone(chosen.in_flight.endpoint());
-        let outcome = once(outgoing, upstream, context, (number, chosen)).await;
+        let outcome = once(outgoing, upstream, context, (number, chosen), &endpoint).await;
         let sent = match &outcome {
             Ok(_) => Sent::Something,
             Err(failure) => failure.sent,
@@ -211,6 +212,7 @@ async fn once(
     upstream: &Upstream,
     context: Context<'_>,
     (number, chosen): (u32, Chosen),
+    endpoint: &Endpoint,
 ) -> Result<Answer, Failure> {
     let Chosen { in_flight, permit } = chosen;
     let span = span::begin(outgoing, upstream, context, number, in_flight.endpoint());
@@ -240,7 +242,13 @@ async fn once(
     }
     match permit {
         Some(permit) if failed => permit.fail(Instant::now()),
-        permit => permit.map_or((), Permit::succeed),
+        Some(permit) => {
+            let is_back = permit.succeed();
+            if is_back {
+                endpoint.returned(Instant::now());
+            }
+        }
+        None => {}
     }
     outcome
 }

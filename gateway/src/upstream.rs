@@ -6,47 +6,53 @@
 mod balance;
 pub mod breaker;
 mod budget;
+mod bulkhead;
 mod connect;
 mod endpoint;
 mod health;
 mod link;
+mod maker;
 mod metrics;
 mod multiplexed;
+mod pick;
 mod pool;
 mod refused;
+mod resolve;
 mod tls;
+mod warmth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
 use crate::id::UpstreamId;
 
+use breaker::Cap;
 use budget::RetryBudget;
-pub(crate) use connect::{ConnectError, Dialer};
+use bulkhead::Bulkhead;
+pub(crate) use bulkhead::Place;
+pub(crate) use connect::ConnectError;
+use connect::Dialer;
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, EndpointSnapshot};
 pub(crate) use link::{Broken, BrokenOff, Link, ResponseBody, SendError};
+use maker::Maker;
 use refused::Refused;
 pub use refused::RefusedSnapshot;
+pub use resolve::{Resolve, System};
 pub(crate) use tls::{Trust, is_server_name};
 
 /// All upstreams of the current configuration.
 #[derive(Debug)]
 pub struct Upstreams {
     current: ArcSwap<BTreeMap<UpstreamId, Arc<Upstream>>>,
-    /// How many workers have a shelf of idle connections in each endpoint.
-    workers: usize,
-    /// Where health checks run, so that they never delay a worker.
-    background: Handle,
+    maker: Maker,
 }
 
 /// One backend.
@@ -55,19 +61,17 @@ pub struct Upstream {
     id: UpstreamId,
     settings: config::Upstream,
     dialer: Dialer,
-    endpoints: Vec<Arc<Endpoint>>,
+    /// Replaced as a whole where names are followed.
+    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     /// Survives a reload, as do the endpoints.
-    load: Arc<AtomicUsize>,
+    bulkhead: Arc<Bulkhead>,
+    cap: Arc<Cap>,
     budget: Arc<RetryBudget>,
     fallbacks: Arc<RetryBudget>,
     refused: Arc<Refused>,
     /// The name as `X-Banyan-Upstream` has it.
     name: HeaderValue,
 }
-
-/// A place in an upstream's bulkhead, held until the response's last byte.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
 
 /// The endpoint that takes an attempt, with the breaker's leave.
 #[derive(Debug)]
@@ -102,6 +106,8 @@ pub struct UpstreamSnapshot {
     pub id: UpstreamId,
     /// Requests under way on all endpoints, those that wait for a connection included.
     pub in_flight: usize,
+    /// Requests that wait for a place in the bulkhead.
+    pub waiting: usize,
     /// The bulkhead's size, where there is one.
     pub max_in_flight: Option<u32>,
     /// Attempts that were not made since the process began.
@@ -113,10 +119,23 @@ pub struct UpstreamSnapshot {
 impl Upstreams {
     /// Builds the upstreams of a configuration. Health checks run on `background`.
     pub fn new(config: &Config, workers: usize, background: Handle) -> Self {
+        Self::with_resolver(config, workers, background, Arc::new(System))
+    }
+
+    /// As [`Upstreams::new`], with names resolved by somebody else.
+    pub fn with_resolver(
+        config: &Config,
+        workers: usize,
+        background: Handle,
+        resolver: Arc<dyn Resolve>,
+    ) -> Self {
         let upstreams = Self {
             current: ArcSwap::default(),
-            workers,
-            background,
+            maker: Maker {
+                workers,
+                background,
+                resolver,
+            },
         };
         upstreams.reconcile(config);
         upstreams
@@ -131,7 +150,7 @@ impl Upstreams {
             .map(|(id, settings)| {
                 let upstream = match before.get(id) {
                     Some(old) if old.settings == *settings => Arc::clone(old),
-                    old => Arc::new(self.build(id, settings, old.map(Arc::as_ref))),
+                    old => self.build(id, settings, old.map(Arc::as_ref)),
                 };
                 (id.clone(), upstream)
             })
@@ -157,7 +176,7 @@ impl Upstreams {
     /// Ends the health checks; the process is going.
     pub fn stop(&self) {
         for upstream in self.current.load().values() {
-            for endpoint in &upstream.endpoints {
+            for endpoint in upstream.endpoints.load().iter() {
                 endpoint.stop_check();
             }
         }
@@ -168,23 +187,13 @@ impl Upstreams {
         id: &UpstreamId,
         settings: &config::Upstream,
         old: Option<&Upstream>,
-    ) -> Upstream {
+    ) -> Arc<Upstream> {
         let same_kind = old.filter(|old| {
             old.settings.breaker == settings.breaker
                 && old.settings.health == settings.health
                 && old.settings.protocol == settings.protocol
                 && old.settings.tls == settings.tls
         });
-        let dialer = Dialer::new(settings);
-        let endpoints = settings
-            .endpoints
-            .iter()
-            .map(|address| {
-                same_kind
-                    .and_then(|old| old.endpoints.iter().find(|e| e.address() == address))
-                    .map_or_else(|| self.endpoint(address, settings, &dialer), Arc::clone)
-            })
-            .collect();
         let budget = match old {
             Some(old) if old.settings.retry == settings.retry => Arc::clone(&old.budget),
             _ => Arc::new(RetryBudget::new(
@@ -200,40 +209,24 @@ impl Upstreams {
                 u8::try_from(settings.fallback.budget_percent).unwrap_or(100),
             )),
         };
-        Upstream {
+        let upstream = Arc::new(Upstream {
             id: id.clone(),
             settings: settings.clone(),
-            dialer,
-            endpoints,
-            load: old.map(|old| Arc::clone(&old.load)).unwrap_or_default(),
+            dialer: Dialer::new(settings),
+            endpoints: ArcSwap::default(),
+            bulkhead: old.map(|old| Arc::clone(&old.bulkhead)).unwrap_or_default(),
+            cap: same_kind.map_or_else(
+                || Arc::new(Cap::new(settings.max_open_percent())),
+                |old| Arc::clone(&old.cap),
+            ),
             budget,
             fallbacks,
             refused: old.map(|old| Arc::clone(&old.refused)).unwrap_or_default(),
             name: HeaderValue::from_str(id.as_str())
                 .unwrap_or_else(|_| HeaderValue::from_static("")),
-        }
-    }
-
-    fn endpoint(
-        &self,
-        address: &config::Endpoint,
-        settings: &config::Upstream,
-        dialer: &Dialer,
-    ) -> Arc<Endpoint> {
-        let stop = settings.health.as_ref().map(|_| CancellationToken::new());
-        let endpoint = Arc::new(Endpoint::new(
-            address.clone(),
-            settings.breaker.as_ref(),
-            stop.clone(),
-            self.workers,
-            dialer.may_multiplex(address),
-        ));
-        if let (Some(health), Some(stop)) = (settings.health.clone(), stop) {
-            let watched = Arc::downgrade(&endpoint);
-            self.background
-                .spawn(health::watch(watched, health, dialer.clone(), stop));
-        }
-        endpoint
+        });
+        self.maker.furnish(&upstream, same_kind);
+        upstream
     }
 }
 
@@ -266,7 +259,7 @@ impl Upstream {
 
     /// How many endpoints there are to ask.
     pub(crate) fn endpoints(&self) -> usize {
-        self.endpoints.len()
+        self.endpoints.load().len()
     }
 
     /// A request came: it earns its share of a retry.
@@ -295,7 +288,7 @@ impl Upstream {
         let share = self.settings.fallback.share_percent as usize;
         let has_room = self.settings.max_in_flight.is_none_or(|most| {
             let open = (most as usize * share / 100).max(1);
-            self.load.load(Ordering::Relaxed) < open
+            self.bulkhead.load() < open
         });
         if !has_room {
             self.refused.fallback_share();
@@ -316,89 +309,45 @@ impl Upstream {
             .map_or(Duration::from_secs(1), |breaker| breaker.open_for)
     }
 
-    /// A place in the bulkhead; `None` when it is full.
-    pub(crate) fn enter(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.load));
-        let before = self.load.fetch_add(1, Ordering::Relaxed);
-        match self.settings.max_in_flight {
-            // Dropping the place takes the count back.
-            Some(most) if before >= most as usize => {
-                self.refused.full();
-                None
+    /// A place in the bulkhead, waiting for one where that is allowed, and no longer than until
+    /// `deadline`; `None` when it is full.
+    pub(crate) async fn enter(&self, deadline: Option<Instant>) -> Option<Place> {
+        let most = self.settings.max_in_flight;
+        if let Some(place) = self.bulkhead.enter(most) {
+            return Some(place);
+        }
+        let place = match &self.settings.queue {
+            None => None,
+            Some(queue) => {
+                let waiting = self.bulkhead.wait(most, queue);
+                match deadline {
+                    None => waiting.await,
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), waiting)
+                        .await
+                        .ok()
+                        .flatten(),
+                }
             }
-            _ => Some(place),
-        }
-    }
-
-    /// The endpoint for one attempt. `avoid` is the one that has just failed this request: it is
-    /// taken again only where there is no other.
-    pub(crate) fn choose(
-        &self,
-        now: Instant,
-        when_unhealthy: WhenUnhealthy,
-        avoid: Option<&Arc<Endpoint>>,
-    ) -> Result<Chosen, NoEndpoint> {
-        self.pick(now, when_unhealthy, avoid)
-            .inspect_err(|why| self.refused.no_endpoint(*why))
-    }
-
-    fn pick(
-        &self,
-        now: Instant,
-        when_unhealthy: WhenUnhealthy,
-        avoid: Option<&Arc<Endpoint>>,
-    ) -> Result<Chosen, NoEndpoint> {
-        let any_healthy = self.endpoints.iter().any(|endpoint| endpoint.is_healthy());
-        if !any_healthy && when_unhealthy == WhenUnhealthy::Refuse {
-            return Err(NoEndpoint::Unhealthy);
-        }
-        let is_usable = |endpoint: &Arc<Endpoint>| {
-            (endpoint.is_healthy() || !any_healthy) && endpoint.would_admit(now)
         };
-        let is_other =
-            |endpoint: &Arc<Endpoint>| avoid.is_none_or(|avoid| !Arc::ptr_eq(avoid, endpoint));
-        let pick = |is_eligible: &dyn Fn(&Arc<Endpoint>) -> bool| {
-            balance::choose(
-                self.endpoints.len(),
-                |index| is_eligible(&self.endpoints[index]),
-                |index| self.endpoints[index].in_flight(),
-                |below| rand::random_range(0..below),
-            )
-        };
-        // Another request may take the one place of a half-open circuit between the look and the
-        // admission; then the next usable endpoint is asked, each at most once.
-        for _ in 0..self.endpoints.len() {
-            let index = pick(&|endpoint| is_usable(endpoint) && is_other(endpoint))
-                .or_else(|| pick(&is_usable))
-                .ok_or(NoEndpoint::Open)?;
-            let endpoint = &self.endpoints[index];
-            if let Ok(permit) = endpoint.admit(now) {
-                return Ok(Chosen {
-                    in_flight: endpoint.enter(),
-                    permit,
-                });
-            }
+        if place.is_none() {
+            self.refused.full();
         }
-        Err(NoEndpoint::Open)
+        place
     }
 
     fn snapshot(&self, now: Instant) -> UpstreamSnapshot {
         UpstreamSnapshot {
             id: self.id.clone(),
-            in_flight: self.load.load(Ordering::Relaxed),
+            in_flight: self.bulkhead.load(),
+            waiting: self.bulkhead.waiting(),
             max_in_flight: self.settings.max_in_flight,
             refused: self.refused.snapshot(),
             endpoints: self
                 .endpoints
+                .load()
                 .iter()
                 .map(|endpoint| endpoint.snapshot(now))
                 .collect(),
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -69,3 +69,20 @@ fn a_file_that_is_absent_or_holds_no_certificate_is_a_fault() {
         assert!(told[0].message.contains(&file.to_string()), "{told:?}");
     }
 }
+
+#[test]
+fn what_could_never_happen_is_a_fault() {
+    let with = |more: &str| keys(&format!("endpoints = [\"http://127.0.0.1:1\"]\n{more}"));
+    assert_eq!(with("queue = { size = 5 }"), ["queue"]);
+    assert_eq!(with("max_in_flight = 1\nqueue = { size = 5 }"), [""; 0]);
+    assert_eq!(with("max_in_flight = 1\nqueue = {}"), ["queue.size"]);
+    let long = "max_in_flight = 1\nqueue = { size = 10001 }";
+    assert_eq!(with(long), ["queue.size"]);
+    assert_eq!(with("resolve = \"10s\""), ["resolve"]);
+    assert_eq!(
+        with("breaker = { max_open_percent = 101 }"),
+        ["breaker.max_open_percent"]
+    );
+    let named = "endpoints = [\"http://localhost:1\"]\nresolve = \"10s\"\nslow_start = \"1m\"";
+    assert_eq!(keys(named), [""; 0]);
+}

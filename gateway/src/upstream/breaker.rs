@@ -3,10 +3,14 @@
 //! Invariant: while open nothing passes until `open_for` has gone by; then exactly one request at a
 //! time probes, and its outcome alone closes or reopens the circuit. Time comes from the caller.
 
+mod cap;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub use cap::Cap;
 
 /// When the circuit opens and how long it stays so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Breaker {
     policy: Policy,
+    cap: Arc<Cap>,
     /// A copy of the state's phase for the fast path; the lock's content is the truth.
     hint: AtomicU8,
     opened: AtomicU64,
@@ -63,10 +68,11 @@ const OPEN: u8 = 1;
 const HALF_OPEN: u8 = 2;
 
 impl Breaker {
-    /// A closed circuit.
-    pub fn new(policy: Policy) -> Self {
+    /// A closed circuit, which opens only within the cap.
+    pub fn new(policy: Policy, cap: Arc<Cap>) -> Self {
         Self {
             policy,
+            cap,
             hint: AtomicU8::new(CLOSED),
             opened: AtomicU64::new(0),
             state: Mutex::new(State::Closed {
@@ -143,6 +149,10 @@ impl Breaker {
         let mut state = self.lock();
         let opens = match &mut *state {
             State::Closed { failures } => {
+                // More than decide need not be known, however long the cap keeps the circuit closed.
+                if failures.len() >= self.policy.failures as usize {
+                    failures.pop_front();
+                }
                 failures.push_back(now);
                 while failures
                     .front()
@@ -150,7 +160,8 @@ impl Breaker {
                 {
                     failures.pop_front();
                 }
-                failures.len() >= self.policy.failures as usize
+                // A circuit that the cap keeps closed opens with a later failure, once there is room.
+                failures.len() >= self.policy.failures as usize && self.cap.open()
             }
             // A straggler from before the circuit opened says nothing new.
             State::Open { .. } => false,
@@ -166,6 +177,9 @@ impl Breaker {
 
     fn on_probe_success(&self) {
         let mut state = self.lock();
+        if !matches!(*state, State::Closed { .. }) {
+            self.cap.close();
+        }
         *state = State::Closed {
             failures: VecDeque::new(),
         };
@@ -184,18 +198,28 @@ impl Breaker {
 }
 
 impl Permit {
-    /// The endpoint answered, whatever it said, as long as it was an outcome.
-    pub fn succeed(mut self) {
+    /// The endpoint answered, whatever it said, as long as it was an outcome. True when that closed
+    /// its circuit.
+    pub fn succeed(mut self) -> bool {
         self.is_settled = true;
         if self.is_probe {
             self.breaker.on_probe_success();
         }
+        self.is_probe
     }
 
     /// The attempt failed: connect, reset, timeout, or an uncoded 500, 502, 503 or 504.
     pub fn fail(mut self, now: Instant) {
         self.is_settled = true;
         self.breaker.on_failure(now, self.is_probe);
+    }
+}
+
+impl Drop for Breaker {
+    fn drop(&mut self) {
+        if !matches!(*self.lock(), State::Closed { .. }) {
+            self.cap.close();
+        }
     }
 }
 
@@ -222,10 +246,16 @@ mod tests {
         start: Instant,
     }
 
+    fn cap(endpoints: usize) -> Arc<Cap> {
+        let cap = Cap::new(50);
+        cap.of(endpoints);
+        Arc::new(cap)
+    }
+
     impl Scene {
         fn new() -> Self {
             Self {
-                breaker: Arc::new(Breaker::new(POLICY)),
+                breaker: Arc::new(Breaker::new(POLICY, cap(1))),
                 start: Instant::now(),
             }
         }
@@ -254,6 +284,35 @@ mod tests {
         assert_eq!(scene.breaker.phase(scene.at(2)), Phase::Open);
         assert!(scene.breaker.admit(scene.at(6)).is_none());
         assert!(!scene.breaker.would_admit(scene.at(6)));
+    }
+
+    #[test]
+    fn no_more_circuits_open_than_the_cap_allows() {
+        let (cap, start) = (cap(5), Instant::now());
+        let breakers: Vec<_> = (0..3)
+            .map(|_| Arc::new(Breaker::new(POLICY, Arc::clone(&cap))))
+            .collect();
+        let fail = |breaker: &Arc<Breaker>, times| {
+            for _ in 0..times {
+                breaker.admit(start).unwrap().fail(start);
+            }
+        };
+        let open = || {
+            let phases = breakers.iter().map(|breaker| breaker.phase(start));
+            phases.map(|phase| phase == Phase::Open).collect::<Vec<_>>()
+        };
+        fail(&breakers[0], 3);
+        fail(&breakers[1], 3);
+        fail(&breakers[2], 30);
+        assert_eq!(open(), [true, true, false]);
+        let later = start + Duration::from_secs(6);
+        let probe = breakers[0].admit(later).unwrap();
+        assert!(probe.succeed());
+        fail(&breakers[2], 1);
+        assert_eq!(open(), [false, true, true]);
+        drop(breakers);
+        assert!((0..2).all(|_| cap.open()), "what is gone counts no more");
+        assert!(!cap.open());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use super::endpoint::Peer;
 use super::link::{Connection, Http1, Target};
 use super::tls::{self, Offer, Tls};
 use crate::config::{self, Protocol, Scheme};
@@ -65,8 +66,8 @@ impl Dialer {
     }
 
     /// Connects, by TLS where the endpoint says so, and agrees on the protocol.
-    pub(super) async fn open(&self, endpoint: &config::Endpoint) -> Result<Opened, ConnectError> {
-        self.in_time(self.connect(endpoint)).await?
+    pub(super) async fn open(&self, peer: &Peer) -> Result<Opened, ConnectError> {
+        self.in_time(self.connect(peer)).await?
     }
 
     /// Waits no longer than for a connection.
@@ -79,9 +80,13 @@ impl Dialer {
             .map_err(|_| ConnectError::TimedOut)
     }
 
-    async fn connect(&self, endpoint: &config::Endpoint) -> Result<Opened, ConnectError> {
+    async fn connect(&self, peer: &Peer) -> Result<Opened, ConnectError> {
+        let endpoint = &peer.endpoint;
         let host = endpoint.host.as_str();
-        let stream = TcpStream::connect((host, endpoint.port)).await?;
+        let stream = match peer.at {
+            Some(address) => TcpStream::connect((address, endpoint.port)).await?,
+            None => TcpStream::connect((host, endpoint.port)).await?,
+        };
         // Without it a small body behind a head waits for the peer's delayed acknowledgement.
         stream.set_nodelay(true)?;
         let target = || Target {

@@ -1,28 +1,41 @@
 //! One instance of an upstream: its connections, its load, its health and its breaker.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::breaker::{self, Breaker, Permit};
+use super::breaker::{self, Breaker, Cap, Permit};
 use super::connect::{ConnectError, Dialer};
 use super::link::Link;
 use super::pool::Pool;
+use super::warmth::Warmth;
 use crate::config;
 
 /// One instance. Lives as long as its settings stay the same, through any number of reloads.
 #[derive(Debug)]
 pub struct Endpoint {
-    address: config::Endpoint,
+    peer: Peer,
     breaker: Option<Arc<Breaker>>,
+    warmth: Warmth,
     in_flight: AtomicUsize,
     is_healthy: AtomicBool,
     pool: Pool,
     /// Ends the health check when the endpoint is dropped.
     check: Option<(CancellationToken, DropGuard)>,
+}
+
+/// Who is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// As it was declared.
+    pub(super) endpoint: config::Endpoint,
+    /// The address of its name, where that was resolved beforehand.
+    pub(super) at: Option<IpAddr>,
 }
 
 /// Counts one request towards its endpoint until it is dropped.
@@ -33,7 +46,7 @@ pub(crate) struct InFlight(Arc<Endpoint>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSnapshot {
-    /// `http://host:port` or `https://host:port`.
+    /// `http://host:port` or `https://host:port`; with the address where the name has several.
     pub address: String,
     /// What the active check last said; true where there is none.
     pub healthy: bool,
@@ -49,21 +62,23 @@ pub struct EndpointSnapshot {
 
 impl Endpoint {
     pub(super) fn new(
-        address: config::Endpoint,
-        policy: Option<&config::Breaker>,
+        peer: Peer,
+        breaker: Option<(&config::Breaker, Arc<Cap>)>,
         check: Option<CancellationToken>,
         workers: usize,
         may_multiplex: bool,
     ) -> Self {
         Self {
-            address,
-            breaker: policy.map(|policy| {
-                Arc::new(Breaker::new(breaker::Policy {
-                    failures: policy.failures,
-                    window: policy.window,
-                    open_for: policy.open_for,
-                }))
+            peer,
+            breaker: breaker.map(|(settings, cap)| {
+                let policy = breaker::Policy {
+                    failures: settings.failures,
+                    window: settings.window,
+                    open_for: settings.open_for,
+                };
+                Arc::new(Breaker::new(policy, cap))
             }),
+            warmth: Warmth::default(),
             in_flight: AtomicUsize::new(0),
             is_healthy: AtomicBool::new(true),
             pool: Pool::new(workers, may_multiplex),
@@ -73,13 +88,27 @@ impl Endpoint {
 
     /// Where it listens.
     pub fn address(&self) -> &config::Endpoint {
-        &self.address
+        &self.peer.endpoint
+    }
+
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// It is back after it was out, or new: its share begins small where that is wanted.
+    pub(crate) fn returned(&self, now: Instant) {
+        self.warmth.returned(now);
+    }
+
+    /// Its share of the requests, of 1, where that grows over this time.
+    pub(super) fn share(&self, now: Instant, over: Duration) -> f64 {
+        self.warmth.share(now, over)
     }
 
     /// Its state now, for people.
     pub fn snapshot(&self, now: Instant) -> EndpointSnapshot {
         EndpointSnapshot {
-            address: self.address.to_string(),
+            address: self.peer.to_string(),
             healthy: self.is_healthy(),
             breaker: self.breaker.as_ref().map(|breaker| breaker.phase(now)),
             breaker_opened: self.breaker.as_ref().map_or(0, |breaker| breaker.opened()),
@@ -129,8 +158,8 @@ impl Endpoint {
     /// A new connection, or a place on a shared one that was opened meanwhile.
     pub(crate) async fn open(&self, worker: usize, dialer: &Dialer) -> Result<Link, ConnectError> {
         match self.pool.multiplexed(worker) {
-            Some(shared) => shared.open(&self.address, dialer).await,
-            None => Ok(Link::of(dialer.open(&self.address).await?)),
+            Some(shared) => shared.open(&self.peer, dialer).await,
+            None => Ok(Link::of(dialer.open(&self.peer).await?)),
         }
     }
 
@@ -143,6 +172,18 @@ impl Endpoint {
     pub(super) fn stop_check(&self) {
         if let Some((token, _guard)) = &self.check {
             token.cancel();
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            // An address that was declared as one says it all.
+            Some(address) if self.endpoint.host != address.to_string() => {
+                write!(f, "{} ({address})", self.endpoint)
+            }
+            _ => fmt::Display::fmt(&self.endpoint, f),
         }
     }
 }

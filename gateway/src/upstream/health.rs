@@ -5,13 +5,13 @@
 //! comes back with the first good one. A check that hangs counts as failed after its interval.
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, header};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Dialer;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Peer};
 use super::link::Link;
 use crate::config;
 use crate::forward::RequestBody;
@@ -37,16 +37,13 @@ pub(super) async fn watch(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Some(address) = endpoint
-            .upgrade()
-            .map(|endpoint| endpoint.address().clone())
-        else {
+        let Some(peer) = endpoint.upgrade().map(|endpoint| endpoint.peer().clone()) else {
             return;
         };
         let wait = health.interval.min(MAX_WAIT);
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            outcome = tokio::time::timeout(wait, check(&dialer, &address, &health.path)) => outcome,
+            outcome = tokio::time::timeout(wait, check(&dialer, &peer, &health.path)) => outcome,
         };
         let is_good = matches!(outcome, Ok(Ok(true)));
         failed_in_a_row = if is_good {
@@ -58,20 +55,21 @@ pub(super) async fn watch(
             return;
         };
         if is_good && !endpoint.is_healthy() {
-            tracing::info!(endpoint = %address, "the health check passes again");
+            tracing::info!(endpoint = %peer, "the health check passes again");
+            endpoint.returned(Instant::now());
             endpoint.set_healthy(true);
         } else if failed_in_a_row >= FALL && endpoint.is_healthy() {
-            tracing::warn!(endpoint = %address, "the health check fails: taken out");
+            tracing::warn!(endpoint = %peer, "the health check fails: taken out");
             endpoint.set_healthy(false);
         }
     }
 }
 
 /// One check: any 2xx is good.
-async fn check(dialer: &Dialer, address: &config::Endpoint, path: &str) -> anyhow::Result<bool> {
-    let mut link = Link::of(dialer.open(address).await?);
+async fn check(dialer: &Dialer, peer: &Peer, path: &str) -> anyhow::Result<bool> {
+    let mut link = Link::of(dialer.open(peer).await?);
     let mut request = Request::get(path)
-        .header(header::HOST, address.authority())
+        .header(header::HOST, peer.endpoint.authority())
         .header(header::USER_AGENT, "banyan-health-check")
         .body(RequestBody::Empty)?;
     if let Link::Http1(_) = link {

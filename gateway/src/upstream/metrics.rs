@@ -39,6 +39,16 @@ fn encode_upstreams(
         ConstGauge::new(upstream.in_flight as f64).encode(family.encode_family(&labels)?)?;
     }
     let mut family = encoder.encode_descriptor(
+        "banyan_gateway_upstream_waiting",
+        "Requests that wait for a place in the bulkhead",
+        None,
+        MetricType::Gauge,
+    )?;
+    for upstream in upstreams {
+        let labels = [("upstream", upstream.id.as_str())];
+        ConstGauge::new(upstream.waiting as f64).encode(family.encode_family(&labels)?)?;
+    }
+    let mut family = encoder.encode_descriptor(
         "banyan_gateway_upstream_max_in_flight",
         "The bulkhead's size, where there is one",
         None,

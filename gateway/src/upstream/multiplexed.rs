@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::connect::{ConnectError, Dialer, Opened};
+use super::endpoint::Peer;
 use super::link::{Connection, Link};
-use crate::config;
 
 /// The connections to which requests are given.
 #[derive(Debug, Default)]
@@ -47,9 +47,9 @@ impl Multiplexed {
     }
 
     /// A place on a new connection, or on one that somebody else has opened meanwhile.
-    pub(crate) async fn open(
+    pub(super) async fn open(
         self: &Arc<Self>,
-        endpoint: &config::Endpoint,
+        peer: &Peer,
         dialer: &Dialer,
     ) -> Result<Link, ConnectError> {
         let _one = if self.speaks_http1.load(Ordering::Relaxed) {
@@ -60,7 +60,7 @@ impl Multiplexed {
         if let Some(link) = self.take() {
             return Ok(link);
         }
-        let opened = dialer.open(endpoint).await?;
+        let opened = dialer.open(peer).await?;
         let speaks_http1 = matches!(opened, Opened::Http1(_));
         self.speaks_http1.store(speaks_http1, Ordering::Relaxed);
         Ok(match opened {

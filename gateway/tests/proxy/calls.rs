@@ -1,7 +1,11 @@
 //! gRPC: what the gateway itself says to a call, and when a call's time is over.
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+
 use crate::scripted::{Act, Scripted};
-use crate::stage::{Stage, upstream};
+use crate::stage::{PATIENCE, Stage, upstream};
 
 const CALL: &str = "content-type: application/grpc+proto\r\nte: trailers\r\n";
 
@@ -57,4 +61,138 @@ async fn a_call_waits_no_longer_than_it_says_and_blames_nobody() {
         assert_eq!(legacy.count(), count, "its circuit stays closed");
     }
     assert_eq!(stage.stats("all").legacy.failures, 0);
+}
+
+/// A server that sends back each message when it comes, and says at the end how many there were.
+async fn echoing() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.expect("a preface");
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    tokio::spawn(echo(request.into_body(), respond));
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn echo(mut body: h2::RecvStream, mut respond: h2::server::SendResponse<Bytes>) {
+    let head = Response::builder()
+        .header("content-type", "application/grpc")
+        .header("trailer", "grpc-status, x-count")
+        .body(())
+        .expect("a head");
+    let mut send = respond.send_response(head, false).expect("an open stream");
+    let mut count = 0_u32;
+    while let Some(Ok(data)) = body.data().await {
+        let length = data.len();
+        let _ = body.flow_control().release_capacity(length);
+        if length == 0 {
+            // Nothing but the end.
+            continue;
+        }
+        count += 1;
+        send.send_data(data, false).expect("an open stream");
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers.insert("x-count", count.into());
+    send.send_trailers(trailers).expect("an open stream");
+}
+
+#[tokio::test]
+async fn messages_stream_both_ways_and_the_outcome_comes_last() {
+    let stage = stage("protocol = \"h2c\"", "", echoing().await).await;
+    let mut client = stage.connect().await;
+    let head = format!(
+        "POST /shop.Orders/Chat HTTP/1.1\r\nhost: a\r\n{CALL}connection: te\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
+    client.send(head.as_bytes()).await;
+    for number in 0..3 {
+        client
+            .send(format!("4\r\nmsg{number}\r\n").as_bytes())
+            .await;
+        if number == 0 {
+            assert!(client.head().await.starts_with("HTTP/1.1 200"));
+        }
+        let echoed = client.exactly(9).await;
+        assert_eq!(echoed, format!("4\r\nmsg{number}\r\n").as_bytes());
+    }
+    client.send(b"0\r\n\r\n").await;
+    let end = String::from_utf8(client.until(b"\r\n\r\n").await).expect("a text");
+    assert!(
+        end.starts_with("0\r\n") && end.contains("grpc-status: 0\r\n"),
+        "{end}"
+    );
+    assert!(end.contains("x-count: 3\r\n"), "{end}");
+}
+
+/// A client of HTTP/2.
+async fn client(stage: &Stage) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(stage.address).await.expect("it accepts");
+    let (client, connection) = h2::client::handshake(stream).await.expect("a preface");
+    // Its end is seen by the calls.
+    tokio::spawn(async move { drop(connection.await) });
+    client.ready().await.expect("a place")
+}
+
+fn call(path: &str) -> Request<()> {
+    Request::post(format!("http://shop.example/shop.Orders/{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .expect("a request")
+}
+
+async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .expect("in time")
+}
+
+/// Each message of either side is there before the other one says the next.
+#[tokio::test]
+async fn a_call_over_http_2_streams_both_ways() {
+    let stage = stage("protocol = \"h2c\"", "", echoing().await).await;
+    let mut client = client(&stage).await;
+    let (answer, mut send) = client.send_request(call("Chat"), false).expect("a stream");
+    let answer = in_time(answer).await.expect("a head before any message");
+    assert_eq!(answer.headers()["content-type"], "application/grpc");
+    let mut body = answer.into_body();
+    for message in [&b"one"[..], b"two", b"three"] {
+        send.send_data(Bytes::from_static(message), false)
+            .expect("room");
+        let echoed = in_time(body.data()).await.expect("a message");
+        let echoed = echoed.expect("a sound body");
+        assert_eq!(echoed, message);
+        let _ = body.flow_control().release_capacity(echoed.len());
+    }
+    send.send_data(Bytes::new(), true).expect("an open stream");
+    assert!(in_time(body.data()).await.is_none());
+    let trailers = in_time(body.trailers()).await.expect("a sound end");
+    let trailers = trailers.expect("trailers");
+    assert_eq!(
+        (&trailers["grpc-status"], &trailers["x-count"]),
+        (
+            &HeaderValue::from_static("0"),
+            &HeaderValue::from_static("3")
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_outcome_without_a_message_is_all_in_the_head() {
+    let absent = Scripted::absent().await;
+    let gone = stage("protocol = \"h2c\"", "", absent).await;
+    let mut client = client(&gone).await;
+    let (answer, _) = client.send_request(call("Put"), true).expect("a stream");
+    let answer = in_time(answer).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["grpc-status"], "14");
+    assert!(answer.body().is_end_stream());
 }

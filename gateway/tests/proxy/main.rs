@@ -23,6 +23,7 @@ mod messages;
 mod misbehaving;
 mod multiplexed;
 mod overload;
+mod queue;
 mod reloads;
 mod retries;
 mod rules;

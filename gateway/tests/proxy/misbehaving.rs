@@ -145,7 +145,11 @@ impl Gets {
                 } else {
                     body.to_owned()
                 };
-                let is_whole = is_whole || text.is_empty();
+                let is_whole = match wanted {
+                    // Of these a length says nothing, and beside 204 it must not stand.
+                    204 => length.is_none() && !is_chunked,
+                    _ => is_whole || text.is_empty(),
+                };
                 status == Some(wanted) && is_whole && content == text
             }
             Self::Problem(wanted, code) => {

@@ -1,10 +1,10 @@
 //! `[upstreams.NAME]`.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::super::{
-    Breaker, ClientCertificate, Endpoint, Fallback, Health, Protocol, Retry, Scheme, Upstream,
-    UpstreamTls,
+    Breaker, ClientCertificate, Endpoint, Fallback, Health, Protocol, Queue, Retry, Scheme,
+    Upstream, UpstreamTls,
     reader::{Node, Section},
 };
 use super::scalar::{absolute_path, duration, one_of, up_to};
@@ -23,6 +23,8 @@ const FALLBACK: Fallback = Fallback {
     share_percent: 50,
     budget_percent: 100,
 };
+/// Longer queues only hide that there is too much to do.
+const MAX_QUEUE: u32 = 10_000;
 
 const PROTOCOLS: &[(&str, Protocol)] = &[
     ("http1", Protocol::Http1),
@@ -54,6 +56,13 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
         .read("protocol", |node| one_of(node, PROTOCOLS))
         .unwrap_or(Protocol::Http1);
     let tls = tls(&mut section, protocol, &endpoints);
+    if section.has("queue") && !section.has("max_in_flight") {
+        section.fault("queue", "needs max_in_flight: without it nobody ever waits");
+    }
+    let is_name = |endpoint: &Endpoint| endpoint.host.parse::<IpAddr>().is_err();
+    if section.has("resolve") && !endpoints.is_empty() && !endpoints.iter().any(is_name) {
+        section.fault("resolve", "is for endpoints with names, and there is none");
+    }
     let upstream = Upstream {
         endpoints,
         connect_timeout: section
@@ -64,6 +73,9 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
             .read("idle_timeout", duration)
             .unwrap_or(IDLE_TIMEOUT),
         max_in_flight: section.read("max_in_flight", Node::count),
+        queue: section.node("queue").and_then(queue),
+        resolve: section.read("resolve", duration),
+        slow_start: section.read("slow_start", duration),
         protocol,
         tls,
         health: section.node("health").and_then(health),
@@ -116,9 +128,23 @@ fn breaker(node: Node<'_>) -> Option<Breaker> {
         open_for: section
             .read("open_for", duration)
             .unwrap_or(Duration::from_secs(5)),
+        max_open_percent: section
+            .read("max_open_percent", |node| up_to(node, 100))
+            .unwrap_or(100),
     };
     section.finish();
     Some(breaker)
+}
+
+fn queue(node: Node<'_>) -> Option<Queue> {
+    let mut section = node.section()?;
+    // Who waits holds a connection and what was read of a body.
+    let size = section.required("size", |node| up_to(node, MAX_QUEUE));
+    let wait = section
+        .read("wait", duration)
+        .unwrap_or(Duration::from_millis(500));
+    section.finish();
+    Some(Queue { size: size?, wait })
 }
 
 fn retry(node: Node<'_>) -> Option<Retry> {
