@@ -10,7 +10,9 @@ use super::relay::{Lease, Relay};
 use super::retry::Sent;
 use super::{Cause, Failure, Outgoing, Times};
 use crate::trace::TRACEPARENT;
-use crate::upstream::{Broken, ConnectError, InFlight, Link, ResponseBody, SendError, Upstream};
+use crate::upstream::{
+    Broken, ConnectError, Endpoint, InFlight, Link, ResponseBody, SendError, Upstream,
+};
 
 /// Sends the request to the endpoint and waits for the response's head.
 ///
@@ -35,11 +37,7 @@ pub(super) async fn run(
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
-            None => {
-                let opening = endpoint.open(worker, upstream.dialer());
-                let opened = tokio::time::timeout(times.connect, opening).await;
-                opened.map_err(|_| ConnectError::TimedOut)??
-            }
+            None => open(upstream, endpoint, worker, times).await?,
         };
         let mut request = pending.take().unwrap_or_else(|| outgoing.request());
         if let Some(traceparent) = &traceparent {
@@ -96,6 +94,18 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// A new connection, within what is left for it.
+async fn open(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    worker: usize,
+    times: Times,
+) -> Result<Link, ConnectError> {
+    let opening = endpoint.open(worker, upstream.dialer());
+    let opened = tokio::time::timeout(times.connect, opening).await;
+    opened.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 /// A switch of protocols is an answer only to who asked for it, and for this one (RFC 9110 §7.8): what

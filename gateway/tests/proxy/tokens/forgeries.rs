@@ -46,6 +46,7 @@ fn forgeries() -> Forgeries {
     [
         unsigned(),
         confused(),
+        misnamed(),
         pointing_elsewhere(),
         claiming(),
         ambiguous(),
@@ -186,6 +187,16 @@ fn confused() -> Forgeries {
             "RS384 with a key for RS512",
             with(Algorithm::RS384, "rs512", &rsa()),
         ),
+    ]
+}
+
+/// Another key's name, or the name of a key that is for something else.
+fn misnamed() -> Forgeries {
+    let set = claims("set");
+    let with = |algorithm, id: &str, key: &EncodingKey| {
+        line("Bearer", &signed(&headed(algorithm, id), &set, key))
+    };
+    vec![
         (
             "RS256 by the name of an Ed25519 key",
             with(Algorithm::RS256, "ed", &rsa()),
