@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use axum::{Router, body::Bytes};
+use axum::{Router, routing::get};
 use testkit::Process;
 use tokio::net::TcpListener;
 
