@@ -11,6 +11,7 @@ mod jwks;
 mod keys;
 mod session;
 mod transport;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use keys::Key;
 use session::Sessions;
 pub use session::{SessionCounts, SessionSnapshot};
 pub(crate) use transport::are_roots;
+use verified::Verified;
 
 /// Verifies tokens of the configured issuers.
 #[derive(Debug)]
@@ -37,12 +39,13 @@ pub struct Verifier {
     settings: config::Auth,
     issuers: Vec<Issuer>,
     sessions: Option<Arc<Sessions>>,
+    verified: Verified,
 }
 
 /// A verified token, or a session that its server vouches for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
-    claims: Map<String, Value>,
+    claims: Arc<Map<String, Value>>,
     standing: Standing,
 }
 
@@ -121,6 +124,7 @@ impl Verifier {
             settings: settings.clone(),
             issuers: Vec::new(),
             sessions: None,
+            verified: Verified::default(),
         };
         for issuer in &settings.issuers {
             let known = |source: &Source| {
@@ -210,6 +214,9 @@ impl Verifier {
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Malformed);
         }
+        if let Some(identity) = self.known(scheme, token, now) {
+            return Ok(identity);
+        }
         // Keys that the token itself brings or points to (`jwk`, `jku`, `x5u`, `x5c`) are never
         // looked at; what it calls critical nobody here understands (RFC 7515 §4.1.11).
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
@@ -221,18 +228,36 @@ impl Verifier {
             .get("iss")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let issuer = self
-            .issuers
-            .iter()
-            .filter(is_scheme)
-            .find(|issuer| issuer.settings.issuer == name)
-            .ok_or(TokenError::UnknownIssuer)?;
-        let claims = issuer.verify(token, &header).await?;
+        let named = |issuer: &Issuer| is_scheme(&issuer) && issuer.settings.issuer == name;
+        let place = self.issuers.iter().position(named);
+        let place = place.ok_or(TokenError::UnknownIssuer)?;
+        let issuer = &self.issuers[place];
+        let (claims, keys) = issuer.verify(token, &header).await?;
         if !issuer.is_audience(&claims) {
             return Err(TokenError::WrongAudience);
         }
         let standing = standing(&claims, now, self.settings.leeway)?;
+        let claims = Arc::new(claims);
+        if standing == Standing::Valid {
+            self.verified.keep(token, place, Arc::clone(&claims), keys);
+        }
         Ok(Identity { claims, standing })
+    }
+
+    /// The identity of a token that was verified before, as long as the same keys are in force and it
+    /// is within its time; else it has to go the whole way again.
+    fn known(&self, scheme: &str, token: &str, now: Duration) -> Option<Identity> {
+        let checked = self.verified.get(token)?;
+        let issuer = &self.issuers[checked.issuer];
+        let standing = standing(&checked.claims, now, self.settings.leeway).ok()?;
+        let holds = issuer.settings.scheme.eq_ignore_ascii_case(scheme)
+            && checked.is_by(issuer.key_set().as_ref());
+        if !holds || standing != Standing::Valid {
+            self.verified.forget(token);
+            return None;
+        }
+        let claims = Arc::clone(&checked.claims);
+        Some(Identity { claims, standing })
     }
 }
 

@@ -18,6 +18,9 @@ pub(super) struct Issuer {
     pub(super) keys: Keys,
 }
 
+/// Keys that were fetched together.
+pub(super) type KeySet = Arc<Vec<Key>>;
+
 /// What verifies an issuer's tokens.
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -55,14 +58,15 @@ impl Keys {
 }
 
 impl Issuer {
-    /// The claims of a token that one of the issuer's keys has signed.
+    /// The claims of a token that one of the issuer's keys has signed, and the set that the key came
+    /// from where it was fetched.
     pub(super) async fn verify(
         &self,
         token: &str,
         header: &jsonwebtoken::Header,
-    ) -> Result<Map<String, Value>, TokenError> {
+    ) -> Result<(Map<String, Value>, Option<KeySet>), TokenError> {
         match &self.keys {
-            Keys::Fixed(key) => check_signature(key, token),
+            Keys::Fixed(key) => Ok((check_signature(key, token)?, None)),
             Keys::Unreadable => Err(TokenError::UnknownKey),
             Keys::Fetched(jwks) => {
                 let keys = jwks.keys_for(header.kid.as_deref()).await?;
@@ -76,8 +80,16 @@ impl Issuer {
                         break;
                     }
                 }
-                outcome
+                Ok((outcome?, Some(keys)))
             }
+        }
+    }
+
+    /// The fetched keys that are in force.
+    pub(super) fn key_set(&self) -> Option<KeySet> {
+        match &self.keys {
+            Keys::Fetched(jwks) => Some(jwks.in_force()),
+            Keys::Fixed(_) | Keys::Unreadable => None,
         }
     }
 

@@ -99,16 +99,23 @@ impl Jwks {
         &self.source
     }
 
+    /// The keys that count now. Using them is what makes an old set be fetched again.
+    pub(super) fn in_force(self: &Arc<Self>) -> Arc<Vec<Key>> {
+        let keys = self.keys.load_full();
+        let is_due = |due: Instant| Instant::now() >= due;
+        if !keys.is_empty() && self.due.load().is_none_or(is_due) {
+            self.refresh_in_background();
+        }
+        keys
+    }
+
     /// The keys, fetched again first when none of them has this id.
     pub(super) async fn keys_for(
         self: &Arc<Self>,
         id: Option<&str>,
     ) -> Result<Arc<Vec<Key>>, TokenError> {
-        let keys = self.keys.load_full();
+        let keys = self.in_force();
         if keys.iter().any(|key| key.is_named(id)) {
-            if self.due.load().is_none_or(|due| Instant::now() >= due) {
-                self.refresh_in_background();
-            }
             return Ok(keys);
         }
         // The fetch belongs to the background runtime: whoever waits here may go away.

@@ -125,6 +125,44 @@ async fn time_is_judged_with_leeway_and_apart_from_the_signature() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_verified_before_is_still_judged_by_its_time_and_scheme() {
+    let verifier = verifier();
+    let token = signed(Algorithm::HS256, SECRET, &claims());
+    let at = async |seconds| {
+        let now = Duration::from_secs(seconds);
+        let identity = verifier.identify(&bearing(&token), now).await;
+        identity.map(|identity| identity.standing())
+    };
+    assert_eq!(at(NOW).await, Ok(Standing::Valid));
+    assert!(verifier.verified.get(&token).is_some());
+    assert_eq!(at(NOW + 1).await, Ok(Standing::Valid));
+    assert_eq!(at(NOW + 600).await, Ok(Standing::Expired));
+    assert!(verifier.verified.get(&token).is_none());
+    assert_eq!(at(NOW + 2).await, Ok(Standing::Valid));
+    let mut other = HeaderMap::new();
+    let value = format!("Token {token}").parse().unwrap();
+    other.insert(header::AUTHORIZATION, value);
+    let refused = verifier.identify(&other, Duration::from_secs(NOW)).await;
+    assert_eq!(refused, Err(TokenError::Absent));
+}
+
+#[tokio::test]
+async fn what_was_not_verified_or_is_out_of_its_time_is_not_remembered() {
+    let verifier = verifier();
+    let now = Duration::from_secs(NOW);
+    let forged = signed(Algorithm::HS256, "another secret", &claims());
+    let mut late = claims();
+    late["exp"] = json!(NOW - 600);
+    let late = signed(Algorithm::HS256, SECRET, &late);
+    assert!(verifier.identify(&bearing(&forged), now).await.is_err());
+    let identity = verifier.identify(&bearing(&late), now).await.unwrap();
+    assert_eq!(identity.standing(), Standing::Expired);
+    for token in [&forged, &late] {
+        assert!(verifier.verified.get(token).is_none());
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_one_bearer_token_is_no_token() {
     let now = Duration::from_secs(NOW);
     let token = signed(Algorithm::HS256, SECRET, &claims());

@@ -232,6 +232,47 @@ async fn keys_are_fetched_once_and_outlive_their_endpoint() {
 }
 
 #[tokio::test]
+async fn a_key_that_its_issuer_drops_takes_its_verified_tokens_with_it() {
+    let set = |id: &str| {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": PUBLIC_X});
+        let set = json!({"keys": [key]}).to_string();
+        Act::Say(response("200 OK", "application/json", &set))
+    };
+    let issuer = Scripted::always(set("old")).await;
+    let legacy = Scripted::saying("welcome").await;
+    let stage = Stage::open(&format!(
+        "{}\n[auth]\n[[auth.issuers]]\nissuer = \"banyan-auth\"\naudience = \"banyan\"\n\
+         jwks_url = \"http://{}/keys\"\n[[routes]]\nid = \"me\"\nprefix = \"/\"\n\
+         legacy = \"legacy\"\nauth = {{ required = true }}\n",
+        upstream("legacy", legacy.address, ""),
+        issuer.address,
+    ))
+    .await;
+    let token = |id: &str| {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(id.to_owned());
+        let key = EncodingKey::from_ed_pem(PRIVATE.as_bytes()).expect("a key");
+        let token = jsonwebtoken::encode(&header, &claims(&[]), &key).expect("a token");
+        format!("authorization: Bearer {token}\r\n")
+    };
+    let (old, new) = (token("old"), token("new"));
+    for _ in 0..2 {
+        assert_eq!(stage.get("/", &old).await.status(), 200);
+    }
+    issuer.now(set("new"));
+    // Unknown keys are asked for some seconds apart; until then the old ones count.
+    let fetched = async {
+        while stage.get("/", &new).await.status() != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::stage::PATIENCE, fetched)
+        .await
+        .unwrap();
+    assert_eq!(stage.get("/", &old).await.status(), 401);
+}
+
+#[tokio::test]
 async fn a_path_that_no_route_takes_is_404() {
     let legacy = Scripted::saying("hello").await;
     let stage = Stage::open(&format!(

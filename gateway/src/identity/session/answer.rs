@@ -1,5 +1,6 @@
 //! What the session server says. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,7 +102,7 @@ fn identity(settings: &config::Forward, response: &Response<Bytes>) -> Said {
         ("roles".to_owned(), json!(roles)),
     ];
     Said::Session(Identity {
-        claims: Map::from_iter(claims),
+        claims: Arc::new(Map::from_iter(claims)),
         standing: Standing::Valid,
     })
 }
