@@ -8,6 +8,7 @@
 
 mod access_log;
 pub mod admin;
+mod alarm;
 mod certificate;
 pub mod config;
 pub mod control;
