@@ -1,6 +1,7 @@
 //! Values by path pattern: a tree of segments.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use crate::config::{Pattern, Segment};
 
@@ -18,9 +19,11 @@ pub(super) struct Tree<T> {
     below: Vec<T>,
     /// For this path alone.
     exact: Vec<T>,
-    /// Sorted by name; a sorted list takes comparing without regard to case where a hash map
-    /// would need an owned lower-case key.
+    /// Where case is ignored, sorted by name: a sorted list takes comparing without regard to case
+    /// where a hash map would need an owned lower-case key.
     children: Vec<(Box<str>, Tree<T>)>,
+    /// Where case is kept, each child's place: among thousands, one look instead of a dozen.
+    places: HashMap<Box<str>, usize>,
     /// Where a template has a name.
     any: Option<Box<Tree<T>>>,
 }
@@ -58,6 +61,7 @@ impl<T> Default for Tree<T> {
             below: Vec::new(),
             exact: Vec::new(),
             children: Vec::new(),
+            places: HashMap::new(),
             any: None,
         }
     }
@@ -111,7 +115,7 @@ impl<T> Tree<T> {
     ) -> Option<(R, Rank)> {
         let found = match rest.next() {
             Some(segment) => {
-                let literal = self.position(segment, case).ok();
+                let literal = self.place(segment, case);
                 let literal = literal.map(|index| &self.children[index].1);
                 let found = literal.and_then(|node| {
                     node.search(rest, at + 1, rank.with(at, Place::Literal), case, pick)
@@ -139,13 +143,17 @@ impl<T> Tree<T> {
     }
 
     fn child(&mut self, segment: &str, case: Case) -> &mut Self {
-        let index = match self.position(segment, case) {
-            Ok(index) => index,
-            Err(index) => {
-                let name = match case {
-                    Case::Kept => segment.into(),
-                    Case::Ignored => segment.to_ascii_lowercase().into(),
-                };
+        let index = match (self.place(segment, case), case) {
+            (Some(index), _) => index,
+            (None, Case::Kept) => {
+                let index = self.children.len();
+                self.places.insert(segment.into(), index);
+                self.children.push((segment.into(), Self::default()));
+                index
+            }
+            (None, Case::Ignored) => {
+                let name: Box<str> = segment.to_ascii_lowercase().into();
+                let index = self.children.partition_point(|(other, _)| *other < name);
                 self.children.insert(index, (name, Self::default()));
                 index
             }
@@ -153,9 +161,14 @@ impl<T> Tree<T> {
         &mut self.children[index].1
     }
 
-    fn position(&self, segment: &str, case: Case) -> Result<usize, usize> {
-        self.children
-            .binary_search_by(|(name, _)| compare(name, segment, case))
+    fn place(&self, segment: &str, case: Case) -> Option<usize> {
+        match case {
+            Case::Kept => self.places.get(segment).copied(),
+            Case::Ignored => self
+                .children
+                .binary_search_by(|(name, _)| compare_folded(name, segment))
+                .ok(),
+        }
     }
 }
 
@@ -188,12 +201,8 @@ fn picked<'a, T, R>(
     pick(values, rank).map(|found| (found, rank))
 }
 
-/// Compares a child's name (lower case where case is ignored) with a path's segment.
-fn compare(name: &str, segment: &str, case: Case) -> Ordering {
-    match case {
-        Case::Kept => name.cmp(segment),
-        Case::Ignored => name
-            .bytes()
-            .cmp(segment.bytes().map(|byte| byte.to_ascii_lowercase())),
-    }
+/// Compares a child's lower-case name with a path's segment.
+fn compare_folded(name: &str, segment: &str) -> Ordering {
+    name.bytes()
+        .cmp(segment.bytes().map(|byte| byte.to_ascii_lowercase()))
 }
