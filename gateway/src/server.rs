@@ -131,10 +131,7 @@ impl DataPlane {
         let mut workers = Vec::new();
         for (number, socket) in sockets.into_iter().enumerate() {
             let front = Front {
-                proxy: Proxy {
-                    shared: Arc::clone(&shared),
-                    worker: number,
-                },
+                proxy: Proxy::new(Arc::clone(&shared), number),
                 shutdown: shutdown.clone(),
                 places: Arc::clone(&places),
                 certificate: certificate.clone(),
