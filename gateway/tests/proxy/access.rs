@@ -263,6 +263,7 @@ async fn a_key_that_its_issuer_drops_takes_its_verified_tokens_with_it() {
     // Unknown keys are asked for some seconds apart; until then the old ones count.
     let fetched = async {
         while stage.get("/", &new).await.status() != 200 {
+            // Between two looks at a condition that is bounded below.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
