@@ -58,17 +58,10 @@ impl Figures {
     pub(super) fn of(&self, what: What, peer: Peer) -> Option<Figure> {
         let mut samples = self.0.get(&(what, peer))?.clone();
         samples.sort_unstable_by(f64::total_cmp);
-        let (first, last) = (*samples.first()?, *samples.last()?);
-        let middle = samples.len() / 2;
-        let median = if samples.len().is_multiple_of(2) {
-            f64::midpoint(samples[middle - 1], samples[middle])
-        } else {
-            samples[middle]
-        };
         Some(Figure {
-            median,
-            least: first,
-            most: last,
+            median: median(&samples)?,
+            least: *samples.first()?,
+            most: *samples.last()?,
         })
     }
 
@@ -78,8 +71,19 @@ impl Figures {
         let ratios = over.iter().zip(under).map(|(over, under)| over / under);
         let mut ratios: Vec<f64> = ratios.collect();
         ratios.sort_unstable_by(f64::total_cmp);
-        ratios.get(ratios.len() / 2).copied()
+        median(&ratios)
     }
+}
+
+/// Of sorted values: the middle one, or what lies between the two in the middle.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    let upper = *sorted.get(middle)?;
+    Some(if sorted.len().is_multiple_of(2) {
+        f64::midpoint(sorted[middle - 1], upper)
+    } else {
+        upper
+    })
 }
 
 #[cfg(test)]
@@ -106,5 +110,9 @@ mod tests {
         }
         let ratio = figures.ratio((What::Memory, Peer::Banyan), (What::Memory, Peer::Nginx));
         assert_eq!(ratio, Some(0.5));
+        figures.add(What::Memory, Peer::Banyan, 3.0);
+        figures.add(What::Memory, Peer::Nginx, 2.0);
+        let ratio = figures.ratio((What::Memory, Peer::Banyan), (What::Memory, Peer::Nginx));
+        assert_eq!(ratio, Some(0.75), "between the two in the middle");
     }
 }
