@@ -20,13 +20,14 @@ const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 const HTTPWG: &str = "httpwg-cli@^0.2";
 
 /// Programs that the tests run, and the Debian package that each comes in.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nats-server", "nats-server"),
     ("promtool", "prometheus"),
     ("shellcheck", "shellcheck"),
     ("docker-compose", "docker-compose"),
     ("curl", "curl"),
     ("chromium", "chromium"),
+    ("openssl", "openssl"),
 ];
 
 /// Who runs the tests.

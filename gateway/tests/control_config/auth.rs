@@ -1,6 +1,7 @@
 //! `[auth]`: what verifies tokens and knows sessions.
 
 use super::{faults, keys, small};
+use crate::pairs::{CERTIFIED, P256, P384, RSA, WEAK};
 
 #[test]
 fn an_issuer_whose_tokens_could_never_be_verified_is_refused() {
@@ -22,7 +23,7 @@ fn an_issuer_whose_tokens_could_never_be_verified_is_refused() {
             "{key}"
         );
     }
-    let weak = include_str!("../proxy/keys/weak-rsa.pem");
+    let weak = &WEAK.public;
     let weak = keys(&issuer(&format!("public_key = \"\"\"{weak}\"\"\"")));
     assert_eq!(
         weak,
@@ -40,9 +41,9 @@ fn a_key_is_for_an_algorithm_of_its_kind() {
     let url = "jwks_url = \"https://login.example/keys\"\nrefresh = \"1m\"";
     let key = |name: &str| {
         let pem = match name {
-            "rsa" => include_str!("../proxy/keys/rsa.pem"),
-            "p256" => include_str!("../proxy/keys/p256.pem"),
-            _ => include_str!("../proxy/keys/p384.pem"),
+            "rsa" => &RSA.public,
+            "p256" => &P256.public,
+            _ => &P384.public,
         };
         format!("public_key = \"\"\"{pem}\"\"\"")
     };
@@ -130,7 +131,7 @@ fn a_session_check_is_read_whole_and_its_faults_are_told() {
         keys(&small("[auth]\nca = \"no certificate\"")),
         ["auth.ca", "auth.issuers"]
     );
-    let authority = include_str!("../proxy/keys/authority.pem");
+    let authority = &CERTIFIED.authority;
     let trusting =
         format!("[auth]\nca = \"\"\"{authority}\"\"\"\n[auth.forward]\nurl = \"https://a/\"");
     assert_eq!(faults(&small(&trusting)), []);

@@ -1,6 +1,12 @@
 //! The configuration file: what is accepted, and that every fault is told at once.
 
 mod auth;
+#[expect(
+    dead_code,
+    reason = "the tests of the configuration want other halves of the keys than those of tokens"
+)]
+#[path = "../proxy/keys.rs"]
+mod pairs;
 
 use gateway::config::{Config, Fault, Language};
 use proptest::prelude::*;

@@ -31,6 +31,7 @@ async fn connected(stage: &Stage) {
             if stage.stats("warm").counted_alone == before {
                 return;
             }
+            // Between two looks at a condition, within a bound.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

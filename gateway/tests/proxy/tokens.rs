@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use crate::keys::{P256, P384, RSA, WEAK};
 use crate::scripted::{Act, Scripted, response};
 use crate::stage::{Stage, upstream};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// Key pairs made for these tests.
+/// Key pairs of RFC 8032, §7.1, which everybody knows.
 const ED: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
     -----END PRIVATE KEY-----\n";
@@ -21,40 +22,23 @@ const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const OTHER_ED: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIJ/T+RuXe8OUm/sLFnGmpXg2ZylDJ2cK/3Ti+L1AUMGJ\n\
     -----END PRIVATE KEY-----\n";
-const RSA: &str = include_str!("keys/rsa.key.pem");
-const RSA_PUBLIC: &str = include_str!("keys/rsa.pem");
-const RSA_N: &str = "nXjicaCAvTLcKg-PxMXV9iUmX5xlza0j1IYCql85F7rlmEwMkKLRWOEBjcv2NcFruZ1aR8r5Z\
-    abZmlS-xeDqnYsuXhvCrfo5uUM2-u562LOgIjAaKcmnE-5mBGw8IrFDrweAPPPmRDyDh1MDk6snCBdof-bGReRW8NTE1gx1\
-    KU7rhaEl1FJUyf-J3GMTbhlBdY0x0iDeJioQImQS_Tp3ifnsEH4wJsSINJ2kSJYcCi5CInkxXiCfwNSnAh4_jc8Ch5I03TWl\
-    dR1w2zgAX7teVXX_MZKLnubJsK3o2Fbwx5itly_t_hpyXO5u-6D-F3raKlcfds8R_omKImEFLi5xjQ";
-const WEAK_N: &str = "vfI7GqRu_X88r_FXFJfHAK8vBvDL9EuMxnUrmIxnP8iJi4Er56o-_YgriktvEydwbHDTnfe1ZPRpja\
-    Aay39XhxxdDatpQiLPGrLOuX_McaxkwZU_q3EAmi0hSopEbJmXSjMGCLiJDnjZKW-g8xu_vgKrFtah9fOfSriJ7cr3uY0";
-const P256: &str = include_str!("keys/p256.key.pem");
-const P384: &str = include_str!("keys/p384.key.pem");
 
 /// A key set with a key of every kind, and some that must not count.
 fn key_set() -> Value {
-    let (x, y) = (
-        "BS6UPfmhuesovJ1nyAvO-kNlgND2pggnX03JobnAa1Q",
-        "vMzRae89Nb_B-z-Re3lH6GdRR3-LZHhGnJcYM2opuo4",
-    );
-    let (x384, y384) = (
-        "Hyno-8ZNiposIA4jMYZDpujOhM0HFKm49BlgShXE1TvpH1CcD3mz7WT3XwWejYYx",
-        "rZgM3xBh38X5AsqIKA2tLDUZiOFG1wRvzc8yV4UyRRe0oMMU-M8wHQyS4ua4sTHu",
-    );
+    let (es, es384, n, weak) = (&P256, &P384, &RSA.n, &WEAK.n);
     json!({"keys": [
         {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": ED_X, "use": "sig"},
         {"kty": "OKP", "crv": "Ed25519", "kid": "ed-named", "x": ED_X, "alg": "Ed25519"},
-        {"kty": "RSA", "kid": "rs", "n": RSA_N, "e": "AQAB"},
-        {"kty": "RSA", "kid": "rs512", "n": RSA_N, "e": "AQAB", "alg": "RS512"},
-        {"kty": "RSA", "kid": "ps", "n": RSA_N, "e": "AQAB", "alg": "PS256", "key_ops": ["verify"]},
-        {"kty": "EC", "crv": "P-256", "kid": "es", "x": x, "y": y, "alg": "ES256"},
-        {"kty": "EC", "crv": "P-384", "kid": "es384", "x": x384, "y": y384},
+        {"kty": "RSA", "kid": "rs", "n": n, "e": "AQAB"},
+        {"kty": "RSA", "kid": "rs512", "n": n, "e": "AQAB", "alg": "RS512"},
+        {"kty": "RSA", "kid": "ps", "n": n, "e": "AQAB", "alg": "PS256", "key_ops": ["verify"]},
+        {"kty": "EC", "crv": "P-256", "kid": "es", "x": es.x, "y": es.y, "alg": "ES256"},
+        {"kty": "EC", "crv": "P-384", "kid": "es384", "x": es384.x, "y": es384.y},
         {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"},
-        {"kty": "RSA", "kid": "weak", "n": WEAK_N, "e": "AQAB"},
-        {"kty": "RSA", "kid": "encrypts", "n": RSA_N, "e": "AQAB", "use": "enc"},
-        {"kty": "RSA", "kid": "signs", "n": RSA_N, "e": "AQAB", "key_ops": ["sign"]},
-        {"kty": "RSA", "kid": "mislabelled", "n": RSA_N, "e": "AQAB", "alg": "ES256"},
+        {"kty": "RSA", "kid": "weak", "n": weak, "e": "AQAB"},
+        {"kty": "RSA", "kid": "encrypts", "n": n, "e": "AQAB", "use": "enc"},
+        {"kty": "RSA", "kid": "signs", "n": n, "e": "AQAB", "key_ops": ["sign"]},
+        {"kty": "RSA", "kid": "mislabelled", "n": n, "e": "AQAB", "alg": "ES256"},
         {"kty": "unheard-of", "kid": "new"},
     ]})
 }
@@ -84,7 +68,7 @@ fn ed(pem: &str) -> EncodingKey {
 }
 
 fn rsa() -> EncodingKey {
-    EncodingKey::from_rsa_pem(RSA.as_bytes()).expect("a key")
+    EncodingKey::from_rsa_pem(RSA.private.as_bytes()).expect("a key")
 }
 
 fn ec(pem: &str) -> EncodingKey {
@@ -102,12 +86,13 @@ fn line(scheme: &str, token: &str) -> String {
 /// Three issuers: `set` by its key set, `fixed` by its public key and another word, `shared` by a
 /// secret. `/` demands a token, `/open` none, `/write` scopes.
 async fn stage(legacy: &Scripted, issuer: SocketAddr, more: &str) -> Stage {
+    let public = &RSA.public;
     let auth = format!(
         "[auth]\nleeway = \"5s\"\n\
          [[auth.issuers]]\nissuer = \"set\"\naudience = \"banyan\"\n\
          jwks_url = \"http://{issuer}/keys\"\n{more}\n\
          [[auth.issuers]]\nissuer = \"fixed\"\naudience = \"banyan\"\nscheme = \"Token\"\n\
-         public_key = \"\"\"\n{RSA_PUBLIC}\"\"\"\n\
+         public_key = \"\"\"\n{public}\"\"\"\n\
          [[auth.issuers]]\nissuer = \"shared\"\naudience = \"banyan\"\nsecret = \"{SECRET}\"\n"
     );
     let route = |id: &str, prefix: &str, auth: &str| {
@@ -152,8 +137,8 @@ async fn every_kind_of_key_proves_its_tokens() {
         by_set(Algorithm::RS256, "rs", &rsa()),
         by_set(Algorithm::RS512, "rs512", &rsa()),
         by_set(Algorithm::PS256, "ps", &rsa()),
-        by_set(Algorithm::ES256, "es", &ec(P256)),
-        by_set(Algorithm::ES384, "es384", &ec(P384)),
+        by_set(Algorithm::ES256, "es", &ec(&P256.private)),
+        by_set(Algorithm::ES384, "es384", &ec(&P384.private)),
         line("Bearer", &nameless),
         line("bearer", &shared),
         line("Token", &fixed),

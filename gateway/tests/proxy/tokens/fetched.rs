@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::keys::CERTIFIED;
 use crate::scripted::{Act, response};
 use crate::stage::PATIENCE;
 
@@ -75,8 +76,8 @@ async fn becomes(stage: &Stage, token: &str, status: u16) {
 
 /// A TLS server that says the same to everybody, with a certificate of the tests' own authority.
 async fn secure(said: String) -> SocketAddr {
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("../keys/server.pem"));
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../keys/server.key.pem"));
+    let certificate = CertificateDer::from_pem_slice(CERTIFIED.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(CERTIFIED.key.as_bytes());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -125,7 +126,7 @@ async fn a_key_set_behind_tls_is_believed_only_with_a_certificate_of_a_trusted_a
     };
     let token = signed(&headed(Algorithm::EdDSA, "ed"), &claims("set"), &ed(ED));
     let token = line("Bearer", &token);
-    let authority = include_str!("../keys/authority.pem");
+    let authority = &CERTIFIED.authority;
     let trusting = stage(&format!("ca = \"\"\"\n{authority}\"\"\"")).await;
     assert_eq!(trusting.get("/", &token).await.status(), 200);
     let reply = stage("").await.get("/", &token).await;

@@ -137,11 +137,11 @@ fn confused() -> Forgeries {
     vec![
         (
             "the public PEM as a secret",
-            with(Algorithm::HS256, "rs", &secret(RSA_PUBLIC)),
+            with(Algorithm::HS256, "rs", &secret(&RSA.public)),
         ),
         (
             "the modulus as a secret",
-            with(Algorithm::HS256, "rs", &secret(RSA_N)),
+            with(Algorithm::HS256, "rs", &secret(&RSA.n)),
         ),
         (
             "the Ed25519 point as a secret",
@@ -158,7 +158,7 @@ fn confused() -> Forgeries {
                 &signed(
                     &Header::new(Algorithm::HS256),
                     &claims("fixed"),
-                    &secret(RSA_PUBLIC),
+                    &secret(&RSA.public),
                 ),
             ),
         ),
@@ -203,7 +203,7 @@ fn misnamed() -> Forgeries {
         ),
         (
             "ES256 by the name of an RSA key",
-            with(Algorithm::ES256, "rs", &ec(P256)),
+            with(Algorithm::ES256, "rs", &ec(&P256.private)),
         ),
         (
             "EdDSA by the name of a P-256 key",
