@@ -8,7 +8,6 @@
 
 mod access_log;
 pub mod admin;
-mod alarm;
 mod certificate;
 pub mod config;
 pub mod control;

@@ -48,7 +48,6 @@ use crate::upstream::Upstreams;
 use admission::Preflight;
 pub(crate) use keyed::KeyedSides;
 use max_forwards::Reach;
-use plane::Held;
 pub(crate) use plane::Plane;
 pub(crate) use reply::{Refusal, ReplyBody};
 
@@ -58,7 +57,6 @@ pub(crate) struct Proxy {
     pub(crate) shared: Arc<Shared>,
     /// Whose connections are used.
     pub(crate) worker: usize,
-    held: Held,
 }
 
 /// What all workers share.
@@ -114,22 +112,13 @@ struct Record {
 }
 
 impl Proxy {
-    pub(crate) fn new(shared: Arc<Shared>, worker: usize) -> Self {
-        let held = Held::default();
-        Self {
-            shared,
-            worker,
-            held,
-        }
-    }
-
     /// Answers one request.
     pub(crate) async fn serve(
         &self,
         request: Request<Incoming>,
         peer: Peer,
     ) -> Response<ReplyBody> {
-        let plane = self.held.hold(&self.shared.plane());
+        let plane = self.shared.plane();
         let mut call = Call::new(&plane, request.headers(), peer);
         let mut record = Record::new(&plane, &request);
         record.span = span::begin(self.shared.tracer, &mut call, request.method());
@@ -142,11 +131,8 @@ impl Proxy {
         let place = place.enter(self.worker, plane.max_in_flight);
         let answered = match &place {
             Ok(_) => {
-                let answered = {
-                    // In its place from the beginning: it is large, and would be copied.
-                    let answer = self.answer(&plane, &call, request, &mut record);
-                    context.scope(std::pin::pin!(answer)).await
-                };
+                let answered = self.answer(&plane, &call, request, &mut record);
+                let answered = context.scope(answered).await;
                 answered.inspect_err(|refusal| self.count_refusal(&record, refusal, &call))
             }
             // It is counted where the places are.

@@ -131,7 +131,10 @@ impl DataPlane {
         let mut workers = Vec::new();
         for (number, socket) in sockets.into_iter().enumerate() {
             let front = Front {
-                proxy: Proxy::new(Arc::clone(&shared), number),
+                proxy: Proxy {
+                    shared: Arc::clone(&shared),
+                    worker: number,
+                },
                 shutdown: shutdown.clone(),
                 places: Arc::clone(&places),
                 certificate: certificate.clone(),

@@ -45,8 +45,6 @@ type Together = BTreeMap<Box<[RouteAuth]>, BTreeMap<Box<[RouteAuth]>, Box<[Route
 pub struct Route {
     /// Its name.
     pub id: RouteId,
-    /// Its place among [`Table::routes`].
-    pub place: usize,
     /// Who has always served it.
     pub legacy: UpstreamId,
     /// Who is going to serve it.
@@ -91,7 +89,6 @@ impl Table {
             let flag = declared.flag.as_ref().and_then(|id| cells.get(id)).cloned();
             let route = Arc::new(Route {
                 id: declared.id.clone(),
-                place: table.routes.len(),
                 legacy: declared.legacy.clone(),
                 candidate: declared.candidate.clone().filter(|_| flag.is_some()),
                 flag,

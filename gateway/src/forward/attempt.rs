@@ -9,7 +9,6 @@ use super::body::{BodyError, BodySource, RequestBody, WaitingFor};
 use super::relay::{Lease, Relay};
 use super::retry::Sent;
 use super::{Cause, Failure, Outgoing, Times};
-use crate::alarm::Alarm;
 use crate::trace::TRACEPARENT;
 use crate::upstream::{
     Broken, ConnectError, Endpoint, InFlight, Link, ResponseBody, SendError, Upstream,
@@ -149,7 +148,7 @@ async fn head(
 ) -> Result<Result<Response<ResponseBody>, SendError>, Cause> {
     let mut sending = std::pin::pin!(sending);
     let started = Instant::now();
-    let mut timer = Alarm::at(started + timeout);
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(started + timeout));
     loop {
         tokio::select! {
             biased;
@@ -158,7 +157,7 @@ async fn head(
         }
         let (waiting_for, since) = body.progress().unwrap_or((WaitingFor::Upstream, started));
         if since + timeout > Instant::now() {
-            timer.reset(since + timeout);
+            timer.as_mut().reset(since + timeout);
             continue;
         }
         return Err(match waiting_for {

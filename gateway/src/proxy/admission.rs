@@ -74,7 +74,7 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         PathForm::Keep => raw.to_owned(),
     };
     let entry = plane
-        .entry(route)
+        .entry(&route.id)
         .ok_or_else(|| unjudged(Unjudged::NoRoute))?;
     Ok(Admitted {
         route,
@@ -110,7 +110,7 @@ pub(super) fn preflight<'a>(
         .table
         .find(host, &question.method, &normal.path, &parts.headers);
     let answered = found.and_then(|found| {
-        let rules = plane.entry(found.route)?.cors.as_ref()?;
+        let rules = plane.entry(&found.route.id)?.cors.as_ref()?;
         Some(Preflight {
             route: found.route,
             answer: rules.answer(&question),

@@ -1,28 +1,27 @@
 //! All that requests read of one configuration, resolved beforehand and swapped as a whole.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
 use super::cors::CorsRules;
 use crate::config::{self, AccessLog, Config, Network};
 use crate::flag::Side;
+use crate::id::RouteId;
 use crate::identity::Verifier;
 use crate::limits::{Limits, RouteLimit};
 use crate::pace::LeastRate;
 use crate::stats::{RouteStats, Stats};
-use crate::table::{Route, Table};
+use crate::table::Table;
 use crate::upstream::{Upstream, Upstreams};
 
 /// One configuration, as requests need it.
 #[derive(Debug)]
 pub(crate) struct Plane {
     pub(crate) table: Arc<Table>,
-    /// As the table has its routes.
-    entries: Vec<Option<Entry>>,
+    entries: HashMap<RouteId, Entry>,
     pub(crate) verifier: Option<Arc<Verifier>>,
     trusted: Vec<Network>,
     pub(crate) route_headers: bool,
@@ -57,8 +56,8 @@ impl Plane {
         let entries = table
             .routes()
             .iter()
-            .map(|route| {
-                Some(Entry {
+            .filter_map(|route| {
+                let entry = Entry {
                     legacy: upstreams.get(&route.legacy)?,
                     candidate: match &route.candidate {
                         Some(candidate) => Some(upstreams.get(candidate)?),
@@ -68,7 +67,8 @@ impl Plane {
                     limit: limits.of(&route.config),
                     cors: route.config.cors.as_ref().and_then(CorsRules::new),
                     name: HeaderValue::from_str(route.id.as_str()).ok()?,
-                })
+                };
+                Some((route.id.clone(), entry))
             })
             .collect();
         Self {
@@ -83,9 +83,8 @@ impl Plane {
         }
     }
 
-    /// What belongs to a route of this plane's table.
-    pub(crate) fn entry(&self, route: &Route) -> Option<&Entry> {
-        self.entries.get(route.place)?.as_ref()
+    pub(crate) fn entry(&self, id: &RouteId) -> Option<&Entry> {
+        self.entries.get(id)
     }
 
     /// How slow a client's body may be.
@@ -98,37 +97,6 @@ impl Plane {
 
     pub(crate) fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
-    }
-}
-
-/// Where a worker keeps its own hold on the plane. A request holds its plane until it is answered:
-/// hundreds of looks into a swap would be more than it has room for, and a count of holders that all
-/// workers share would be written by all of them with each request.
-#[derive(Debug, Default)]
-pub(crate) struct Held(ArcSwapOption<Hold>);
-
-/// A plane under a count that belongs to one worker.
-#[derive(Debug)]
-pub(crate) struct Hold(Arc<Plane>);
-
-impl Held {
-    /// The plane that is in force, by a hold that this worker has to itself.
-    pub(crate) fn hold(&self, current: &Arc<Plane>) -> Arc<Hold> {
-        let held = self.0.load_full();
-        if let Some(held) = held.filter(|held| Arc::ptr_eq(&held.0, current)) {
-            return held;
-        }
-        let held = Arc::new(Hold(Arc::clone(current)));
-        self.0.store(Some(Arc::clone(&held)));
-        held
-    }
-}
-
-impl Deref for Hold {
-    type Target = Plane;
-
-    fn deref(&self) -> &Plane {
-        &self.0
     }
 }
 

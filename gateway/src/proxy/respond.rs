@@ -146,7 +146,7 @@ pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut He
     };
     let has_cors = route.config.cors.is_some();
     if (plane.route_headers || has_cors)
-        && let Some(entry) = plane.entry(route)
+        && let Some(entry) = plane.entry(&route.id)
     {
         if plane.route_headers {
             headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());
