@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
@@ -57,6 +58,8 @@ pub(super) struct Source {
 #[derive(Debug, Default)]
 struct Fetched {
     last_try: Option<Instant>,
+    /// The set in force as it came.
+    text: Bytes,
 }
 
 #[derive(serde::Deserialize)]
@@ -161,8 +164,12 @@ impl Jwks {
         }
         fetched.last_try = Some(Instant::now());
         match self.fetch().await {
-            Ok(keys) => {
-                self.keys.store(Arc::new(keys));
+            Ok((text, keys)) => {
+                // The same set stays the same: tokens that it verified still count.
+                if text != fetched.text {
+                    fetched.text = text;
+                    self.keys.store(Arc::new(keys));
+                }
                 let due = Instant::now() + self.source.refresh;
                 self.due.store(Arc::new(Some(due)));
             }
@@ -180,7 +187,8 @@ impl Jwks {
         MIN_BETWEEN.min(self.source.refresh)
     }
 
-    async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
+    /// The set as it came, and its usable keys.
+    async fn fetch(&self) -> anyhow::Result<(Bytes, Vec<Key>)> {
         let asked = self
             .transport
             .get(&self.url, HeaderMap::new(), FETCH_TIMEOUT, MAX_SET);
@@ -196,6 +204,39 @@ impl Jwks {
             .filter_map(|key| Key::of_set(&key, self.source.algorithm))
             .collect();
         anyhow::ensure!(!keys.is_empty(), "the key set holds no usable key");
-        Ok(keys)
+        Ok((response.into_body(), keys))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::get};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const SET: &str = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "KID",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    #[tokio::test]
+    async fn the_same_set_that_is_fetched_again_stays_the_one_that_verified() {
+        let said = Arc::new(ArcSwap::from_pointee(SET.to_owned()));
+        let tells = Arc::clone(&said);
+        let router = Router::new().route("/", get(|| async move { String::clone(&tells.load()) }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source {
+            url: format!("http://{}/", listener.local_addr().unwrap()),
+            ca: None,
+            algorithm: None,
+            refresh: Duration::ZERO,
+        };
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let jwks = Jwks::new(source, Handle::current());
+        let first = jwks.keys_for(Some("KID")).await.unwrap();
+        jwks.refresh(|_| false).await;
+        assert!(Arc::ptr_eq(&first, &jwks.keys.load_full()));
+        said.store(Arc::new(SET.replace("KID", "other")));
+        jwks.refresh(|_| false).await;
+        assert!(!Arc::ptr_eq(&first, &jwks.keys.load_full()));
     }
 }
