@@ -1,17 +1,15 @@
 //! The compiled routing table: who serves a path.
 //!
 //! Invariants: a table never changes; a new one is built beside it and swapped in as a whole.
-//! Looking up allocates nothing and takes time by the path's segments, not by the routes' number.
+//! Looking up takes time by the path's segments, not by the routes' number, and allocates only for
+//! what a route inherits.
 
+mod demands;
 mod guards;
 mod judge;
 mod tree;
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use http::{HeaderMap, Method};
 
@@ -21,7 +19,8 @@ use crate::{
     headers,
     id::{FlagId, RouteId, UpstreamId},
 };
-use guards::{Guards, Siblings};
+pub use demands::Demands;
+use guards::{Guards, Met, Siblings};
 pub use judge::{Judged, Unjudged};
 use tree::{Case, Rank, Tree};
 
@@ -34,11 +33,7 @@ pub struct Table {
     routes: Vec<Arc<Route>>,
     any_host: Host,
     hosts: BTreeMap<Box<str>, Host>,
-    together: Together,
 }
-
-/// What a route demands, then what it inherits, to both as one list: looking up makes none.
-type Together = BTreeMap<Box<[RouteAuth]>, BTreeMap<Box<[RouteAuth]>, Box<[RouteAuth]>>>;
 
 /// A route as the data plane uses it.
 #[derive(Debug)]
@@ -59,13 +54,13 @@ pub struct Route {
 }
 
 /// A route that was found, and who may use it there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Found<'a> {
     /// The route.
     pub route: &'a Arc<Route>,
     /// The demands on the request's token, all of which must be met: the route's own, and those of
     /// narrower routes of the same path that only serve other methods or hosts. Empty: public.
-    pub auth: &'a [RouteAuth],
+    pub auth: Demands<'a>,
     /// Another `Accept` might have found another route.
     pub varies_by_accept: bool,
 }
@@ -102,7 +97,6 @@ impl Table {
             };
             host.insert(&route);
         }
-        table.together = table.combine();
         table
     }
 
@@ -141,7 +135,7 @@ impl Table {
             varies: Cell::new(false),
         };
         let own = host.and_then(|host| self.host(host));
-        let (found, rank, of_host) = match own.and_then(|own| own.find(&asked, path)) {
+        let (found, rank, of_host) = match own.and_then(|(_, own)| own.find(&asked, path)) {
             Some((found, rank)) => (found, rank, true),
             None => {
                 let (found, rank) = self.any_host.find(&asked, path)?;
@@ -155,54 +149,34 @@ impl Table {
         })
     }
 
-    fn host(&self, host: &str) -> Option<&Host> {
+    fn host(&self, host: &str) -> Option<(&str, &Host)> {
         if self.hosts.is_empty() {
             return None;
         }
-        let exact = self.hosts.get(host);
+        let exact = self.hosts.get_key_value(host);
         let folded = || {
             self.hosts
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(host))
         };
-        exact.or_else(|| folded().map(|(_, found)| found))
+        exact.or_else(folded).map(|(name, host)| (&**name, host))
     }
 
-    /// A route inherits the `auth` of the narrowest pattern of this path that is not broader than
+    /// A route inherits the `auth` of the narrowest patterns of this path that are not broader than
     /// its own: one below it, or the same for this host only, or a template that neither holds the
     /// other. So a guard that names some methods is not walked around with another method, and a
     /// weaker `auth` of the broader route is no way around it either.
     fn demands<'a>(
         &'a self,
-        own: Option<&'a Host>,
+        own: Option<(&'a str, &'a Host)>,
         route: &'a Route,
         rank: Rank,
         of_host: bool,
         path: &str,
-    ) -> &'a [RouteAuth] {
+    ) -> Demands<'a> {
         if route.config.public {
-            return &[];
+            return Demands::default();
         }
-        let inherited = self.inherited(own, route, rank, of_host, path);
-        match (&*route.demands, inherited) {
-            (own, []) => own,
-            ([], inherited) => inherited,
-            (own, inherited) => {
-                // Every pair is there; see `combine`.
-                let both = self.together.get(own).and_then(|with| with.get(inherited));
-                both.map_or(inherited, |both| both)
-            }
-        }
-    }
-
-    fn inherited<'a>(
-        &'a self,
-        own: Option<&'a Host>,
-        route: &Route,
-        rank: Rank,
-        of_host: bool,
-        path: &str,
-    ) -> &'a [RouteAuth] {
         let case = if route.config.case_insensitive {
             Case::Ignored
         } else {
@@ -210,41 +184,14 @@ impl Table {
         };
         let is_narrower = |guard: Rank| !rank.is_within(guard);
         let is_narrower_of_host = |guard: Rank| is_narrower(guard) || (!of_host && guard == rank);
-        let of_own = own.and_then(|own| own.guards.narrowest(path, case, is_narrower_of_host));
-        let of_any = self.any_host.guards.narrowest(path, case, is_narrower);
-        match (of_own, of_any) {
-            (Some((own_demands, own)), Some((any_demands, any))) => {
-                if any > own {
-                    any_demands
-                } else {
-                    own_demands
-                }
-            }
-            (Some((demands, _)), None) | (None, Some((demands, _))) => demands,
-            (None, None) => &[],
+        let mut met = Met::none(own.map(|(name, _)| name));
+        if let Some((_, own)) = own {
+            met.meet(&own.guards, path, case, is_narrower_of_host);
         }
-    }
-
-    fn combine(&self) -> Together {
-        let hosts = || self.hosts.values().chain([&self.any_host]);
-        let inherited: BTreeSet<&[RouteAuth]> =
-            hosts().flat_map(|host| host.guards.lists()).collect();
-        let mut together = Together::new();
-        for route in self.routes.iter().filter(|it| !it.demands.is_empty()) {
-            together.entry(route.demands.clone()).or_insert_with(|| {
-                let both = |list: &&[RouteAuth]| {
-                    let mut both = route.demands.to_vec();
-                    both.extend(
-                        list.iter()
-                            .filter(|it| !route.demands.contains(it))
-                            .cloned(),
-                    );
-                    (Box::from(*list), both.into())
-                };
-                inherited.iter().map(both).collect()
-            });
-        }
-        together
+        met.meet(&self.any_host.guards, path, case, is_narrower);
+        let mut demands = Demands::of(&route.demands);
+        demands.add(met.narrowest());
+        demands
     }
 }
 

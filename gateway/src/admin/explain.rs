@@ -165,8 +165,7 @@ fn undecided(found: &Judged<'_>, path: String) -> Explained {
         why: "the route has no candidate: legacy serves everybody".to_owned(),
         auth: found
             .demands
-            .into_iter()
-            .flatten()
+            .iter()
             .map(crate::config::RouteAuth::declaration)
             .collect(),
         path,

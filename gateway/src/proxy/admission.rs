@@ -11,19 +11,19 @@ use super::cors::Question;
 use super::plane::{Entry, Plane};
 use super::reply::{Refusal, ReplyBody};
 use super::{compress, since_epoch};
-use crate::config::{Coding, EncodedSlash, PathForm, RouteAuth};
+use crate::config::{Coding, EncodedSlash, PathForm};
 use crate::forward::Cause;
 use crate::headers;
 use crate::identity::{self, Denied, Identity, Standing};
 use crate::path::{self, PathError};
-use crate::table::{Judged, Route, Unjudged};
+use crate::table::{Demands, Judged, Route, Unjudged};
 
 /// A request that a route takes.
 pub(super) struct Admitted<'a> {
     pub(super) route: &'a Arc<Route>,
     pub(super) entry: &'a Entry,
     /// Those of the route of the method that was sent, and of the one that is acted on.
-    demands: [&'a [RouteAuth]; 2],
+    demands: Demands<'a>,
     /// The method that an override header asks the upstream to act on instead of the one sent.
     pub(super) acts_as: Option<Method>,
     /// Another `Accept` might have found another route.
@@ -125,7 +125,7 @@ pub(super) async fn authenticate(
     admitted: &Admitted<'_>,
     headers: &HeaderMap,
 ) -> Result<Option<Identity>, Refusal> {
-    let demands = || admitted.demands.into_iter().flatten();
+    let demands = || admitted.demands.iter();
     let is_wanted = demands().next().is_some() || admitted.route.reads_claims();
     let Some(verifier) = plane.verifier.as_ref().filter(|_| is_wanted) else {
         if demands().any(|demand| demand.required) {

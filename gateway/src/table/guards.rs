@@ -13,10 +13,26 @@ use crate::config::{Route, RouteAuth};
 #[derive(Debug, Default)]
 pub(super) struct Guards {
     /// Of routes for which case matters, and the others.
-    exact: Tree<RouteAuth>,
-    folded: Tree<RouteAuth>,
+    exact: Tree<Guard>,
+    folded: Tree<Guard>,
     /// Of all routes, without regard to case: for routes whose upstream does not care about it.
-    all_folded: Tree<RouteAuth>,
+    all_folded: Tree<Guard>,
+}
+
+/// What one host's routes of one pattern demand.
+#[derive(Debug, Clone)]
+struct Guard {
+    auth: RouteAuth,
+    /// The host of its routes; none: any.
+    host: Option<Box<str>>,
+}
+
+/// The guards that a request meets.
+#[derive(Debug)]
+pub(super) struct Met<'a> {
+    /// Whose routes come before those of any host.
+    own_host: Option<&'a str>,
+    guards: Vec<(Rank, &'a Guard)>,
 }
 
 /// The routes of a configuration by host and pattern.
@@ -31,43 +47,72 @@ impl Guards {
             Case::Kept => &mut self.exact,
             Case::Ignored => &mut self.folded,
         };
-        own.insert(&route.pattern, auth.clone(), case);
-        self.all_folded
-            .insert(&route.pattern, auth.clone(), Case::Ignored);
+        let guard = Guard {
+            auth: auth.clone(),
+            host: route.host.as_deref().map(Box::from),
+        };
+        own.insert(&route.pattern, guard.clone(), case);
+        self.all_folded.insert(&route.pattern, guard, Case::Ignored);
+    }
+}
+
+impl<'a> Met<'a> {
+    pub(super) fn none(own_host: Option<&'a str>) -> Self {
+        Self {
+            own_host,
+            guards: Vec::new(),
+        }
     }
 
-    pub(super) fn lists(&self) -> impl Iterator<Item = &[RouteAuth]> {
-        let trees = [&self.exact, &self.folded, &self.all_folded];
-        trees.into_iter().flat_map(Tree::lists)
-    }
-
-    /// The demands of the narrowest pattern of this path that `counts`.
-    pub(super) fn narrowest(
-        &self,
+    /// Adds those of a path whose pattern `counts`.
+    pub(super) fn meet(
+        &mut self,
+        guards: &'a Guards,
         path: &str,
         case: Case,
         counts: impl Fn(Rank) -> bool,
-    ) -> Option<(&[RouteAuth], Rank)> {
-        if self.all_folded.is_empty() {
-            return None;
+    ) {
+        if guards.all_folded.is_empty() {
+            return;
         }
-        let all = |tree, case| {
-            Tree::narrowest(tree, path, case, |demands, rank| {
-                counts(rank).then_some(demands)
-            })
+        let mut meet = |tree: &'a Tree<Guard>, case| {
+            tree.each(path, case, |guards, rank| {
+                if counts(rank) {
+                    self.guards.extend(guards.iter().map(|guard| (rank, guard)));
+                }
+            });
         };
         match case {
-            Case::Ignored => all(&self.all_folded, Case::Ignored),
+            Case::Ignored => meet(&guards.all_folded, Case::Ignored),
             Case::Kept => {
-                let exact = all(&self.exact, Case::Kept);
-                let folded = all(&self.folded, Case::Ignored);
-                if folded.map(|found| found.1) > exact.map(|found| found.1) {
-                    folded
-                } else {
-                    exact
-                }
+                meet(&guards.exact, Case::Kept);
+                meet(&guards.folded, Case::Ignored);
             }
         }
+    }
+
+    /// What those demand that no other one lies within. Of patterns that cross each other neither
+    /// is the narrower: whoever reaches a broader route owes both.
+    pub(super) fn narrowest(&self) -> impl Iterator<Item = &'a RouteAuth> {
+        let is_narrowest = |outer| {
+            !self
+                .guards
+                .iter()
+                .any(|&inner| self.lies_within(inner, outer))
+        };
+        let narrowest = self
+            .guards
+            .iter()
+            .copied()
+            .filter(move |it| is_narrowest(*it));
+        narrowest.map(|(_, guard)| &guard.auth)
+    }
+
+    fn lies_within(&self, (inner, one): (Rank, &Guard), (outer, other): (Rank, &Guard)) -> bool {
+        let is_own_host = other.host.is_none() && one.host.is_some();
+        let is_host_within =
+            one.host == other.host || (is_own_host && one.host.as_deref() == self.own_host);
+        is_host_within && inner.is_within(outer) && (inner != outer || is_own_host)
     }
 }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use super::{Found, Route, Table};
+use super::{Demands, Found, Route, Table};
 use crate::{
-    config::RouteAuth,
     flag::SubjectSource,
     headers::{self, AmbiguousOverride},
 };
@@ -18,7 +17,7 @@ pub struct Judged<'a> {
     /// The route.
     pub route: &'a Arc<Route>,
     /// The demands of the route of the method that was sent, and of the one that is acted on.
-    pub demands: [&'a [RouteAuth]; 2],
+    pub demands: Demands<'a>,
     /// The method that an override header asks the upstream to act on instead of the one sent.
     pub acts_as: Option<Method>,
     /// Another `Accept` might have found another route.
@@ -59,7 +58,7 @@ impl Table {
         let Some(acts_as) = acts_as(sent.route, method, headers)? else {
             return Ok(Judged {
                 route: sent.route,
-                demands: [sent.auth, &[]],
+                demands: sent.auth,
                 acts_as: None,
                 varies_by_accept: sent.varies_by_accept,
             });
@@ -74,9 +73,11 @@ impl Table {
         if !route.config.method_override {
             return Err(Unjudged::OverrideRefused);
         }
+        let mut demands = sent.auth;
+        demands.add(auth.iter());
         Ok(Judged {
             route,
-            demands: [sent.auth, auth],
+            demands,
             acts_as: Some(acts_as),
             varies_by_accept: sent.varies_by_accept || varies_by_accept,
         })
@@ -87,8 +88,7 @@ impl Judged<'_> {
     /// Whether it matters who sends the request: for a demand, or for a flag that reads a claim.
     #[must_use]
     pub fn wants_identity(&self) -> bool {
-        let demands = self.demands.into_iter().flatten();
-        demands.count() > 0 || self.route.reads_claims()
+        !self.demands.is_empty() || self.route.reads_claims()
     }
 }
 

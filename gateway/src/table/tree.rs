@@ -130,16 +130,12 @@ impl<T> Tree<T> {
         found.or_else(|| picked(&self.below, rank, pick))
     }
 
-    /// The values of each pattern that has any.
-    pub(super) fn lists(&self) -> impl Iterator<Item = &[T]> {
-        let mut nodes = vec![self];
-        let each = std::iter::from_fn(move || {
-            let node = nodes.pop()?;
-            nodes.extend(node.children.iter().map(|(_, child)| child));
-            nodes.extend(node.any.as_deref());
-            Some([node.below.as_slice(), node.exact.as_slice()])
+    /// Shows the values of each pattern that takes this path.
+    pub(super) fn each<'a>(&'a self, path: &str, case: Case, mut show: impl FnMut(&'a [T], Rank)) {
+        self.narrowest(path, case, |values, rank| {
+            show(values, rank);
+            None::<()>
         });
-        each.flatten().filter(|values| !values.is_empty())
     }
 
     fn child(&mut self, segment: &str, case: Case) -> &mut Self {

@@ -135,6 +135,62 @@ fn the_demands_of_the_narrowest_of_two_templates_are_met_by_who_reaches_the_othe
 }
 
 #[test]
+fn another_method_owes_the_demands_of_all_templates_that_cross_there() {
+    let reads = |role| format!("auth = {{ roles = [\"{role}\"] }}\nmethods = [\"GET\"]");
+    let crossing = |second: &str| {
+        table(
+            &[
+                route("all", "/", ""),
+                template("tenants", "/{tenant}/admin", &reads("admin")),
+                template("api", "/api/{name}", &(reads("user") + second)),
+                route("broad", "/api", &reads("guest")),
+            ]
+            .concat(),
+        )
+    };
+    for second in ["", "\ncase_insensitive = true"] {
+        let table = crossing(second);
+        let demands = |method, path| {
+            let mut demands = roles(&table, &method, path);
+            demands.sort();
+            demands
+        };
+        assert_eq!(demands(Method::GET, "/api/admin"), ["admin", "user"]);
+        assert_eq!(demands(Method::DELETE, "/api/admin"), ["admin", "user"]);
+        assert_eq!(demands(Method::DELETE, "/shop/admin"), ["admin"]);
+        assert_eq!(demands(Method::DELETE, "/api/other"), ["user"]);
+        assert_eq!(demands(Method::DELETE, "/api/x/y"), ["guest"]);
+    }
+}
+
+#[test]
+fn a_hosts_own_guard_and_a_narrower_one_of_any_host_are_both_owed() {
+    let reads = |role| format!("auth = {{ roles = [\"{role}\"] }}\nmethods = [\"GET\"]\n");
+    let own = "host = \"a.example\"";
+    let table = table(
+        &[
+            route("all", "/", ""),
+            route("own", "/api", &(reads("admin") + own)),
+            route("below", "/api/open", &reads("user")),
+            route("own-below", "/api/open/mine", &(reads("owner") + own)),
+        ]
+        .concat(),
+    );
+    let demands = |method: Method, path| {
+        let headers = HeaderMap::new();
+        let found = table.find(Some("a.example"), &method, path, &headers);
+        let auth = found.unwrap().auth;
+        let mut roles: Vec<_> = auth.iter().map(|auth| auth.roles.join("|")).collect();
+        roles.sort();
+        roles
+    };
+    for method in [Method::GET, Method::DELETE] {
+        assert_eq!(demands(method.clone(), "/api/open"), ["admin", "user"]);
+        assert_eq!(demands(method, "/api/open/mine"), ["owner"]);
+    }
+}
+
+#[test]
 fn ten_thousand_routes_are_told_apart() {
     let many: String = (0..10_000)
         .map(|number| match number % 2 {
