@@ -33,6 +33,8 @@ pub struct Table {
     routes: Vec<Arc<Route>>,
     any_host: Host,
     hosts: BTreeMap<Box<str>, Host>,
+    /// Those of all routes with a host.
+    guards_of_hosts: Guards,
 }
 
 /// A route as the data plane uses it.
@@ -95,7 +97,10 @@ impl Table {
                 Some(host) => table.hosts.entry(host.as_str().into()).or_default(),
                 None => &mut table.any_host,
             };
-            host.insert(&route);
+            let case = host.insert(&route);
+            if declared.host.is_some() {
+                table.guards_of_hosts.insert(declared, case);
+            }
         }
         table
     }
@@ -163,9 +168,12 @@ impl Table {
     }
 
     /// A route inherits the `auth` of the narrowest patterns of this path that are not broader than
-    /// its own: one below it, or the same for this host only, or a template that neither holds the
-    /// other. So a guard that names some methods is not walked around with another method, and a
-    /// weaker `auth` of the broader route is no way around it either.
+    /// its own: one below it, or a template that neither holds the other. So a guard that names some
+    /// methods is not walked around with another method, and a weaker `auth` of the broader route is
+    /// no way around it either.
+    ///
+    /// A route of any host inherits from those with a host as well, whatever host is asked for: the
+    /// client chooses what it writes there, and the upstream need not look at it.
     fn demands<'a>(
         &'a self,
         own: Option<(&'a str, &'a Host)>,
@@ -183,10 +191,12 @@ impl Table {
             Case::Kept
         };
         let is_narrower = |guard: Rank| !rank.is_within(guard);
-        let is_narrower_of_host = |guard: Rank| is_narrower(guard) || (!of_host && guard == rank);
         let mut met = Met::none(own.map(|(name, _)| name));
-        if let Some((_, own)) = own {
-            met.meet(&own.guards, path, case, is_narrower_of_host);
+        match own.filter(|_| of_host) {
+            Some((_, own)) => met.meet(&own.guards, path, case, is_narrower),
+            None => met.meet(&self.guards_of_hosts, path, case, |guard| {
+                is_narrower(guard) || guard == rank
+            }),
         }
         met.meet(&self.any_host.guards, path, case, is_narrower);
         let mut demands = Demands::of(&route.demands);
@@ -212,7 +222,7 @@ impl Route {
 }
 
 impl Host {
-    fn insert(&mut self, route: &Arc<Route>) {
+    fn insert(&mut self, route: &Arc<Route>) -> Case {
         let (routes, case) = if route.config.case_insensitive {
             (&mut self.folded, Case::Ignored)
         } else {
@@ -220,6 +230,7 @@ impl Host {
         };
         routes.insert(&route.config.pattern, Arc::clone(route), case);
         self.guards.insert(&route.config, case);
+        case
     }
 
     fn find(&self, asked: &Asked<'_>, path: &str) -> Option<(&Arc<Route>, Rank)> {

@@ -4,7 +4,7 @@
 //! letters' case where it does not matter) to reach a broader route, the demands of the narrowest
 //! route of that path are met with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::tree::{Case, Rank, Tree};
 use crate::config::{Route, RouteAuth};
@@ -19,12 +19,13 @@ pub(super) struct Guards {
     all_folded: Tree<Guard>,
 }
 
-/// What one host's routes of one pattern demand.
-#[derive(Debug, Clone)]
+/// What routes of one pattern demand.
+#[derive(Debug)]
 struct Guard {
     auth: RouteAuth,
-    /// The host of its routes; none: any.
-    host: Option<Box<str>>,
+    /// The hosts of its routes; none: any. One guard for all, since a thousand hosts that demand the
+    /// same are not to be gone through for a request.
+    hosts: BTreeSet<Box<str>>,
 }
 
 /// The guards that a request meets.
@@ -47,12 +48,17 @@ impl Guards {
             Case::Kept => &mut self.exact,
             Case::Ignored => &mut self.folded,
         };
-        let guard = Guard {
-            auth: auth.clone(),
-            host: route.host.as_deref().map(Box::from),
-        };
-        own.insert(&route.pattern, guard.clone(), case);
-        self.all_folded.insert(&route.pattern, guard, Case::Ignored);
+        for (tree, case) in [(own, case), (&mut self.all_folded, Case::Ignored)] {
+            let guards = tree.values(&route.pattern, case);
+            let host = route.host.as_deref().map(Box::from);
+            match guards.iter_mut().find(|guard| guard.auth == *auth) {
+                Some(guard) => guard.hosts.extend(host),
+                None => guards.push(Guard {
+                    auth: auth.clone(),
+                    hosts: host.into_iter().collect(),
+                }),
+            }
+        }
     }
 }
 
@@ -109,10 +115,13 @@ impl<'a> Met<'a> {
     }
 
     fn lies_within(&self, (inner, one): (Rank, &Guard), (outer, other): (Rank, &Guard)) -> bool {
-        let is_own_host = other.host.is_none() && one.host.is_some();
-        let is_host_within =
-            one.host == other.host || (is_own_host && one.host.as_deref() == self.own_host);
-        is_host_within && inner.is_within(outer) && (inner != outer || is_own_host)
+        if !inner.is_within(outer) {
+            return false;
+        }
+        // Of other hosts' guards nobody knows which one the upstream will act by.
+        let is_own_host =
+            other.hosts.is_empty() && self.own_host.is_some_and(|own| one.hosts.contains(own));
+        is_own_host || (inner != outer && one.hosts == other.hosts)
     }
 }
 

@@ -180,10 +180,55 @@ fn a_guard_is_not_walked_around_with_other_letters_or_another_host() {
         demands(Some("a.example"), &Method::PUT, "/tenant"),
         ("tenants".to_owned(), 1)
     );
-    assert_eq!(
-        demands(None, &Method::PUT, "/tenant"),
-        ("tenants".to_owned(), 0)
+    for host in [None, Some("b.example")] {
+        assert_eq!(
+            demands(host, &Method::PUT, "/tenant"),
+            ("tenants".to_owned(), 1)
+        );
+    }
+}
+
+#[test]
+fn no_host_that_a_client_writes_leads_past_the_auth_of_a_route_with_a_host() {
+    let of_host = |host, role| format!("host = \"{host}\"\nauth = {{ roles = [\"{role}\"] }}");
+    let table = table(
+        &[
+            route("answers", "/api/answers", &of_host("quiz.example", "user")),
+            route("same", "/api/answers", &of_host("www.quiz.example", "user")),
+            route("shop", "/api", &of_host("shop.example", "clerk")),
+            route("static", "/static", "host = \"static.example\""),
+            route("everything-else", "/", ""),
+            route("open", "/api/answers/open", ""),
+            route(
+                "health",
+                "/api/answers",
+                "methods = [\"HEAD\"]\npublic = true",
+            ),
+        ]
+        .concat(),
     );
+    let demands = |host, method: &Method, path| {
+        let found = table.find(host, method, path, &HeaderMap::new()).unwrap();
+        let roles = found.auth.iter().map(|auth| auth.roles.join("|"));
+        (found.route.id.to_string(), roles.collect::<Vec<_>>())
+    };
+    let else_with = |roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        ("everything-else".to_owned(), roles)
+    };
+    for host in [None, Some("x"), Some("static.example")] {
+        let demands = |path| demands(host, &Method::GET, path);
+        assert_eq!(demands("/api/answers/7"), else_with(&["user", "clerk"]));
+        assert_eq!(demands("/api/x"), else_with(&["clerk"]));
+        assert_eq!(demands("/other"), else_with(&[]));
+        let declared = ("open".to_owned(), Vec::new());
+        assert_eq!(demands("/api/answers/open"), declared);
+    }
+    let public = ("health".to_owned(), Vec::new());
+    assert_eq!(demands(Some("x"), &Method::HEAD, "/api/answers"), public);
+    let own = ("answers".to_owned(), vec!["user".to_owned()]);
+    let asked = Some("quiz.example");
+    assert_eq!(demands(asked, &Method::GET, "/api/answers"), own);
 }
 
 /// The roles that a request needs, one text for each demand.
@@ -255,7 +300,7 @@ fn a_dot_at_the_end_of_a_host_changes_nothing() {
         ("ADMIN.example.", ("admin", 1)),
         ("team.example", ("team", 1)),
         ("team.example.", ("team", 1)),
-        (".", ("all", 0)),
+        (".", ("all", 1)),
     ] {
         let found = table
             .find(Some(host), &Method::GET, "/", &HeaderMap::new())

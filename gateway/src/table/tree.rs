@@ -76,6 +76,11 @@ impl<T> Tree<T> {
     }
 
     pub(super) fn insert(&mut self, pattern: &Pattern, value: T, case: Case) {
+        self.values(pattern, case).push(value);
+    }
+
+    /// The values of a pattern, to change them.
+    pub(super) fn values(&mut self, pattern: &Pattern, case: Case) -> &mut Vec<T> {
         let mut node = self;
         for segment in pattern.segments() {
             node = match segment {
@@ -84,9 +89,9 @@ impl<T> Tree<T> {
             };
         }
         if pattern.takes_below() {
-            node.below.push(value);
+            &mut node.below
         } else {
-            node.exact.push(value);
+            &mut node.exact
         }
     }
 
