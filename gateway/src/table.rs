@@ -147,9 +147,16 @@ impl Table {
                 (found, rank, false)
             }
         };
+        let mut auth = self.demands(own, found, rank, of_host, path);
+        if let Some(version) = &found.config.accept {
+            let own = own.map(|(_, own)| own);
+            for host in own.into_iter().chain([&self.any_host]) {
+                host.add_other_versions(&asked, version, path, &mut auth);
+            }
+        }
         Some(Found {
             route: found,
-            auth: self.demands(own, found, rank, of_host, path),
+            auth,
             varies_by_accept: asked.varies.get(),
         })
     }
@@ -247,6 +254,29 @@ impl Host {
             (Some(exact), Some(folded)) if folded.1 > exact.1 => Some(folded),
             (None, folded) => folded,
             (exact, _) => exact,
+        }
+    }
+
+    /// A client may name several versions in one `Accept`, which goes on as it came: the upstream may
+    /// answer with any of them, so the demands of each are owed.
+    fn add_other_versions<'a>(
+        &'a self,
+        asked: &Asked<'_>,
+        than: &str,
+        path: &str,
+        demands: &mut Demands<'a>,
+    ) {
+        let is_other = |route: &&Arc<Route>| {
+            let accept = route.config.accept.as_deref();
+            accept.is_some_and(|accept| accept != than)
+                && route.serves(asked.method)
+                && asked.is_accepted(route)
+        };
+        for (tree, case) in [(&self.exact, Case::Kept), (&self.folded, Case::Ignored)] {
+            tree.each(path, case, |routes, _| {
+                let others = routes.iter().filter(is_other);
+                demands.add(others.flat_map(|route| &route.demands));
+            });
         }
     }
 }

@@ -252,13 +252,30 @@ fn another_accept_is_no_way_past_a_versions_auth() {
         ]
         .concat(),
     );
-    let demands = |table, accept| accepting(table, &Method::GET, accept).1;
+    let demands = |table: &Table, accept| accepting(table, &Method::GET, accept).1;
     assert_eq!(demands(&guarded, "application/v2"), ["admin"]);
     assert_eq!(demands(&guarded, "*/*"), ["admin"]);
     let crossed = table(&[route("v1", "/shop", ADMIN_READS), route("v2", "/shop", v2)].concat());
     assert_eq!(demands(&crossed, "application/v2"), ["admin"]);
     let within = table(&[route("v1", "/shop", ADMIN), route("v2", "/shop", v2)].concat());
     assert!(demands(&within, "application/v2").is_empty(), "declared");
+    let open = route("v1", "/shop", "accept = \"application/v1\"");
+    let both = "application/v1;q=0.1, application/v2";
+    for (prefix, more) in [
+        ("/shop", ""),
+        ("/", ""),
+        ("/SHOP", "case_insensitive = true\n"),
+        ("/shop", "methods = [\"GET\"]\n"),
+    ] {
+        let second = route("v2", prefix, &format!("{v2}{ADMIN}{more}"));
+        for routes in [open.clone() + &second, second + &open] {
+            let table = table(&routes);
+            assert_eq!(demands(&table, both), ["admin"], "{routes}");
+            assert!(demands(&table, "application/v1").is_empty(), "{routes}");
+            let refused = "application/v1, application/v2;q=0";
+            assert!(demands(&table, refused).is_empty(), "{routes}");
+        }
+    }
 }
 
 /// The order as the documentation words it: codes of the segments from the left, compared as texts.
