@@ -122,6 +122,43 @@ fn decode_unreserved(segment: &str, has_encoded_separator: &mut bool) -> Result<
     Ok(decoded)
 }
 
+/// What servers make of a normalised path that decode it before they look at it: as a whole, so that
+/// `%2F` ends a segment, and segment by segment. No path without a `%` has any.
+pub fn readings(normal: &str) -> impl Iterator<Item = String> + use<> {
+    let is_encoded = normal.contains('%');
+    let has_separator = is_encoded && (normal.contains("%2F") || normal.contains("%5C"));
+    let whole = is_encoded.then(|| decode(normal, true));
+    let by_segment = has_separator.then(|| decode(normal, false));
+    whole.into_iter().chain(by_segment)
+}
+
+/// Decodes each octet once; `;params`, and what stands behind a NUL, are cut off as they are where
+/// they are not encoded.
+fn decode(normal: &str, ends_segments: bool) -> String {
+    let mut decoded = Vec::with_capacity(normal.len());
+    let mut is_cut = false;
+    let mut rest = normal.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let encoded = (first == b'%').then(|| behind.get(..2)).flatten();
+        let octet = encoded
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = &behind[octet.map_or(0, |_| 2)..];
+        let is_separator = matches!(octet, Some(b'/' | b'\\'));
+        if first == b'/' || (is_separator && ends_segments) {
+            is_cut = false;
+            decoded.push(b'/');
+            continue;
+        }
+        is_cut |= matches!(octet, Some(b';' | 0));
+        if !is_cut {
+            // A separator within a segment is none: no pattern has one there.
+            decoded.push(octet.filter(|_| !is_separator).unwrap_or(first));
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
 /// Even where encoded slashes are kept, a server that decodes them must not find a dot segment,
 /// whether it cuts `;params` before it does so or after.
 fn refuse_hidden_dots(segment: &str) -> Result<(), PathError> {
@@ -239,6 +276,21 @@ mod tests {
         assert_eq!(normalize("/a;%zz"), Err(PathError::BrokenEncoding));
         assert_eq!(normalize("/a;x=%2"), Err(PathError::BrokenEncoding));
         assert_eq!(normalize("/a;x\\b"), Err(PathError::Backslash));
+    }
+
+    #[test]
+    fn an_encoded_path_is_read_as_those_read_it_who_decode_it_first() {
+        let read = |path| readings(path).collect::<Vec<_>>();
+        assert!(read("/api/admin").is_empty());
+        assert_eq!(read("/v1/reports%3Aexport"), ["/v1/reports:export"]);
+        assert_eq!(read("/caf%C3%A9/a%20b"), ["/café/a b"]);
+        assert_eq!(read("/api%2Fadmin"), ["/api/admin", "/api%admin"]);
+        assert_eq!(read("/a%3Ab/c%5Cd"), ["/a:b/c/d", "/a:b/c%d"]);
+        assert_eq!(read("/api/admin%3Bx/y"), ["/api/admin/y"]);
+        assert_eq!(read("/api/admin%00.png"), ["/api/admin"]);
+        assert_eq!(read("/a;b%2Fc%3Bd%2Fe")[0], "/a;b/c/e");
+        assert_eq!(read("/a%252Fb"), ["/a%2Fb"], "once");
+        assert_eq!(read("/%FF"), ["/\u{fffd}"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{Demands, Found, Route, Table};
 use crate::{
     flag::SubjectSource,
     headers::{self, AmbiguousOverride},
+    path,
 };
 
 /// The route that a request is judged by.
@@ -50,9 +51,17 @@ impl Table {
         path: &str,
         headers: &HeaderMap,
     ) -> Result<Judged<'_>, Unjudged> {
-        let find = |method: &Method| {
+        let find = |method: &Method| -> Result<_, Unjudged> {
             let found = self.find(host, method, path, headers);
-            found.ok_or(Unjudged::NoRoute)
+            let mut found = found.ok_or(Unjudged::NoRoute)?;
+            // The upstream may decode the path before it looks at it, and act on what it then reads.
+            for reading in path::readings(path) {
+                if let Some(read) = self.find(host, method, &reading, headers) {
+                    found.auth.add(read.auth.iter());
+                    found.varies_by_accept |= read.varies_by_accept;
+                }
+            }
+            Ok(found)
         };
         let sent = find(method)?;
         let Some(acts_as) = acts_as(sent.route, method, headers)? else {

@@ -1,3 +1,4 @@
+mod encoded;
 mod templates;
 
 use proptest::prelude::*;
