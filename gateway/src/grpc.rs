@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 /// A call's outcome, in trailers or in an answer that consists of nothing else.
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -15,8 +15,12 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The content type of calls and answers.
 pub(crate) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// Whether a message with these headers is a call.
-pub(crate) fn is_call(headers: &HeaderMap) -> bool {
+/// Whether a request is a call: a POST with the content type of one. No client of gRPC sends another
+/// method, and to anything else an outcome in the words of gRPC would be a success.
+pub(crate) fn is_call(method: &Method, headers: &HeaderMap) -> bool {
+    if method != Method::POST {
+        return false;
+    }
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     // `application/grpc-web` is another protocol.
     kind.and_then(|kind| kind.strip_prefix(b"application/grpc"))
@@ -79,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_known_by_its_content_type() {
+    fn a_call_is_a_post_with_a_content_type_of_its_own() {
         for (kind, is) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -87,9 +91,11 @@ mod tests {
             ("application/grpc-web", false),
             ("application/json", false),
         ] {
-            assert_eq!(is_call(&with(header::CONTENT_TYPE, kind)), is, "{kind}");
+            let headers = with(header::CONTENT_TYPE, kind);
+            assert_eq!(is_call(&Method::POST, &headers), is, "{kind}");
+            assert!(!is_call(&Method::GET, &headers), "{kind}");
         }
-        assert!(!is_call(&HeaderMap::new()));
+        assert!(!is_call(&Method::POST, &HeaderMap::new()));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Proxy {
         // Whatever is said meanwhile is said with the request's ids.
         let context = call.trace.context();
         let may_switch = request.headers().contains_key(header::UPGRADE);
-        let is_call = grpc::is_call(request.headers());
+        let is_call = grpc::is_call(request.method(), request.headers());
         let version = request.version();
         let place = self.shared.stats.load();
         let place = place.enter(self.worker, plane.max_in_flight);
@@ -144,6 +144,12 @@ impl Proxy {
                 false => refusal.into_response(&call.trace),
             };
             respond::apply_rules(record.route.as_deref(), response.headers_mut());
+            // After the rules: what one client is told is no answer for the next, whatever the
+            // route's file says of its upstream's answers.
+            let no_store = HeaderValue::from_static("no-store");
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, no_store);
             response
         });
         respond::mark(&plane, &call, &record, response.headers_mut());

@@ -188,7 +188,8 @@ fn acts_as<'a>(admitted: &'a Admitted<'_>, parts: &'a Parts) -> &'a Method {
 
 /// When the client stops waiting, where it is a call that says so.
 fn deadline(call: &Call, parts: &Parts) -> Option<Instant> {
-    let timeout = grpc::is_call(&parts.headers).then(|| grpc::timeout(&parts.headers));
+    let timeout =
+        grpc::is_call(&parts.method, &parts.headers).then(|| grpc::timeout(&parts.headers));
     call.started.checked_add(timeout.flatten()?)
 }
 

@@ -30,6 +30,7 @@ async fn a_call_is_told_in_its_own_words_why_there_is_no_answer() {
     let message = reply.header("grpc-message").expect("a message");
     assert!(message.starts_with("upstream_unreachable: "), "{message}");
     assert_eq!(reply.body, "");
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
     let reply = gone.post("/nobody", CALL, "x").await;
     assert_eq!(reply.header("grpc-status"), Some("12"));
     let reply = gone.post("/shop.Orders/Put", "", "x").await;
@@ -46,6 +47,18 @@ async fn a_call_is_told_in_its_own_words_why_there_is_no_answer() {
     .await;
     let reply = closed.post("/shop.Orders/Put", CALL, "x").await;
     assert_eq!(reply.header("grpc-status"), Some("16"));
+}
+
+#[tokio::test]
+async fn what_is_no_post_is_no_call_and_is_refused_with_a_status_of_http() {
+    let gone = stage("", "", Scripted::absent().await).await;
+    for method in ["GET", "PUT", "DELETE"] {
+        let request = format!("{method} /shop.Orders/Put HTTP/1.1\r\nhost: a\r\n{CALL}\r\n");
+        let reply = gone.ask(&request).await;
+        let told = (reply.status(), reply.code());
+        assert_eq!(told, (502, "upstream_unreachable".to_owned()), "{method}");
+        assert_eq!(reply.header("grpc-status"), None, "{method}");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,26 @@ async fn headers_are_changed_on_both_ways_before_the_gateway_adds_its_own() {
 }
 
 #[tokio::test]
+async fn no_rule_lets_a_cache_keep_what_the_gateway_itself_answers() {
+    let gone = Scripted::absent().await;
+    let stage = Stage::open(&format!(
+        "{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n\
+         [routes.response_headers]\nset = {{ cache-control = \"public, max-age=600\" }}\n",
+        upstream("legacy", gone, "")
+    ))
+    .await;
+    let call = "content-type: application/grpc\r\n";
+    for (reply, status) in [
+        (stage.get("/", "").await, 502),
+        (stage.post("/", call, "x").await, 200),
+    ] {
+        assert_eq!(reply.status(), status, "{}", reply.head);
+        let kept = reply.head.matches("cache-control: ").count();
+        assert_eq!((reply.header("cache-control"), kept), (Some("no-store"), 1));
+    }
+}
+
+#[tokio::test]
 async fn the_gateways_own_answers_on_the_route_carry_its_headers_too() {
     let gone = Scripted::absent().await;
     let stage = Stage::open(&format!(
