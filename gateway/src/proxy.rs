@@ -184,11 +184,7 @@ impl Proxy {
             record.origin = parts.headers.get(header::ORIGIN).cloned();
             return Ok(answer);
         }
-        let admitted = admission::admit(plane, &mut parts)?;
-        record.route = Some(Arc::clone(admitted.route));
-        if admitted.entry.cors.is_some() {
-            record.origin = parts.headers.get(header::ORIGIN).cloned();
-        }
+        let admitted = admission::admit(plane, &parts, record)?;
         let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
         let asked = admission::clean(&admitted, &mut parts, !incoming.is_end_stream());
         if max_forwards::count_down(&parts.method, &mut parts.headers) == Reach::Gateway {

@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use super::cors::Question;
 use super::plane::{Entry, Plane};
 use super::reply::{Refusal, ReplyBody};
-use super::{compress, since_epoch};
+use super::{Record, compress, since_epoch};
 use crate::config::{Coding, EncodedSlash, PathForm};
 use crate::forward::Cause;
 use crate::headers;
@@ -44,8 +44,13 @@ pub(super) struct Asked {
     pub(super) coding: Option<Coding>,
 }
 
-/// Reads the request strictly and finds its route.
-pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<'a>, Refusal> {
+/// Reads the request strictly and finds its route, which stands in the record before anything is
+/// refused on its account: such a refusal is counted there and carries what the route's answers carry.
+pub(super) fn admit<'a>(
+    plane: &'a Plane,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<Admitted<'a>, Refusal> {
     refuse_ambiguous(parts)?;
     let authority = authority(parts)?;
     let host = authority.as_ref().map(Authority::host);
@@ -60,6 +65,13 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         .table
         .judge(host, &parts.method, &normal.path, &parts.headers)
         .map_err(unjudged)?;
+    let entry = plane
+        .entry(&route.id)
+        .ok_or_else(|| unjudged(Unjudged::NoRoute))?;
+    record.route = Some(Arc::clone(route));
+    if entry.cors.is_some() {
+        record.origin = parts.headers.get(header::ORIGIN).cloned();
+    }
     if normal.has_encoded_separator && route.config.encoded_slash == EncodedSlash::Reject {
         let detail = "The path holds an encoded slash, backslash or NUL.";
         return Err(Refusal::new(
@@ -73,9 +85,6 @@ pub(super) fn admit<'a>(plane: &'a Plane, parts: &mut Parts) -> Result<Admitted<
         PathForm::Normalized => normal.path.into_owned(),
         PathForm::Keep => raw.to_owned(),
     };
-    let entry = plane
-        .entry(&route.id)
-        .ok_or_else(|| unjudged(Unjudged::NoRoute))?;
     Ok(Admitted {
         route,
         entry,

@@ -5,6 +5,7 @@
 //! question, and asks for a body that can be made of nothing, while the question here has to be
 //! answered for the route of the method that it asks about, before anybody is authenticated.
 
+use http::header::GetAll;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::reply::ReplyBody;
@@ -17,16 +18,26 @@ pub(crate) struct CorsRules {
     origins: Origins,
     credentials: bool,
     methods: HeaderValue,
-    /// Absent: none.
-    allowed: Option<HeaderValue>,
+    allowed: Allowed,
     expose: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
+}
+
+/// Which headers a page may send.
+#[derive(Debug)]
+enum Allowed {
+    /// Those that the browser asks for: a literal `*` would not cover `Authorization` (Fetch §3.3.4).
+    Asked,
+    Named(HeaderValue),
+    None,
 }
 
 /// What a browser wants to know before it sends a request.
 pub(super) struct Question<'a> {
     pub(super) origin: &'a HeaderValue,
     pub(super) method: Method,
+    /// The headers that the page wants to send.
+    headers: GetAll<'a, HeaderValue>,
 }
 
 impl<'a> Question<'a> {
@@ -38,7 +49,11 @@ impl<'a> Question<'a> {
         let origin = headers.get(header::ORIGIN)?;
         let asked = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
         let method = Method::from_bytes(asked.as_bytes()).ok()?;
-        Some(Self { origin, method })
+        Some(Self {
+            origin,
+            method,
+            headers: headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS),
+        })
     }
 }
 
@@ -53,7 +68,10 @@ impl CorsRules {
             origins: cors.origins.clone(),
             credentials: cors.credentials,
             methods: list(cors.methods.iter().map(Method::as_str))?,
-            allowed: names(&cors.headers),
+            allowed: match &cors.headers {
+                Names::Any => Allowed::Asked,
+                some @ Names::Some(_) => names(some).map_or(Allowed::None, Allowed::Named),
+            },
             expose: names(&cors.expose),
             max_age: cors.max_age.map(|age| age.as_secs().into()),
         })
@@ -69,8 +87,16 @@ impl CorsRules {
         if self.origins.contain(question.origin) {
             let methods = self.methods.clone();
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-            if let Some(allowed) = &self.allowed {
-                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed.clone());
+            match &self.allowed {
+                Allowed::Asked => {
+                    for asked in &question.headers {
+                        headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+                    }
+                }
+                Allowed::Named(names) => {
+                    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+                }
+                Allowed::None => {}
             }
             if let Some(max_age) = &self.max_age {
                 headers.insert(header::ACCESS_CONTROL_MAX_AGE, max_age.clone());

@@ -134,7 +134,52 @@ async fn everybodys_pages_are_let_in_without_credentials_and_without_vary() {
     assert_eq!(reply.header("vary"), None);
     let asks = format!("{OTHER}access-control-request-method: DELETE\r\n");
     let reply = ask(&stage, "OPTIONS", "/open", &asks).await;
-    assert_eq!(reply.header("access-control-allow-headers"), Some("*"));
+    assert_eq!(reply.header("access-control-allow-headers"), None);
     let methods = reply.header("access-control-allow-methods").unwrap();
     assert_eq!(methods, "GET, HEAD, POST, PUT, PATCH, DELETE");
+}
+
+#[tokio::test]
+async fn where_all_headers_are_allowed_those_that_are_asked_for_are_named() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = stage(&legacy, "{ origins = [\"*\"], headers = [\"*\"] }").await;
+    let asks = "access-control-request-method: PUT\r\n\
+                access-control-request-headers: authorization,x-csrf\r\n";
+    let reply = ask(&stage, "OPTIONS", "/open", &format!("{OTHER}{asks}")).await;
+    let allowed = reply.header("access-control-allow-headers");
+    assert_eq!(allowed, Some("authorization,x-csrf"));
+    let vary = reply.header("vary").unwrap();
+    assert!(vary.contains("access-control-request-headers"), "{vary}");
+    // A page that may not is told nothing.
+    let named = "{ origins = [\"https://app.example\"], headers = [\"*\"] }";
+    let stage = self::stage(&legacy, named).await;
+    let reply = ask(&stage, "OPTIONS", "/open", &format!("{OTHER}{asks}")).await;
+    assert_eq!(reply.header("access-control-allow-headers"), None);
+}
+
+#[tokio::test]
+async fn what_is_refused_on_a_routes_account_is_told_and_counted_as_the_routes() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = Stage::open(&format!(
+        "{}\n[[routes]]\nid = \"open\"\nprefix = \"/open\"\nlegacy = \"legacy\"\nmax_body = 3\n\
+         cors = {{ origins = [\"https://app.example\"] }}\n\
+         response_headers = {{ set = {{ x-frame-options = \"DENY\" }} }}\n",
+        upstream("legacy", legacy.address, "")
+    ))
+    .await;
+    let large = stage.post("/open", PAGE, "four").await;
+    let separator = ask(&stage, "GET", "/open/a%2Fb", PAGE).await;
+    for (reply, status, code) in [
+        (&large, 413, "body_too_large"),
+        (&separator, 400, "encoded_separator"),
+    ] {
+        assert_eq!((reply.status(), reply.code().as_str()), (status, code));
+        let origin = reply.header("access-control-allow-origin");
+        assert_eq!(origin, Some("https://app.example"), "{}", reply.head);
+        assert_eq!(reply.header("x-frame-options"), Some("DENY"));
+        assert_eq!(reply.header("x-banyan-route"), Some("open"));
+    }
+    let refused = stage.stats("open").refused;
+    assert_eq!(refused, 2);
+    assert_eq!(legacy.count(), 0);
 }
