@@ -153,6 +153,9 @@ pub(super) async fn authenticate(
 pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) -> Asked {
     let compression = admitted.route.config.compress.as_ref();
     let coding = compression.and_then(|rules| compress::negotiate(rules, parts));
+    if compression.is_some() {
+        compress::strengthen(&mut parts.headers);
+    }
     let upgrade = headers::upgrade_of(&parts.headers)
         .filter(|_| parts.version == Version::HTTP_11)
         // Tunnelled HTTP/2 would carry requests that no route and no guard has seen.

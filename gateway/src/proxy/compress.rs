@@ -8,6 +8,7 @@
 //! compress what `no-transform` forbids.
 
 mod encoder;
+mod tags;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,6 +23,7 @@ use crate::config::{Coding, Compress};
 use crate::forward::{Relay, RelayError};
 use crate::headers;
 use encoder::Encoder;
+pub(super) use tags::strengthen;
 
 /// An answer's body, compressed.
 #[derive(Debug)]
@@ -74,6 +76,9 @@ pub(super) fn answer(
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
+    if parts.status == StatusCode::NOT_MODIFIED {
+        confirm(rules, coding, &mut parts.headers);
+    }
     if !is_eligible(rules, &parts) {
         return Response::from_parts(parts, ReplyBody::relayed(relay));
     }
@@ -87,7 +92,7 @@ pub(super) fn answer(
     headers.remove(header::ACCEPT_RANGES);
     let name = HeaderValue::from_static(coding.as_str());
     headers.insert(header::CONTENT_ENCODING, name);
-    weaken(headers);
+    tags::weaken(headers);
     let body = Compressed {
         relay,
         encoder: Some(encoder),
@@ -95,6 +100,19 @@ pub(super) fn answer(
         trailers: None,
     };
     Response::from_parts(parts, ReplyBody::compressed(body))
+}
+
+/// Tells a 304 as the answer that it stands for was told: a cache looks for that by its tag, and keeps
+/// what is told now. Where it does not say of what type that is, it may have been compressed.
+fn confirm(rules: &Compress, coding: Option<Coding>, headers: &mut HeaderMap) {
+    let has_type = headers.contains_key(header::CONTENT_TYPE);
+    if is_left_alone(headers) || has_type && !is_listed(rules, headers) {
+        return;
+    }
+    headers::vary_by(headers, &header::ACCEPT_ENCODING);
+    if coding.is_some() {
+        tags::weaken(headers);
+    }
 }
 
 fn is_eligible(rules: &Compress, parts: &Parts) -> bool {
@@ -105,10 +123,17 @@ fn is_eligible(rules: &Compress, parts: &Parts) -> bool {
             StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
         )
         && !headers.contains_key(header::CONTENT_RANGE);
-    let is_left_alone = headers.contains_key(header::CONTENT_ENCODING)
+    has_whole_body
+        && !is_left_alone(headers)
+        && is_long(rules, headers)
+        && is_listed(rules, headers)
+}
+
+/// Compressed already, or not to be.
+fn is_left_alone(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_ENCODING)
         || has_directive(headers, "no-transform")
-        || DIGESTS.iter().any(|name| headers.contains_key(name));
-    has_whole_body && !is_left_alone && is_long(rules, headers) && is_listed(rules, headers)
+        || DIGESTS.iter().any(|name| headers.contains_key(name))
 }
 
 fn is_long(rules: &Compress, headers: &HeaderMap) -> bool {
@@ -129,21 +154,6 @@ fn is_listed(rules: &Compress, headers: &HeaderMap) -> bool {
             .get(..16)
             .is_some_and(|start| start.eq_ignore_ascii_case("application/grpc"));
     !is_stream && rules.types.iter().any(|it| it.contains(essence))
-}
-
-/// The bytes are others now: the ETag only says that the meaning is the same (RFC 9110 §8.8.1).
-fn weaken(headers: &mut HeaderMap) {
-    let Some(tag) = headers.get(header::ETAG) else {
-        return;
-    };
-    if !tag.as_bytes().starts_with(b"\"") {
-        return;
-    }
-    let weak = [b"W/", tag.as_bytes()].concat();
-    match HeaderValue::from_bytes(&weak) {
-        Ok(weak) => headers.insert(header::ETAG, weak),
-        Err(_) => headers.remove(header::ETAG),
-    };
 }
 
 fn has_directive(headers: &HeaderMap, wanted: &str) -> bool {

@@ -168,22 +168,60 @@ async fn what_is_compressed_already_or_must_not_be_is_left_alone() {
 
 #[tokio::test]
 async fn answers_without_a_body_are_left_alone() {
-    let head_only = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5000\r\n\r\n";
-    let not_modified =
-        "HTTP/1.1 304 Not Modified\r\ncontent-type: text/plain\r\netag: \"1\"\r\n\r\n";
-    let nothing = "HTTP/1.1 204 No Content\r\ncontent-type: text/plain\r\n\r\n";
-    for (line, answer) in [
-        ("HEAD /", head_only),
-        ("GET /", not_modified),
-        ("GET /", nothing),
-    ] {
+    let head_only = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5000\r\netag: \"1\"\r\n\r\n";
+    let nothing = "HTTP/1.1 204 No Content\r\ncontent-type: text/plain\r\netag: \"1\"\r\n\r\n";
+    for (line, answer) in [("HEAD /", head_only), ("GET /", nothing)] {
         let legacy = Scripted::always(Act::Say(answer.to_owned())).await;
         let stage = stage(&legacy, ALL).await;
         let (_, head) = asked(&stage, line, "accept-encoding: br\r\n").await;
         assert_eq!(header(&head, "content-encoding"), None, "{answer}");
-        let etag = answer.contains("etag").then_some("\"1\"");
-        assert_eq!(header(&head, "etag"), etag);
+        assert_eq!(header(&head, "etag"), Some("\"1\""));
     }
+}
+
+#[tokio::test]
+async fn a_304_is_told_as_the_answer_that_it_stands_for_was() {
+    let gzip = "accept-encoding: gzip\r\n";
+    for (more, accept, etag, vary) in [
+        ("", gzip, "W/\"1\"", Some("accept-encoding")),
+        (
+            "content-type: text/plain\r\n",
+            gzip,
+            "W/\"1\"",
+            Some("accept-encoding"),
+        ),
+        ("", "", "\"1\"", Some("accept-encoding")),
+        ("content-type: image/png\r\n", gzip, "\"1\"", None),
+        ("content-encoding: br\r\n", gzip, "\"1\"", None),
+        ("cache-control: no-transform\r\n", gzip, "\"1\"", None),
+    ] {
+        let answer = format!("HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\n{more}\r\n");
+        let legacy = Scripted::always(Act::Say(answer)).await;
+        let stage = stage(&legacy, ALL).await;
+        let headers = format!("if-none-match: W/\"1\"\r\n{accept}");
+        let reply = stage.get("/", &headers).await;
+        assert_eq!(reply.status(), 304);
+        assert_eq!(reply.header("etag"), Some(etag), "{more}{accept}");
+        assert_eq!(reply.header("vary"), vary, "{more}{accept}");
+        assert_eq!(
+            legacy.seen()[0].header("if-none-match"),
+            Some("W/\"1\""),
+            "compared weakly"
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_got_a_weak_tag_from_the_gateway_can_write_with_it() {
+    let legacy = Scripted::saying("written").await;
+    let stage = stage(&legacy, ALL).await;
+    let tags = "if-match: W/\"5\", \"6\"\r\n";
+    assert_eq!(stage.post("/", tags, "x").await.status(), 200);
+    assert_eq!(legacy.seen()[0].header("if-match"), Some("\"5\", \"6\""));
+    // On a route that compresses nothing a weak tag is the upstream's own.
+    let stage = Stage::simple(legacy.address).await;
+    assert_eq!(stage.post("/", tags, "x").await.status(), 200);
+    assert_eq!(legacy.seen()[1].header("if-match"), Some("W/\"5\", \"6\""));
 }
 
 #[tokio::test]
