@@ -1,7 +1,8 @@
 //! How many requests are under way in the whole process, and how many may be.
 //!
 //! Invariant: never more than the setting says; a request that finds no room is answered at once and
-//! holds nothing, so that memory is bounded by the setting and not by the clients' patience. Each
+//! holds nothing, so that memory is bounded by the setting and not by the clients' patience. A lower
+//! setting holds from the next request on: what was set aside under the one before is given back. Each
 //! worker sets places aside on a cache line of its own, so that workers meet seldom; what one has set
 //! aside and does not need is taken by another before anybody is sent away.
 
@@ -96,8 +97,8 @@ impl Load {
         let slot = worker % SLOTS;
         // A small number of places is shared one by one.
         let batch = (most / (4 * SLOTS)).clamp(1, MAX_BATCH);
-        let has_one =
-            slots.each[slot].take(1) || slots.set_aside(slot, batch, most) || slots.take_any();
+        let has_one = slots.is_within(most)
+            && (slots.each[slot].take(1) || slots.set_aside(slot, batch, most) || slots.take_any());
         if has_one {
             return Ok(Place {
                 slots: Arc::clone(slots),
@@ -148,6 +149,25 @@ impl Load {
 }
 
 impl Slots {
+    /// Whether no more are taken or set aside than there may be; mostly one look at what seldom changes.
+    fn is_within(&self, most: usize) -> bool {
+        let taken = self.taken.load(Ordering::Relaxed);
+        taken <= most || self.shrink(taken - most) || self.taken.load(Ordering::Relaxed) <= most
+    }
+
+    /// Gives back what is set aside, so many places at most; whether there were that many.
+    #[cold]
+    fn shrink(&self, mut surplus: usize) -> bool {
+        for slot in &self.each {
+            let free = slot.free.load(Ordering::Relaxed).min(surplus);
+            if free > 0 && slot.take(free) {
+                self.taken.fetch_sub(free, Ordering::Relaxed);
+                surplus -= free;
+            }
+        }
+        surplus == 0
+    }
+
     /// Takes a batch, or the last ones one by one: the first is for the one who asks.
     fn set_aside(&self, slot: usize, batch: usize, most: usize) -> bool {
         [batch, 1].into_iter().any(|size| {
@@ -243,6 +263,31 @@ mod tests {
                 assert!(load.enter(workers - 1, most).is_err());
                 drop(places);
             }
+        }
+    }
+
+    #[test]
+    fn a_lower_bound_holds_at_once_whatever_was_set_aside_under_the_one_before() {
+        for (before, most) in [(50_000, 10), (50_000, 1_000), (300, 299), (5_000, 0)] {
+            let load = Load::default();
+            let under_way: Vec<_> = (0..300)
+                .map(|number| load.enter(number % 8, before).unwrap())
+                .collect();
+            if most < 300 {
+                assert!(load.enter(0, most).is_err(), "more are under way");
+            }
+            drop(under_way);
+            for _ in 0..2 {
+                let places: Vec<_> = (0..2_000)
+                    .filter_map(|number| load.enter(number % 8, most).ok())
+                    .collect();
+                assert_eq!(
+                    (places.len(), load.under_way()),
+                    (most, most),
+                    "of {before}"
+                );
+            }
+            assert_eq!(load.under_way(), 0);
         }
     }
 

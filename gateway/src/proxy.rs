@@ -31,6 +31,7 @@ use chassis::trace::{Span, Tracer};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body, Incoming};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::access_log;
 use crate::config::AccessLog;
@@ -46,6 +47,7 @@ use crate::table::Route;
 use crate::trace::Trace;
 use crate::upstream::Upstreams;
 use admission::Preflight;
+pub(crate) use compress::MOST as MOST_ENCODERS;
 pub(crate) use keyed::KeyedSides;
 use max_forwards::Reach;
 pub(crate) use plane::Plane;
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) signer: Arc<CookieSigner>,
     pub(crate) keyed: Arc<KeyedSides>,
     pub(crate) limits: Limits,
+    /// Places for answers that are being compressed.
+    pub(crate) encoders: Arc<Semaphore>,
     /// What makes the requests' spans.
     pub(crate) tracer: Tracer,
     /// Where key sets are fetched.
@@ -211,7 +215,14 @@ impl Proxy {
         let served = exchange::run(self, call, &admitted, &course, &parts, body).await?;
         record.side = Some(served.side);
         record.fell_back = served.fell_back;
-        respond::to_client((plane, signer), &admitted, call, course, asked, served)
+        respond::to_client(
+            (plane, &self.shared),
+            &admitted,
+            call,
+            course,
+            asked,
+            served,
+        )
     }
 
     /// Problems before a side was chosen are counted apart from what the sides answered.

@@ -39,7 +39,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::identity::{Identity, Verifier};
 use crate::limits::Limits;
-use crate::proxy::{KeyedSides, Plane, Proxy, Shared};
+use crate::proxy::{KeyedSides, MOST_ENCODERS, Plane, Proxy, Shared};
 use crate::reload::Step;
 use crate::stats::Stats;
 use crate::subject::CookieSigner;
@@ -248,6 +248,7 @@ impl Shared {
             signer,
             keyed: Arc::new(keyed),
             limits,
+            encoders: Arc::new(Semaphore::new(MOST_ENCODERS)),
             tracer: Tracer::of("gateway"),
             background,
             refreshing: Mutex::default(),

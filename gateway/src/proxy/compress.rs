@@ -3,6 +3,9 @@
 //! Invariant: nothing is held back. What the upstream has sent goes out compressed as soon as it
 //! pauses, and a body is never gathered: at most one frame of it is in the encoder.
 //!
+//! There is a bound to the encoders at once, since each holds far more than the rest of a request: beyond
+//! it an answer goes out as it is.
+//!
 //! The encoders are driven here and not by tower-http's layer, which would box the body's errors
 //! (and with them which side broke off), leave strong ETags on bytes that they do not name, and
 //! compress what `no-transform` forbids.
@@ -11,6 +14,7 @@ mod encoder;
 mod tags;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -18,11 +22,14 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
 use http_body::{Body, Frame};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::reply::ReplyBody;
 use crate::config::{Coding, Compress};
 use crate::forward::{Relay, RelayError};
 use crate::headers;
 use encoder::Encoder;
+pub(crate) use encoder::MOST;
 pub(super) use tags::strengthen;
 
 /// An answer's body, compressed.
@@ -34,6 +41,8 @@ pub(super) struct Compressed {
     /// The encoder holds something that the client has not got.
     is_dirty: bool,
     trailers: Option<HeaderMap>,
+    /// Among the encoders that there may be.
+    _place: OwnedSemaphorePermit,
 }
 
 /// So much of a body is compressed in one go, when that gives nothing to send yet, before other
@@ -69,10 +78,17 @@ pub(super) fn negotiate(rules: &Compress, request: &request::Parts) -> Option<Co
     best.map(|(coding, _)| coding)
 }
 
+/// An encoder, while there may be one more.
+fn encoder(coding: Coding, places: &Arc<Semaphore>) -> Option<(Encoder, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).try_acquire_owned().ok()?;
+    Some((Encoder::new(coding)?, place))
+}
+
 /// Compresses an answer where it is worth it, and tells caches that it depends on the request.
 pub(super) fn answer(
     rules: &Compress,
     coding: Option<Coding>,
+    places: &Arc<Semaphore>,
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
@@ -83,8 +99,8 @@ pub(super) fn answer(
         return Response::from_parts(parts, ReplyBody::relayed(relay));
     }
     headers::vary_by(&mut parts.headers, &header::ACCEPT_ENCODING);
-    let Some((coding, encoder)) = coding.and_then(|coding| Some((coding, Encoder::new(coding)?)))
-    else {
+    let chosen = coding.and_then(|coding| Some((coding, encoder(coding, places)?)));
+    let Some((coding, (encoder, place))) = chosen else {
         return Response::from_parts(parts, ReplyBody::relayed(relay));
     };
     let headers = &mut parts.headers;
@@ -98,6 +114,7 @@ pub(super) fn answer(
         encoder: Some(encoder),
         is_dirty: false,
         trailers: None,
+        _place: place,
     };
     Response::from_parts(parts, ReplyBody::compressed(body))
 }
@@ -281,6 +298,17 @@ mod tests {
             request.headers_mut().append(header::ACCEPT_ENCODING, value);
         }
         negotiate(&rules, &request.into_parts().0).map(Coding::as_str)
+    }
+
+    #[test]
+    fn there_are_no_more_encoders_at_once_than_there_may_be() {
+        let places = Arc::new(Semaphore::new(2));
+        let first = encoder(Coding::Gzip, &places);
+        let second = encoder(Coding::Zstd, &places);
+        assert!(first.is_some() && second.is_some());
+        assert!(encoder(Coding::Brotli, &places).is_none());
+        drop(first);
+        assert!(encoder(Coding::Brotli, &places).is_some());
     }
 
     #[test]

@@ -11,13 +11,13 @@ use super::flip::Closing;
 use super::plane::Plane;
 use super::reply::{Refusal, ReplyBody};
 use super::tunnel::{self, Terms};
-use super::{Call, Record, compress, rewrite};
+use super::{Call, Record, Shared, compress, rewrite};
 use crate::config::Coding;
 use crate::flag::Side;
 use crate::forward::{Answer, Relay};
 use crate::headers::{self, PeerTrust, Scheme};
 use crate::identity::Identity;
-use crate::subject::{self, CookieSigner};
+use crate::subject;
 use crate::table::Route;
 use crate::trace::{TRACEPARENT, X_TRACE_ID};
 
@@ -45,7 +45,7 @@ pub(super) fn add_upstream_headers(
 
 /// Makes an upstream's answer the client's.
 pub(super) fn to_client(
-    (plane, signer): (&Plane, &CookieSigner),
+    (plane, shared): (&Plane, &Shared),
     admitted: &Admitted<'_>,
     call: &Call,
     course: Course,
@@ -76,7 +76,7 @@ pub(super) fn to_client(
     {
         let told = asked.is_secure.filter(|_| call.trust == PeerTrust::Proxy);
         let is_secure = told.unwrap_or(call.scheme == Scheme::Https);
-        if let Some(cookie) = signer.set_cookie(&cookie, is_secure) {
+        if let Some(cookie) = shared.signer.set_cookie(&cookie, is_secure) {
             headers.append(header::SET_COOKIE, cookie);
         }
     }
@@ -105,7 +105,7 @@ pub(super) fn to_client(
             let closing = watch.map(Closing::of);
             response.map(|relay| ReplyBody::relayed(relay).closed_by(closing))
         }
-        _ => compressed(admitted, asked.coding, response),
+        _ => compressed(admitted, asked.coding, shared, response),
     })
 }
 
@@ -118,10 +118,11 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 fn compressed(
     admitted: &Admitted<'_>,
     coding: Option<Coding>,
+    shared: &Shared,
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
     match &admitted.route.config.compress {
-        Some(rules) => compress::answer(rules, coding, response),
+        Some(rules) => compress::answer(rules, coding, &shared.encoders, response),
         None => response.map(ReplyBody::relayed),
     }
 }

@@ -1,7 +1,8 @@
 //! The three encoders behind one face: bytes in, bytes out.
 //!
-//! Each has a window of half a MiB at most, so that a thousand answers under way stay within a GiB
-//! whatever the clients ask for, and a level that costs about as much as the rest of the request.
+//! Each has a window of half a MiB at most, and about as much beside it, and [`MOST`] exist at once: they
+//! stay within a GiB whatever the clients ask for. The level costs about as much as the rest of the
+//! request.
 
 use std::io::{self, Write};
 
@@ -17,6 +18,8 @@ pub(super) enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
 }
 
+/// Encoders at once, in the whole process.
+pub(crate) const MOST: usize = 1024;
 /// Of 11: from 5 on it costs several times as much for a few percent.
 const BROTLI_QUALITY: u32 = 4;
 /// Of 22: the library's own default.
