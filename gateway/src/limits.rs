@@ -49,7 +49,7 @@ pub(crate) struct RouteLimit {
 /// Whose requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Who<'a> {
-    /// Who the flag decides for, or whose token it is.
+    /// Whose token or session it is.
     Subject(&'a str),
     /// A client by its address.
     Address(IpAddr),

@@ -200,10 +200,9 @@ impl Proxy {
         if let Some(limit) = &admitted.entry.limit {
             let caller = limit::Caller {
                 call,
-                headers: &parts.headers,
                 identity: identity.as_ref(),
             };
-            limit::check(limit, signer, &admitted, &caller, record).await?;
+            limit::check(limit, &admitted, &caller, record).await?;
         }
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
         if let Some(rules) = &admitted.route.config.request_headers {

@@ -94,20 +94,22 @@ async fn explain(
     headers::clean(&mut headers, judged.route.config.method_override);
     let removed = named.iter().filter(|name| !headers.contains_key(*name));
     explained.removed_headers = removed.map(ToString::to_string).collect();
+    let asking = Asking {
+        headers: &headers,
+        client,
+        given: asked.subject,
+    };
     if let Some(cell) = &judged.route.flag {
         let state = cell.snapshot();
-        let asking = Asking {
-            headers: &headers,
-            client,
-            given: asked.subject,
-        };
+        let asking = asking.clone();
         decided(&admin, &mut explained, judged.route, &state, asking).await;
     }
-    explained.limited_by = limited_by(&admin, &judged, &explained, &headers, client).await;
+    explained.limited_by = limited_by(&admin, &judged, asking).await;
     Ok(Json(explained))
 }
 
 /// Who a request that need not happen comes from.
+#[derive(Clone)]
 struct Asking<'a> {
     headers: &'a HeaderMap,
     client: IpAddr,
@@ -130,21 +132,22 @@ fn unjudged(error: Unjudged, method: &Method, path: &str) -> Problem {
 async fn limited_by(
     admin: &Admin,
     judged: &Judged<'_>,
-    explained: &Explained,
-    headers: &HeaderMap,
-    client: IpAddr,
+    Asking {
+        headers,
+        client,
+        given,
+    }: Asking<'_>,
 ) -> Option<String> {
     let limit = judged.route.config.rate_limit.as_ref()?;
-    let subject = match (limit.per, &explained.subject) {
+    let subject = match (limit.per, given) {
         (RateKey::Route, _) => return Some("everybody on the route together".to_owned()),
         (RateKey::Ip, _) => None,
-        (RateKey::Subject, Some(subject)) => Some(subject.clone()),
-        (RateKey::Subject, None) if judged.wants_identity() => {
+        (RateKey::Subject, Some(given)) => Some(given),
+        (RateKey::Subject, None) => {
             let identity = (admin.identify)(headers.clone()).await;
             let valid = identity.filter(|identity| identity.standing() == Standing::Valid);
             valid.and_then(|identity| identity.subject().map(str::to_owned))
         }
-        (RateKey::Subject, None) => None,
     };
     Some(match subject {
         Some(subject) => format!("the subject `{subject}`"),

@@ -44,7 +44,7 @@ impl RateLimit {
 /// Whose requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateKey {
-    /// The flag's subject, else the token's `sub`, else the client's address.
+    /// Whose token or session it is (`sub`), else the client's address.
     Subject,
     /// The client's address.
     Ip,

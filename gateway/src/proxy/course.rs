@@ -108,29 +108,6 @@ pub(super) fn choose(
     }
 }
 
-/// Whom the route's flag would decide for, if the client brought a name.
-pub(super) fn named(
-    signer: &CookieSigner,
-    admitted: &Admitted<'_>,
-    call: &Call,
-    headers: &HeaderMap,
-    identity: Option<&Identity>,
-) -> Option<String> {
-    let state = admitted.route.flag.as_ref()?.load();
-    let known = signer.read(headers);
-    let found = subject::find(
-        &state.settings,
-        headers,
-        identity,
-        known.as_ref(),
-        call.client,
-    );
-    match found {
-        Subject::Found(subject) => Some(subject),
-        Subject::ToMint | Subject::Nobody => None,
-    }
-}
-
 /// True when only the address named the subject, where the cookie would have come first.
 fn is_address(state: &FlagState, call: &Call, subject: &str) -> bool {
     let sources = &state.settings.subject;

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::{Demands, Found, Route, Table};
 use crate::{
+    config::RateKey,
     flag::SubjectSource,
     headers::{self, AmbiguousOverride},
     path,
@@ -94,7 +95,7 @@ impl Table {
 }
 
 impl Judged<'_> {
-    /// Whether it matters who sends the request: for a demand, or for a flag that reads a claim.
+    /// Whether it matters who sends the request: for a demand, or for a flag or a limit that reads a claim.
     #[must_use]
     pub fn wants_identity(&self) -> bool {
         !self.demands.is_empty() || self.route.reads_claims()
@@ -102,13 +103,16 @@ impl Judged<'_> {
 }
 
 impl Route {
-    /// Whether its flag decides by a token's claim.
+    /// Whether its flag decides, or its limit counts, by a token's claim.
     pub(crate) fn reads_claims(&self) -> bool {
-        self.flag.as_ref().is_some_and(|flag| {
-            let state = flag.load();
-            let mut sources = state.settings.subject.iter();
-            sources.any(|source| matches!(source, SubjectSource::Jwt(_)))
-        })
+        let limit = self.config.rate_limit.as_ref();
+        let counts_by_claim = limit.is_some_and(|limit| limit.per == RateKey::Subject);
+        counts_by_claim
+            || self.flag.as_ref().is_some_and(|flag| {
+                let state = flag.load();
+                let mut sources = state.settings.subject.iter();
+                sources.any(|source| matches!(source, SubjectSource::Jwt(_)))
+            })
     }
 }
 

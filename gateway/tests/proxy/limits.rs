@@ -1,5 +1,8 @@
 //! Rate limits: who is counted with whom, what they are told, and that a reload forgets nothing.
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
+
 use crate::scripted::Scripted;
 use crate::stage::{Reply, Stage, upstream};
 
@@ -14,8 +17,14 @@ fn limited(legacy: &Scripted, per: &str, more: &str) -> String {
     )
 }
 
+const ISSUER: &str = "[[auth.issuers]]\nissuer = \"i\"\nsecret = \"0123456789abcdef\"\n";
+
+/// A token with this `sub`.
 fn user(name: &str) -> String {
-    format!("x-user-id: {name}\r\n")
+    let key = EncodingKey::from_secret(b"0123456789abcdef");
+    let claims = json!({"iss": "i", "sub": name, "exp": 9_999_999_999_u64});
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
+    format!("authorization: Bearer {}\r\n", token.expect("a token"))
 }
 
 fn told(reply: &Reply) -> (u16, &str) {
@@ -28,7 +37,7 @@ fn told(reply: &Reply) -> (u16, &str) {
 #[tokio::test]
 async fn who_sends_too_much_is_refused_and_told_when_to_come_back() {
     let legacy = Scripted::saying("hello").await;
-    let stage = Stage::open(&limited(&legacy, "subject", "")).await;
+    let stage = Stage::open(&limited(&legacy, "subject", ISSUER)).await;
     let first = stage.get("/", &user("ann")).await;
     assert_eq!(told(&first), (200, "\"all\";r=1;t=1800"));
     let policy = first.header("ratelimit-policy");
@@ -72,6 +81,50 @@ async fn who_brings_no_name_is_counted_by_its_address_and_not_by_the_name_it_is_
 }
 
 #[tokio::test]
+async fn a_name_that_is_had_for_nothing_gives_no_burst_and_spends_nobody_elses() {
+    let legacy = Scripted::saying("hello").await;
+    let stage = Stage::open(&limited(&legacy, "subject", ISSUER)).await;
+    let mut statuses = Vec::new();
+    let mut cookie = String::new();
+    for name in ["ann", "bob", "tom", "ann"] {
+        let given = stage.get("/", &cookie).await;
+        let set = given.header("set-cookie").unwrap_or_default();
+        let pair = set.split(';').next().unwrap_or_default();
+        cookie = format!("cookie: {pair}\r\n");
+        statuses.push(given.status());
+        let named = stage.get("/", &format!("x-user-id: {name}\r\n")).await;
+        statuses.push(named.status());
+    }
+    assert_eq!(statuses, [200, 200, 429, 429, 429, 429, 429, 429]);
+    // A forged token is no name either.
+    let forged = user("ann").replace("\r\n", "x\r\n");
+    assert_eq!(stage.get("/", &forged).await.status(), 429);
+    // Who proves who it is has what is its own, however it is called besides.
+    for (more, status) in [("", 200), ("x-user-id: bob\r\n", 200), (&cookie, 429)] {
+        let reply = stage.get("/", &format!("{}{more}", user("ann"))).await;
+        assert_eq!(reply.status(), status, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn a_flag_that_reads_addresses_makes_no_subjects_of_one_networks_addresses() {
+    let legacy = Scripted::saying("hello").await;
+    let text = limited(&legacy, "subject", "");
+    let text = text.replace("\"header:x-user-id\", \"cookie:banyan_subject\"", "\"ip\"");
+    let text = format!("trusted_proxies = [\"127.0.0.0/8\"]\n{text}");
+    let stage = Stage::open(&text).await;
+    for (address, status) in [
+        ("2001:db8::1", 200),
+        ("2001:db8::2", 200),
+        ("2001:db8::3", 429),
+        ("2001:db8:0:1::3", 200),
+    ] {
+        let reply = stage.get("/", &format!("x-forwarded-for: {address}\r\n"));
+        assert_eq!(reply.await.status(), status, "{address}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_is_the_clients_and_a_route_is_everybodys() {
     let legacy = Scripted::saying("hello").await;
     let trusted = "trusted_proxies = [\"127.0.0.0/8\"]\n";
@@ -97,9 +150,8 @@ async fn an_address_is_the_clients_and_a_route_is_everybodys() {
 #[tokio::test]
 async fn a_refused_token_costs_nothing_of_the_limit() {
     let legacy = Scripted::saying("hello").await;
-    let auth = "auth = { required = true }\n\
-                [[auth.issuers]]\nissuer = \"i\"\nsecret = \"0123456789abcdef\"\n";
-    let stage = Stage::open(&limited(&legacy, "ip", auth)).await;
+    let auth = format!("auth = {{ required = true }}\n{ISSUER}");
+    let stage = Stage::open(&limited(&legacy, "route", &auth)).await;
     for _ in 0..3 {
         let reply = stage.get("/", "").await;
         assert_eq!((reply.status(), reply.header("ratelimit")), (401, None));
