@@ -1,10 +1,11 @@
 //! An issuer's public key set, fetched over HTTP and kept.
 //!
 //! Invariant: keys that were once seen stay usable while the endpoint is down; a client that makes
-//! up key ids cannot cause more than one fetch per [`MIN_BETWEEN`].
+//! up key ids cannot cause more than one fetch per [`MIN_BETWEEN`]. One fetch at a time is under way,
+//! and all who need its keys wait for that one: an endpoint that hangs holds nobody for longer than
+//! [`FETCH_TIMEOUT`], and no request leaves a task of its own behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -13,13 +14,13 @@ use http::{HeaderMap, Uri};
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::Jwk;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use super::TokenError;
 use super::keys::Key;
 use super::transport::Transport;
 
-/// Between two fetches that unknown key ids cause.
+/// From the end of a fetch to the next that unknown key ids cause.
 const MIN_BETWEEN: Duration = Duration::from_secs(5);
 /// The same while no key is known at all, as when the issuer starts together with the gateway.
 const MIN_BETWEEN_WITHOUT_KEYS: Duration = Duration::from_millis(500);
@@ -39,7 +40,6 @@ pub(super) struct Jwks {
     fetched: Mutex<Fetched>,
     /// When a use makes the set be fetched again, for the look that takes no lock.
     due: ArcSwap<Option<Instant>>,
-    is_refreshing: AtomicBool,
 }
 
 /// Where a set comes from, and what is made of it: sets of one source are one set.
@@ -57,7 +57,10 @@ pub(super) struct Source {
 
 #[derive(Debug, Default)]
 struct Fetched {
-    last_try: Option<Instant>,
+    /// Whoever holds its other end fetches now.
+    under_way: Option<watch::Receiver<()>>,
+    /// When the last fetch ended, well or badly.
+    ended: Option<Instant>,
     /// The set in force as it came.
     text: Bytes,
 }
@@ -79,14 +82,13 @@ impl Jwks {
             keys: ArcSwap::default(),
             fetched: Mutex::default(),
             due: ArcSwap::from_pointee(None),
-            is_refreshing: AtomicBool::new(false),
         });
         // The first request should not have to wait for it, nor for an issuer that starts later.
         let first = Arc::downgrade(&jwks);
         jwks.background.spawn(async move {
             let mut pause = MIN_BETWEEN_WITHOUT_KEYS;
             while let Some(jwks) = first.upgrade() {
-                jwks.refresh(|keys| !keys.is_empty()).await;
+                jwks.refresh().await;
                 if !jwks.keys.load().is_empty() {
                     return;
                 }
@@ -107,7 +109,7 @@ impl Jwks {
         let keys = self.keys.load_full();
         let is_due = |due: Instant| Instant::now() >= due;
         if !keys.is_empty() && self.due.load().is_none_or(is_due) {
-            self.refresh_in_background();
+            self.begin();
         }
         keys
     }
@@ -121,16 +123,7 @@ impl Jwks {
         if keys.iter().any(|key| key.is_named(id)) {
             return Ok(keys);
         }
-        // The fetch belongs to the background runtime: whoever waits here may go away.
-        let this = Arc::clone(self);
-        let unknown = id.map(str::to_owned);
-        let fetch = self.background.spawn(async move {
-            this.refresh(|keys| keys.iter().any(|key| key.is_named(unknown.as_deref())))
-                .await;
-        });
-        if let Err(error) = fetch.await {
-            tracing::error!(%error, url = self.source.url, "fetching the key set broke off");
-        }
+        self.refresh().await;
         let keys = self.keys.load_full();
         if keys.is_empty() {
             return Err(TokenError::KeysUnavailable);
@@ -138,48 +131,68 @@ impl Jwks {
         Ok(keys)
     }
 
-    fn refresh_in_background(self: &Arc<Self>) {
-        if self.is_refreshing.swap(true, Ordering::AcqRel) {
-            return;
+    /// Waits for a fetch, unless one has just ended.
+    async fn refresh(self: &Arc<Self>) {
+        if let Some(mut under_way) = self.begin() {
+            // Nothing is ever sent: it is over when the other end is gone, however that came.
+            let _ = under_way.changed().await;
         }
-        let this = Arc::clone(self);
-        self.background.spawn(async move {
-            this.refresh(|_| false).await;
-            this.is_refreshing.store(false, Ordering::Release);
-        });
     }
 
-    /// Fetches, unless somebody just tried or has made `is_enough` true meanwhile.
-    async fn refresh(&self, is_enough: impl Fn(&[Key]) -> bool) {
-        let mut fetched = self.fetched.lock().await;
-        let keys = self.keys.load_full();
-        let pause = if keys.is_empty() {
+    /// The fetch that is under way, begun now if need be; none where one has just ended.
+    fn begin(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
+        let mut fetched = self.fetched();
+        if let Some(under_way) = &fetched.under_way {
+            return Some(under_way.clone());
+        }
+        let pause = if self.keys.load().is_empty() {
             MIN_BETWEEN_WITHOUT_KEYS
         } else {
             self.pause()
         };
-        let just_tried = fetched.last_try.is_some_and(|at| at.elapsed() < pause);
-        if just_tried || is_enough(&keys) {
-            return;
+        if fetched.ended.is_some_and(|at| at.elapsed() < pause) {
+            return None;
         }
-        fetched.last_try = Some(Instant::now());
+        let (ends, under_way) = watch::channel(());
+        fetched.under_way = Some(under_way.clone());
+        drop(fetched);
+        // Whoever uses the keys meanwhile need not look here.
+        self.due_after(FETCH_TIMEOUT + self.pause());
+        let fetching = Fetching {
+            jwks: Arc::clone(self),
+            _ends: ends,
+        };
+        // It belongs to the background: whoever waits for it may go away.
+        self.background
+            .spawn(async move { fetching.jwks.replace().await });
+        Some(under_way)
+    }
+
+    /// Puts what the endpoint says now in force.
+    async fn replace(&self) {
         match self.fetch().await {
             Ok((text, keys)) => {
                 // The same set stays the same: tokens that it verified still count.
-                if text != fetched.text {
-                    fetched.text = text;
+                if self.fetched().text != text {
+                    self.fetched().text = text;
                     self.keys.store(Arc::new(keys));
                 }
-                let due = Instant::now() + self.source.refresh;
-                self.due.store(Arc::new(Some(due)));
+                self.due_after(self.source.refresh);
             }
             Err(error) => {
                 // The last good set stays; it is tried again soon, and not by every request.
-                let due = Instant::now() + self.pause();
-                self.due.store(Arc::new(Some(due)));
+                self.due_after(self.pause());
                 tracing::warn!(%error, url = self.source.url, "the key set cannot be fetched");
             }
         }
+    }
+
+    fn due_after(&self, time: Duration) {
+        self.due.store(Arc::new(Some(Instant::now() + time)));
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, Fetched> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Between two fetches: who wants the set fetched more often than that gets it so.
@@ -208,8 +221,25 @@ impl Jwks {
     }
 }
 
+/// A fetch under way; when it is dropped, however it ended, those who wait go on.
+struct Fetching {
+    jwks: Arc<Jwks>,
+    /// Dropped after the end is written down, since fields are dropped last.
+    _ends: watch::Sender<()>,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        let mut fetched = self.jwks.fetched();
+        fetched.under_way = None;
+        fetched.ended = Some(Instant::now());
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use axum::{Router, routing::get};
     use tokio::net::TcpListener;
 
@@ -233,10 +263,48 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let jwks = Jwks::new(source, Handle::current());
         let first = jwks.keys_for(Some("KID")).await.unwrap();
-        jwks.refresh(|_| false).await;
+        jwks.refresh().await;
         assert!(Arc::ptr_eq(&first, &jwks.keys.load_full()));
         said.store(Arc::new(SET.replace("KID", "other")));
-        jwks.refresh(|_| false).await;
+        jwks.refresh().await;
         assert!(!Arc::ptr_eq(&first, &jwks.keys.load_full()));
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_for_an_endpoint_that_hangs_wait_for_one_fetch() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source {
+            url: format!("http://{}/", listener.local_addr().unwrap()),
+            ca: None,
+            algorithm: None,
+            refresh: Duration::from_secs(300),
+        };
+        let asks = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::clone(&asks);
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((client, _)) = listener.accept().await {
+                asked.fetch_add(1, Ordering::Relaxed);
+                held.push(client);
+            }
+        });
+        let jwks = Jwks::new(source, Handle::current());
+        let alive = Handle::current().metrics();
+        let waiting = futures::future::join_all((0..100).map(|_| jwks.keys_for(Some("KID"))));
+        let watched = async {
+            while asks.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            // The server, the first fetch's loop, the fetch and its connection: none per request.
+            assert!(alive.num_alive_tasks() < 10, "{}", alive.num_alive_tasks());
+        };
+        let both = futures::future::join(waiting, watched);
+        let (answers, ()) = tokio::time::timeout(FETCH_TIMEOUT * 10, both)
+            .await
+            .expect("one fetch's time, not a hundred's");
+        let is_unavailable =
+            |answer: &Result<_, _>| matches!(answer, Err(TokenError::KeysUnavailable));
+        assert!(answers.iter().all(is_unavailable));
+        assert_eq!(asks.load(Ordering::Relaxed), 1);
     }
 }
