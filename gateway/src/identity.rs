@@ -13,6 +13,7 @@ mod session;
 mod transport;
 mod verified;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,7 +154,8 @@ impl Verifier {
         &self.settings
     }
 
-    /// Who sends the request: by its token, or else by the session that `[auth.forward]` knows.
+    /// Who sends the request: by its token, or else by the session that `[auth.forward]` knows. A
+    /// question about that counts as the client's.
     ///
     /// # Errors
     /// Why it is nobody. A token of a known issuer is judged by that issuer's keys alone, and what is
@@ -161,6 +163,7 @@ impl Verifier {
     pub async fn recognize(
         &self,
         headers: &HeaderMap,
+        client: IpAddr,
         now: Duration,
     ) -> Result<Identity, TokenError> {
         let by_token = if headers.contains_key(header::AUTHORIZATION) {
@@ -170,10 +173,13 @@ impl Verifier {
         };
         match (by_token, &self.sessions) {
             (Err(error), Some(sessions)) if self.may_be_session(error, sessions, headers) => {
-                sessions.identify(headers).await.map_err(|why| match why {
-                    TokenError::Absent => error,
-                    why => why,
-                })
+                sessions
+                    .identify(headers, client)
+                    .await
+                    .map_err(|why| match why {
+                        TokenError::Absent => error,
+                        why => why,
+                    })
             }
             (by_token, _) => by_token,
         }

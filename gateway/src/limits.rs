@@ -171,13 +171,10 @@ impl RouteLimit {
 }
 
 impl Who<'_> {
-    /// An IPv6 client has a network of its own: whoever counted its addresses would count nothing.
+    /// With a client's addresses counted as the one client.
     fn counted(self) -> Self {
         match self {
-            Self::Address(IpAddr::V6(address)) => {
-                let network = address.to_bits() & (u128::MAX << 64);
-                Self::Address(std::net::Ipv6Addr::from_bits(network).into())
-            }
+            Self::Address(address) => Self::Address(network(address)),
             other => other,
         }
     }
@@ -189,6 +186,18 @@ impl Who<'_> {
             Self::Address(address) => format!("address {address}"),
             Self::Everybody => "everybody".to_owned(),
         }
+    }
+}
+
+/// A client by its address. An IPv6 client has a network of its own: whoever counted its addresses would
+/// count nothing.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & (u128::MAX << 64);
+            std::net::Ipv6Addr::from_bits(network).into()
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 

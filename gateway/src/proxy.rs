@@ -1,5 +1,5 @@
-//! The life of one request, in DESIGN.md's order: parse strictly, trace id, match, authenticate,
-//! limits, flag, forward, fall back, record.
+//! The life of one request, in DESIGN.md's order: parse strictly, trace id, match, limit by address,
+//! authenticate, limit by who that is, flag, forward, fall back, record.
 //!
 //! Invariant: every request ends in exactly one response and is recorded exactly once, whichever
 //! step it ends at. What one request reads of the configuration is one [`Plane`], from beginning to
@@ -189,7 +189,9 @@ impl Proxy {
             return Ok(answer);
         }
         let admitted = admission::admit(plane, &parts, record)?;
-        let identity = admission::authenticate(plane, &admitted, &parts.headers).await?;
+        limit::before_who(&admitted, call, record).await?;
+        let identity =
+            admission::authenticate(plane, &admitted, &parts.headers, call.client).await?;
         let asked = admission::clean(&admitted, &mut parts, !incoming.is_end_stream());
         if max_forwards::count_down(&parts.method, &mut parts.headers) == Reach::Gateway {
             let answer = max_forwards::answer(&parts.method)?;
@@ -197,13 +199,7 @@ impl Proxy {
             return Ok(answer);
         }
         let signer = &self.shared.signer;
-        if let Some(limit) = &admitted.entry.limit {
-            let caller = limit::Caller {
-                call,
-                identity: identity.as_ref(),
-            };
-            limit::check(limit, &admitted, &caller, record).await?;
-        }
+        limit::by_who(&admitted, call, identity.as_ref(), record).await?;
         let course = course::choose(signer, &admitted, call, &parts.headers, identity.as_ref());
         if let Some(rules) = &admitted.route.config.request_headers {
             rules.apply(&mut parts.headers);

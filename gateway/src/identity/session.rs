@@ -2,15 +2,18 @@
 //!
 //! Invariant: a request is somebody's only because the session server said so of exactly the headers
 //! that it sent, at most `ttl` ago. A server that fails, hangs or makes no sense lets nobody in.
-//! For one session one question is under way at a time, over all at most `max_asks`; at most
-//! `max_sessions` answers are kept, under a digest of what was asked, so that no session can be read
-//! out of this process's memory.
+//! For one session one question is under way at a time, over all at most `max_asks`, of which one
+//! client has a share ([`places`]); at most `max_sessions` answers are kept, and as many that there is
+//! none, apart, so that whoever makes sessions up forgets nobody's. They are kept under a digest of what
+//! was asked, so that no session can be read out of this process's memory.
 
 mod answer;
 mod counts;
+mod places;
 mod question;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +27,7 @@ use super::{Identity, Standing, TokenError};
 use crate::config;
 use answer::{Answer, Said};
 pub use counts::{SessionCounts, SessionSnapshot};
+use places::Places;
 use question::{Digest, Question};
 
 /// Asks about sessions and remembers the answers.
@@ -35,6 +39,9 @@ pub(super) struct Sessions {
     transport: Transport,
     background: Handle,
     known: Cache<Digest, Arc<Known>>,
+    /// Until when it is known that there is no such session.
+    nobodies: Cache<Digest, Instant>,
+    places: Arc<Places>,
     asks: Mutex<HashMap<Digest, watch::Receiver<Option<Said>>>>,
     counts: Arc<SessionCounts>,
 }
@@ -43,7 +50,7 @@ pub(super) struct Sessions {
 /// can be asked, routing goes by it and access does not.
 #[derive(Debug)]
 struct Known {
-    identity: Option<Identity>,
+    identity: Identity,
     fresh_until: Instant,
 }
 
@@ -63,6 +70,8 @@ impl Sessions {
             transport: Transport::new(&url, ca),
             url,
             known: Cache::new(settings.max_sessions as usize),
+            nobodies: Cache::new(settings.max_sessions as usize),
+            places: Places::new(settings.max_asks),
             settings: settings.clone(),
             ca: ca.map(str::to_owned),
             background,
@@ -81,7 +90,7 @@ impl Sessions {
         self.settings.headers.contains(name)
     }
 
-    /// Whose session the request brings.
+    /// Whose session the request of `client` brings.
     ///
     /// # Errors
     /// [`TokenError::Absent`] when it brings none, or none that counts;
@@ -89,45 +98,57 @@ impl Sessions {
     pub(super) async fn identify(
         self: &Arc<Self>,
         headers: &HeaderMap,
+        client: IpAddr,
     ) -> Result<Identity, TokenError> {
         let question = Question::of(&self.settings, headers).ok_or(TokenError::Absent)?;
         let digest = question.digest();
         let known = self.known.get(&digest);
-        if let Some(known) = &known
-            && Instant::now() < known.fresh_until
-        {
-            self.counts.hit();
-            return known.identity.clone().ok_or(TokenError::Absent);
-        }
-        match self.ask(digest, question).await {
+        let said = match self.fresh(&digest, known.as_deref()) {
+            Some(said) => {
+                self.counts.hit();
+                said
+            }
+            None => self.ask(digest, question, client).await,
+        };
+        match said {
             Said::Session(identity) => Ok(identity),
             Said::Nobody => Err(TokenError::Absent),
             Said::Nothing => known
-                .and_then(|known| known.identity.clone())
-                .map(|identity| Identity {
+                .map(|known| Identity {
                     standing: Standing::Unconfirmed,
-                    ..identity
+                    ..known.identity.clone()
                 })
                 .ok_or(TokenError::SessionsUnavailable),
         }
     }
 
+    /// What was said of it, if that is not too long ago.
+    fn fresh(&self, digest: &Digest, known: Option<&Known>) -> Option<Said> {
+        let now = Instant::now();
+        match known.filter(|known| now < known.fresh_until) {
+            Some(known) => Some(Said::Session(known.identity.clone())),
+            None => self
+                .nobodies
+                .get(digest)
+                .filter(|until| now < *until)
+                .map(|_| Said::Nobody),
+        }
+    }
+
     /// Asks, or waits for what somebody else's same question is answered.
-    async fn ask(self: &Arc<Self>, digest: Digest, question: Question) -> Said {
+    async fn ask(self: &Arc<Self>, digest: Digest, question: Question, client: IpAddr) -> Said {
         let mut answered = {
             let mut asks = self.asks();
             if let Some(asked) = asks.get(&digest) {
                 asked.clone()
-            } else if let Some(known) = self.known.peek(&digest)
-                && Instant::now() < known.fresh_until
-            {
+            } else if let Some(said) = self.fresh(&digest, self.known.peek(&digest).as_deref()) {
                 // The answer came between the look and the lock.
-                let identity = known.identity.clone();
-                return identity.map_or(Said::Nobody, Said::Session);
-            } else if asks.len() >= self.settings.max_asks as usize {
-                self.counts.refused();
-                return Said::Nothing;
+                return said;
             } else {
+                let Some(in_line) = self.places.line_up(client) else {
+                    self.counts.refused();
+                    return Said::Nothing;
+                };
                 let (answers, answered) = watch::channel(None);
                 asks.insert(digest, answered.clone());
                 let asked = Asked {
@@ -136,7 +157,14 @@ impl Sessions {
                 };
                 // It belongs to the background: whoever waits here may go away.
                 self.background.spawn(async move {
-                    let said = asked.sessions.put(digest, question).await;
+                    let sessions = &asked.sessions;
+                    let said = match in_line.place().await {
+                        Some(_place) => sessions.put(digest, question).await,
+                        None => {
+                            sessions.counts.refused();
+                            Said::Nothing
+                        }
+                    };
                     answers.send_replace(Some(said));
                 });
                 answered
@@ -163,24 +191,33 @@ impl Sessions {
             }
         };
         self.counts.asked(&answer.said);
-        let identity = match &answer.said {
+        // From when it was asked: a session that ends meanwhile is not known any longer than `ttl` after
+        // its end.
+        let fresh_until = answer.keep_for.map(|keep_for| asked_at + keep_for);
+        match (&answer.said, fresh_until) {
             // What is known from before is kept for routing.
-            Said::Nothing => return answer.said,
-            Said::Nobody => None,
-            Said::Session(identity) => Some(identity.clone()),
-        };
-        match answer.keep_for {
-            Some(keep_for) => self.known.insert(
-                digest,
-                Arc::new(Known {
+            (Said::Nothing, _) => {}
+            (Said::Session(identity), Some(fresh_until)) => {
+                let identity = identity.clone();
+                let known = Known {
                     identity,
-                    // From when it was asked: a session that ends meanwhile is not known any longer
-                    // than `ttl` after its end.
-                    fresh_until: asked_at + keep_for,
-                }),
-            ),
-            None => {
+                    fresh_until,
+                };
+                self.known.insert(digest, Arc::new(known));
+                self.nobodies.remove(&digest);
+            }
+            (Said::Session(_), None) => {
                 self.known.remove(&digest);
+                self.nobodies.remove(&digest);
+            }
+            (Said::Nobody, fresh_until) => {
+                self.known.remove(&digest);
+                match fresh_until {
+                    Some(until) => self.nobodies.insert(digest, until),
+                    None => {
+                        self.nobodies.remove(&digest);
+                    }
+                }
             }
         }
         answer.said

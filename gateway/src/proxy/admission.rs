@@ -1,5 +1,6 @@
 //! Whether a request is let in, and by which route: strict reading, match, authentication.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -133,6 +134,7 @@ pub(super) async fn authenticate(
     plane: &Plane,
     admitted: &Admitted<'_>,
     headers: &HeaderMap,
+    client: IpAddr,
 ) -> Result<Option<Identity>, Refusal> {
     let demands = || admitted.demands.iter();
     let is_wanted = demands().next().is_some() || admitted.route.reads_claims();
@@ -142,7 +144,7 @@ pub(super) async fn authenticate(
         }
         return Ok(None);
     };
-    let identity = verifier.recognize(headers, since_epoch()).await;
+    let identity = verifier.recognize(headers, client, since_epoch()).await;
     for demand in demands() {
         identity::authorize(demand, identity.as_ref().map_err(|error| *error)).map_err(denied)?;
     }

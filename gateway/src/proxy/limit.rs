@@ -1,5 +1,5 @@
-//! The route's rate limit: after authentication, since it may count by who that is, and before the
-//! flag decides, since who is refused goes to no side.
+//! The route's rate limit: by address before authentication, else after it, since it may count by who
+//! that is, and before the flag decides, since who is refused goes to no side.
 
 use http::StatusCode;
 
@@ -10,30 +10,51 @@ use crate::config::RateKey;
 use crate::identity::Identity;
 use crate::limits::{CountedBy, RouteLimit, Who, whole_seconds};
 
-/// Who sends a request.
-pub(super) struct Caller<'a> {
-    pub(super) call: &'a Call,
-    pub(super) identity: Option<&'a Identity>,
-}
-
-/// Counts the request; 429 where it is one too many.
-pub(super) async fn check(
-    limit: &RouteLimit,
+/// Counts the request where it is counted by its address, before who sends it is asked about: that
+/// costs more, and asking is what a limit by address is to bound. 429 where it is one too many.
+pub(super) async fn before_who(
     admitted: &Admitted<'_>,
-    caller: &Caller<'_>,
+    call: &Call,
     record: &mut Record,
 ) -> Result<(), Refusal> {
+    match &admitted.entry.limit {
+        Some(limit) if limit.setting().per == RateKey::Ip => {
+            count(limit, Who::Address(call.client), admitted, record).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Counts the request otherwise, now that it is known who sends it: a refused token must cost the
+/// others on a route nothing. 429 where it is one too many.
+pub(super) async fn by_who(
+    admitted: &Admitted<'_>,
+    call: &Call,
+    identity: Option<&Identity>,
+    record: &mut Record,
+) -> Result<(), Refusal> {
+    let Some(limit) = &admitted.entry.limit else {
+        return Ok(());
+    };
     let who = match limit.setting().per {
+        RateKey::Ip => return Ok(()),
         RateKey::Route => Who::Everybody,
-        RateKey::Ip => Who::Address(caller.call.client),
         RateKey::Subject => {
             // Only a name that is proven: any other one is had for nothing, by who wants a burst more
             // or somebody else's spent.
-            let proven = vouched(caller.identity).and_then(Identity::subject);
-            let address = Who::Address(caller.call.client);
-            proven.map_or(address, Who::Subject)
+            let proven = vouched(identity).and_then(Identity::subject);
+            proven.map_or(Who::Address(call.client), Who::Subject)
         }
     };
+    count(limit, who, admitted, record).await
+}
+
+async fn count(
+    limit: &RouteLimit,
+    who: Who<'_>,
+    admitted: &Admitted<'_>,
+    record: &mut Record,
+) -> Result<(), Refusal> {
     let (verdict, by) = limit.check(who).await;
     if by == CountedBy::Alone {
         admitted.entry.stats.record_counted_alone();

@@ -160,6 +160,18 @@ async fn a_refused_token_costs_nothing_of_the_limit() {
 }
 
 #[tokio::test]
+async fn who_guesses_tokens_is_bounded_by_its_address() {
+    let legacy = Scripted::saying("hello").await;
+    let auth = format!("auth = {{ required = true }}\n{ISSUER}");
+    let stage = Stage::open(&limited(&legacy, "ip", &auth)).await;
+    let forged = user("ann").replace("\r\n", "x\r\n");
+    for status in [401, 401, 429] {
+        assert_eq!(stage.get("/", &forged).await.status(), status);
+    }
+    assert_eq!(stage.stats("all").limited, 1);
+}
+
+#[tokio::test]
 async fn a_reload_forgets_no_count_unless_the_limit_itself_was_edited() {
     let legacy = Scripted::saying("hello").await;
     let text = limited(&legacy, "ip", "");

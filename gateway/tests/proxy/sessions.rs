@@ -34,7 +34,8 @@ async fn stage(legacy: &Scripted, sessions: &Scripted, more: &str) -> Stage {
         )
     };
     Stage::open(&format!(
-        "{}\n[auth.forward]\nurl = \"http://{}/session?full\"\ncookies = [\"sid\"]\n{more}\n\
+        "trusted_proxies = [\"127.0.0.0/8\"]\n{}\n\
+         [auth.forward]\nurl = \"http://{}/session?full\"\ncookies = [\"sid\"]\n{more}\n\
          [[auth.issuers]]\nissuer = \"shared\"\nsecret = \"{SECRET}\"\n{}{}{}",
         upstream("legacy", legacy.address, ""),
         sessions.address,
@@ -224,6 +225,61 @@ async fn one_session_is_one_question_however_many_wait() {
         assert_eq!(client.reply(false).await.status(), 200);
     }
     assert_eq!(sessions.count(), 1);
+}
+
+#[tokio::test]
+async fn who_makes_sessions_up_takes_nobodys_login_away() {
+    let legacy = Scripted::saying("welcome").await;
+    let held = Act::SayInTwo(
+        "HTTP/1.1 200 OK\r\nx-auth-subject: ann\r\n".to_owned(),
+        "content-length: 0\r\n\r\n".to_owned(),
+    );
+    let sessions = Scripted::always(held).await;
+    let more = "max_asks = 8\ntimeout = \"20s\"";
+    let stage = stage(&legacy, &sessions, more).await;
+    let mut clients = Vec::new();
+    for number in 0..8 {
+        let mut client = stage.connect().await;
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 2001:db8::{number}\r\n\
+             cookie: sid=made-up-{number}\r\n\r\n"
+        );
+        client.send(request.as_bytes()).await;
+        clients.push(client);
+        // The first two have their places.
+        sessions.saw(clients.len().min(2)).await;
+    }
+    // Six of the eight wait in vain, and another address is asked about meanwhile.
+    let mut ann = stage.connect().await;
+    let request = format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\n{ANN}\r\n");
+    ann.send(request.as_bytes()).await;
+    sessions.saw(3).await;
+    let mut statuses = Vec::new();
+    let (given, refused) = clients.split_at_mut(2);
+    for client in refused {
+        statuses.push(client.reply(false).await.status());
+    }
+    assert_eq!(statuses, [503; 6]);
+    sessions.release();
+    for client in given.iter_mut().chain([&mut ann]) {
+        assert_eq!(client.reply(false).await.status(), 200);
+    }
+    assert_eq!(sessions.count(), 3);
+}
+
+#[tokio::test]
+async fn sessions_that_are_none_push_out_no_session() {
+    let legacy = Scripted::saying("welcome").await;
+    let sessions = Scripted::always(ann()).await;
+    let stage = stage(&legacy, &sessions, "max_sessions = 4").await;
+    assert_eq!(stage.get("/", ANN).await.status(), 200);
+    sessions.now(refuses("401 Unauthorized"));
+    for number in 0..50 {
+        let reply = stage.get("/", &format!("cookie: sid=made-up-{number}\r\n"));
+        assert_eq!(reply.await.status(), 401);
+    }
+    assert_eq!(stage.get("/", ANN).await.status(), 200);
+    assert_eq!(sessions.count(), 51);
 }
 
 #[tokio::test]
