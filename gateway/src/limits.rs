@@ -124,7 +124,7 @@ impl RouteLimit {
                 "{id} {:?} {:?} {}",
                 setting.per, setting.rate, setting.burst
             );
-            places.at(url, scope)
+            places.at(url, scope, setting.interval() * setting.burst)
         });
         let local = Local::new(setting, MonotonicClock)?;
         let window = whole_seconds(setting.interval() * setting.burst);
@@ -221,7 +221,7 @@ mod tests {
 
     /// Says what it is told to, or nothing at all.
     #[derive(Debug)]
-    struct Told(Option<Result<u32, &'static str>>);
+    struct Told(Option<Result<u32, fn() -> shared::Unavailable>>);
 
     #[async_trait::async_trait]
     impl shared::Limiter for Told {
@@ -233,7 +233,7 @@ mod tests {
         ) -> Result<Verdict, shared::Unavailable> {
             match self.0 {
                 None => std::future::pending().await,
-                Some(Err(why)) => Err(shared::Unavailable(why.to_owned())),
+                Some(Err(why)) => Err(why()),
                 Some(Ok(remaining)) => Ok(Verdict {
                     is_allowed: true,
                     remaining,
@@ -241,6 +241,12 @@ mod tests {
                 }),
             }
         }
+
+        fn remembers_for(&self, _refill: Duration) {}
+    }
+
+    fn gone() -> shared::Unavailable {
+        shared::Unavailable::All("gone".to_owned())
     }
 
     #[tokio::test(start_paused = true)]
@@ -257,7 +263,7 @@ mod tests {
         let places = Places::new(Handle::current());
         for (told, by) in [
             (Told(Some(Ok(7))), CountedBy::All),
-            (Told(Some(Err("gone"))), CountedBy::Alone),
+            (Told(Some(Err(gone))), CountedBy::Alone),
             (Told(None), CountedBy::Alone),
         ] {
             let mut limit = RouteLimit::new(&"a".parse().unwrap(), &setting, &places).unwrap();

@@ -26,12 +26,21 @@ pub(crate) trait Limiter: Debug + Send + Sync {
     /// Counts a request of `key`, at a time since 1970 that all gateways' clocks agree on as far as
     /// clocks do.
     async fn check(&self, key: &str, pace: Pace, now: Duration) -> Result<Verdict, Unavailable>;
+
+    /// Some key's burst takes so long to come back: until then no count may be forgotten.
+    fn remembers_for(&self, refill: Duration);
 }
 
-/// The counts cannot be had now.
+/// A count cannot be had now.
 #[derive(Debug, thiserror::Error)]
-#[error("the shared counts cannot be had: {0}")]
-pub(crate) struct Unavailable(pub(crate) String);
+pub(crate) enum Unavailable {
+    /// None can: whoever asks next need not find out the same.
+    #[error("the shared counts cannot be had: {0}")]
+    All(String),
+    /// This one cannot; the others are nobody's trouble.
+    #[error("the shared count of one key cannot be had: {0}")]
+    Key(&'static str),
+}
 
 /// One route's place among the shared counts.
 #[derive(Debug)]
@@ -71,13 +80,14 @@ impl Places {
         }
     }
 
-    /// The place behind a URL, for a route's scope.
-    pub(super) fn at(&self, url: &Secret, scope: String) -> Shared {
+    /// The place behind a URL, for a route's scope and the time in which its burst comes back.
+    pub(super) fn at(&self, url: &Secret, scope: String, refill: Duration) -> Shared {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = places.entry(url.expose().to_owned()).or_insert_with(|| {
             let counts = NatsCounts::connect(url.clone(), &self.background);
             Arc::new(Counts::new(Box::new(counts)))
         });
+        counts.limiter.remembers_for(refill);
         Shared {
             counts: Arc::clone(counts),
             scope,
@@ -109,7 +119,13 @@ impl Shared {
         let checked = counts.limiter.check(&key, pace, now);
         match tokio::time::timeout(PATIENCE, checked).await {
             Ok(Ok(verdict)) => return Some(verdict),
-            Ok(Err(error)) => tracing::debug!(%error, "a limit is counted by this gateway alone"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a limit is counted by this gateway alone");
+                // One client's key must not take the counts away from all others.
+                if matches!(error, Unavailable::Key(_)) {
+                    return None;
+                }
+            }
             Err(_) => tracing::debug!("the shared counts are slow: counted by this gateway alone"),
         }
         counts.step_back();
@@ -138,5 +154,54 @@ impl Counts {
 
     fn elapsed(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails the first time it is asked.
+    #[derive(Debug)]
+    struct FailsOnce(Mutex<Option<Unavailable>>);
+
+    #[async_trait]
+    impl Limiter for FailsOnce {
+        async fn check(&self, _: &str, _: Pace, _: Duration) -> Result<Verdict, Unavailable> {
+            let failure = self.0.lock().expect("no panic").take();
+            failure.map_or(
+                Ok(Verdict {
+                    is_allowed: true,
+                    remaining: 1,
+                    resets: Duration::ZERO,
+                }),
+                Err,
+            )
+        }
+
+        fn remembers_for(&self, _refill: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_one_key_takes_the_counts_from_no_other() {
+        let pace = Pace::of(&crate::config::RateLimit {
+            per: crate::config::RateKey::Ip,
+            rate: crate::config::Rate {
+                count: 1,
+                per: Duration::from_secs(1),
+            },
+            burst: 1,
+            shared: None,
+        });
+        for (failure, is_counted) in [
+            (Unavailable::Key("it is hot"), true),
+            (Unavailable::All("gone".to_owned()), false),
+        ] {
+            let what = failure.to_string();
+            let shared = Shared::of(FailsOnce(Mutex::new(Some(failure))));
+            let ask = |who| shared.check(who, pace, Duration::ZERO);
+            assert!(ask("ann").await.is_none(), "{what}");
+            assert_eq!(ask("bob").await.is_some(), is_counted, "{what}");
+        }
     }
 }
