@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::cors::Question;
@@ -18,6 +18,9 @@ use crate::headers;
 use crate::identity::{self, Denied, Identity, Standing};
 use crate::path::{self, PathError};
 use crate::table::{Demands, Judged, Route, Unjudged};
+
+/// What a client of HTTP/1.1 says of the HTTP/2 that it offers (RFC 7540 §3.2.1).
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// A request that a route takes.
 pub(super) struct Admitted<'a> {
@@ -160,8 +163,7 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) 
     }
     let upgrade = headers::upgrade_of(&parts.headers)
         .filter(|_| parts.version == Version::HTTP_11)
-        // Tunnelled HTTP/2 would carry requests that no route and no guard has seen.
-        .filter(|protocol| !protocol.as_bytes().to_ascii_lowercase().starts_with(b"h2c"));
+        .filter(|protocol| !offers_requests(protocol));
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let accepts_trailers = headers::accepts_trailers(&parts.headers);
     // HTTP/2 frames a body without a word in the headers.
@@ -172,6 +174,8 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) 
         .get(headers::X_FORWARDED_PROTO)
         .map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
     headers::clean(headers, admitted.route.config.method_override);
+    // Whether or not `Connection` names it.
+    headers.remove(HTTP2_SETTINGS);
     // The interim response is ours to send: the server does when the body is first asked for.
     headers.remove(header::EXPECT);
     if let Some(authority) = parts.uri.authority()
@@ -199,6 +203,20 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) 
         is_secure,
         coding,
     }
+}
+
+/// True when one of the protocols that are offered is HTTP in some form: its tunnel would carry requests
+/// that no route and no guard has seen.
+fn offers_requests(offer: &HeaderValue) -> bool {
+    let mut protocols = offer.as_bytes().split(|byte| b", \t".contains(byte));
+    protocols.any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next();
+        let name = name.unwrap_or_default();
+        let is_http_2 = name
+            .get(..2)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"h2"));
+        is_http_2 || name.eq_ignore_ascii_case(b"http") || name.eq_ignore_ascii_case(b"tls")
+    })
 }
 
 /// An identity whose claims may be told to an upstream: one that is within its time.

@@ -229,14 +229,39 @@ async fn an_upgrade_that_the_upstream_declines_is_answered_and_the_connection_cl
 async fn http_2_is_not_tunnelled_past_the_routes() {
     let legacy = Scripted::saying("plain").await;
     let stage = Stage::simple(legacy.address).await;
-    let reply = stage
-        .get(
-            "/",
-            "connection: upgrade, http2-settings\r\nupgrade: h2c\r\n",
-        )
-        .await;
-    assert_eq!(reply.body, "plain");
-    assert_eq!(legacy.seen()[0].header("upgrade"), None);
+    for offer in [
+        "connection: upgrade, http2-settings\r\nupgrade: h2c\r\n",
+        "connection: upgrade\r\nupgrade: h2c\r\n",
+        "connection: upgrade\r\nupgrade: websocket, h2c\r\n",
+        "connection: upgrade\r\nupgrade: websocket ,\tH2C-14\r\n",
+        "connection: upgrade\r\nupgrade: h2, websocket\r\n",
+        "connection: upgrade\r\nupgrade: websocket,HTTP/2.0\r\n",
+        "connection: upgrade\r\nupgrade: TLS/1.2\r\n",
+        "",
+    ] {
+        let headers = format!("{offer}http2-settings: AAMAAABkAAQAAP__\r\n");
+        assert_eq!(stage.get("/", &headers).await.body, "plain", "{offer}");
+        let seen = legacy.seen().pop().expect("a request");
+        for name in ["upgrade", "http2-settings", "connection"] {
+            assert_eq!(seen.header(name), None, "{offer}: {}", seen.head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_switch_to_http_2_is_no_answer() {
+    let said = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n";
+    let legacy = Scripted::always(Act::Say(said.to_owned())).await;
+    let stage = Stage::simple(legacy.address).await;
+    for offer in ["websocket, h2c", "websocket", "h2c"] {
+        let headers = format!("connection: upgrade\r\nupgrade: {offer}\r\n");
+        let reply = stage.get("/", &headers).await;
+        assert_eq!(
+            (reply.status(), reply.code().as_str()),
+            (502, "upstream_bad_response"),
+            "{offer}"
+        );
+    }
 }
 
 #[tokio::test]
