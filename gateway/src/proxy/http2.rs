@@ -13,6 +13,9 @@ use http::request::Parts;
 
 use super::reply::Refusal;
 
+/// More do not fit into the 64 bits that servers count with.
+const MAX_DIGITS: usize = 19;
+
 /// Refuses what would be another message in HTTP/1, and joins the cookie that may have come in
 /// crumbs (§8.2.3).
 pub(super) fn accept(parts: &mut Parts) -> Result<(), Refusal> {
@@ -40,8 +43,21 @@ pub(super) fn accept(parts: &mut Parts) -> Result<(), Refusal> {
             "A field's value begins or ends with white space.",
         ));
     }
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next()
+        && (lengths.next().is_some() || !is_length(length))
+    {
+        return Err(malformed("The request's length is not one number."));
+    }
     join_cookies(parts);
     Ok(())
+}
+
+/// The library takes an empty one for none, and several that say the same for one; a server of HTTP/1
+/// may not (RFC 9112 §6.3).
+fn is_length(value: &HeaderValue) -> bool {
+    let digits = value.as_bytes();
+    (1..=MAX_DIGITS).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
 }
 
 fn is_padded(value: &HeaderValue) -> bool {

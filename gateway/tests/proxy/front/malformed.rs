@@ -246,6 +246,30 @@ async fn data_that_contradicts_the_length_is_never_a_whole_request() {
 }
 
 #[tokio::test]
+async fn a_length_that_http1_might_read_otherwise_is_refused() {
+    let legacy = Scripted::saying("answer").await;
+    let stage = Stage::simple(legacy.address).await;
+    let cases: [&[&str]; 5] = [
+        &["5", "5"],
+        &["5", "005"],
+        &[""],
+        &["", "5"],
+        &["5", "5", "5"],
+    ];
+    for lengths in cases {
+        let mut raw = Raw::open(stage.address, &[]).await;
+        let mut fields = vec![(":method", "POST"), SCHEME, AUTHORITY, PATH];
+        fields.extend(lengths.iter().map(|length| ("content-length", *length)));
+        raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&fields)))
+            .await;
+        raw.send(&frame(DATA, END_STREAM, 1, b"abcde")).await;
+        let fate = raw.fate(1).await;
+        assert!(REFUSED.contains(&fate), "{lengths:?}: {fate:?}");
+    }
+    assert_eq!(legacy.count(), 0);
+}
+
+#[tokio::test]
 async fn no_tunnel_is_made_by_connect() {
     let legacy = Scripted::saying("answer").await;
     let stage = Stage::simple(legacy.address).await;
