@@ -29,6 +29,7 @@ use futures::future::BoxFuture;
 use http::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
 
 pub(crate) use handed::Handed;
 pub use listeners::Listeners;
@@ -78,6 +79,8 @@ struct Front {
     proxy: Proxy,
     shutdown: Shutdown,
     places: Arc<Places>,
+    /// All that the drain waits for: clients' connections, and the tunnels that they became.
+    connections: TaskTracker,
     /// With one, the port speaks TLS and nothing else.
     certificate: Option<Arc<Certificate>>,
     /// Each handshake under way holds one.
@@ -137,6 +140,7 @@ impl DataPlane {
                 },
                 shutdown: shutdown.clone(),
                 places: Arc::clone(&places),
+                connections: TaskTracker::new(),
                 certificate: certificate.clone(),
                 handshakes: Semaphore::new(MAX_HANDSHAKES),
                 told: Arc::new(Semaphore::new(MAX_TOLD)),

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::compress::Compressed;
 use super::flip::Closing;
+use super::tunnel::Tunnel;
 use crate::access_log;
 use crate::forward::{Cause, Relay, RelayError};
 use crate::grpc;
@@ -36,6 +37,8 @@ enum Content {
     Whole(Option<Bytes>),
     Relayed(Relay),
     Compressed(Box<Compressed>),
+    /// Nothing: what follows is another protocol.
+    Switched(Box<Tunnel>),
 }
 
 /// An answer of the gateway's own: a problem, and perhaps when to come back.
@@ -75,6 +78,24 @@ impl ReplyBody {
             log: None,
             _span: None,
             _place: None,
+        }
+    }
+
+    pub(super) fn switched(tunnel: Tunnel) -> Self {
+        Self {
+            content: Content::Switched(Box::new(tunnel)),
+            ..Self::empty()
+        }
+    }
+
+    /// The tunnel that follows this answer, once; the request is then under way for as long as that.
+    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        if !matches!(self.content, Content::Switched(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.content, Content::Whole(None)) {
+            Content::Switched(tunnel) => Some(tunnel.placed(self._place.take())),
+            _ => None,
         }
     }
 
@@ -270,6 +291,7 @@ impl Body for ReplyBody {
             ),
             Content::Relayed(relay) => Pin::new(relay).poll_frame(cx),
             Content::Compressed(body) => Pin::new(&mut **body).poll_frame(cx),
+            Content::Switched(_) => Poll::Ready(None),
         };
         if let (Some(log), Poll::Ready(Some(Ok(frame)))) = (&mut this.log, &frame) {
             log.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -282,6 +304,7 @@ impl Body for ReplyBody {
             Content::Whole(content) => content.is_none(),
             Content::Relayed(relay) => relay.is_end_stream(),
             Content::Compressed(body) => body.is_end_stream(),
+            Content::Switched(_) => true,
         }
     }
 
@@ -292,6 +315,7 @@ impl Body for ReplyBody {
             }
             Content::Relayed(relay) => relay.size_hint(),
             Content::Compressed(body) => body.size_hint(),
+            Content::Switched(_) => SizeHint::with_exact(0),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::exchange::Served;
 use super::flip::Closing;
 use super::plane::Plane;
 use super::reply::{Refusal, ReplyBody};
-use super::tunnel::{self, Terms};
+use super::tunnel::{Terms, Tunnel};
 use super::{Call, Record, Shared, compress, rewrite};
 use crate::config::Coding;
 use crate::flag::Side;
@@ -158,7 +158,7 @@ pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut He
     }
 }
 
-/// Hands both connections to a tunnel and confirms the new protocol to the client.
+/// Confirms the new protocol to the client, with the tunnel that follows.
 fn switch(
     response: Response<Relay>,
     protocol: Option<HeaderValue>,
@@ -166,14 +166,13 @@ fn switch(
     terms: Terms,
 ) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
-    if let Some(upstream) = parts.extensions.remove::<OnUpgrade>() {
-        // The relay's lease keeps the request in flight for as long as the tunnel lives.
-        tokio::spawn(tunnel::run(client, upstream, relay, terms));
-    }
+    let upstream = parts.extensions.remove::<OnUpgrade>();
+    let tunnel = upstream.map(|upstream| Tunnel::new(client, upstream, relay, terms));
     let upgrade = HeaderValue::from_static("upgrade");
     parts.headers.insert(header::CONNECTION, upgrade);
     if let Some(protocol) = protocol {
         parts.headers.insert(header::UPGRADE, protocol);
     }
-    Response::from_parts(parts, ReplyBody::empty())
+    let body = tunnel.map_or_else(ReplyBody::empty, ReplyBody::switched);
+    Response::from_parts(parts, body)
 }

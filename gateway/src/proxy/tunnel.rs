@@ -1,5 +1,8 @@
 //! Two upgraded connections joined: bytes both ways until both sides are done, nobody has said
 //! anything for too long, or the flag has sent the client to the other side.
+//!
+//! Invariant: a tunnel is a request under way, and its client's connection has its place, until the
+//! last byte: it is bounded by the same limits and counted by the same numbers as any other.
 
 mod active;
 
@@ -11,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::flip::Watch;
 use crate::forward::Relay;
+use crate::load::Place;
 use active::{Active, Activity};
 
 /// When a tunnel ends although both sides are there.
@@ -22,14 +26,44 @@ pub(super) struct Terms {
     pub(super) watch: Option<Watch>,
 }
 
-/// Joins the connections once both are upgraded. `_lease` counts the tunnel as a request in flight;
-/// it ends with the tunnel, or with the worker's runtime when the process drains.
-pub(super) async fn run(client: OnUpgrade, upstream: OnUpgrade, _lease: Relay, terms: Terms) {
-    match tokio::try_join!(client, upstream) {
-        Ok((client, upstream)) => {
-            join(TokioIo::new(client), TokioIo::new(upstream), terms).await;
+/// A tunnel that was agreed on. Whoever serves the client's connection runs it once the answer is on
+/// its way; with the connection's worker it drains, and ends at the drain's end.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    terms: Terms,
+    /// Counts the tunnel as a request in flight of its upstream.
+    lease: Relay,
+    /// Counts it as one of the process.
+    place: Option<Place>,
+}
+
+impl Tunnel {
+    pub(super) fn new(client: OnUpgrade, upstream: OnUpgrade, lease: Relay, terms: Terms) -> Self {
+        Self {
+            client,
+            upstream,
+            terms,
+            lease,
+            place: None,
         }
-        Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+    }
+
+    pub(super) fn placed(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Joins the connections once both are upgraded, to their end.
+    pub(crate) async fn run(self) {
+        let _held = (self.lease, self.place);
+        match tokio::try_join!(self.client, self.upstream) {
+            Ok((client, upstream)) => {
+                join(TokioIo::new(client), TokioIo::new(upstream), self.terms).await;
+            }
+            Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+        }
     }
 }
 

@@ -1,4 +1,8 @@
-//! One client's connection as those who serve it know it: since when it is idle, and its limits.
+//! One client's connection as those who serve it know it: its place, since when it is idle, and its
+//! limits.
+//!
+//! Invariant: whoever holds the socket holds this, and so the place, also after a switch of protocols,
+//! when the server itself is done with the connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::places::Place;
 use crate::config::Limits;
 use crate::pace::LeastRate;
 use crate::stats::Clients;
@@ -22,6 +27,7 @@ pub(super) struct Client {
     pub(super) idle_timeout: Duration,
     pub(super) least_rate: LeastRate,
     pub(super) counts: Arc<Clients>,
+    _place: Place,
 }
 
 /// A request under way, until it is dropped.
@@ -29,7 +35,7 @@ pub(super) struct Client {
 pub(super) struct Active(Arc<Client>);
 
 impl Client {
-    pub(super) fn new(limits: &Limits, counts: Arc<Clients>) -> Self {
+    pub(super) fn new(limits: &Limits, counts: Arc<Clients>, place: Place) -> Self {
         Self {
             began: Instant::now(),
             requests: AtomicUsize::new(0),
@@ -41,6 +47,7 @@ impl Client {
                 grace: limits.min_rate_grace,
             },
             counts,
+            _place: place,
         }
     }
 

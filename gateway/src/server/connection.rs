@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::task::TaskTracker;
 
 use super::client::Client;
-use super::places::Place;
 use super::wire::{Opening, Wire};
 use super::{Front, http1, http2, refusal};
 use crate::certificate::Certificate;
@@ -41,13 +39,12 @@ pub(super) async fn accept(socket: TcpListener, front: Arc<Front>) {
             return;
         }
     };
-    let connections = TaskTracker::new();
     while !front.shutdown.is_cancelled() {
         tokio::select! {
             biased;
             () = front.shutdown.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => begin(stream, &front, &connections),
+                Ok((stream, _)) => begin(stream, &front),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -55,8 +52,9 @@ pub(super) async fn accept(socket: TcpListener, front: Arc<Front>) {
             },
         }
     }
-    take_queued(&listener, &front, &connections).await;
+    take_queued(&listener, &front).await;
     drop(listener);
+    let connections = &front.connections;
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait())
         .await
@@ -71,11 +69,7 @@ pub(super) async fn accept(socket: TcpListener, front: Arc<Front>) {
 
 /// Closing the socket would reset what waits in its queue; those clients are served instead. No more
 /// than the queue can hold, so that a flood cannot hold up the end.
-async fn take_queued(
-    listener: &tokio::net::TcpListener,
-    front: &Arc<Front>,
-    connections: &TaskTracker,
-) {
+async fn take_queued(listener: &tokio::net::TcpListener, front: &Arc<Front>) {
     for _ in 0..super::listeners::BACKLOG {
         let accepted = std::future::poll_fn(|cx| {
             std::task::Poll::Ready(match listener.poll_accept(cx) {
@@ -84,14 +78,14 @@ async fn take_queued(
             })
         });
         match accepted.await {
-            Some(stream) => begin(stream, front, connections),
+            Some(stream) => begin(stream, front),
             None => return,
         }
     }
 }
 
 /// Gives the client a place, or tells it that there is none.
-fn begin(stream: TcpStream, front: &Arc<Front>, connections: &TaskTracker) {
+fn begin(stream: TcpStream, front: &Arc<Front>) {
     let Ok(remote) = stream.peer_addr() else {
         return;
     };
@@ -106,20 +100,21 @@ fn begin(stream: TcpStream, front: &Arc<Front>, connections: &TaskTracker) {
         .take(address, &plane.limits, plane.is_trusted(address))
     {
         Ok(place) => {
-            let client = Arc::new(Client::new(&plane.limits, Arc::clone(counts)));
+            let client = Arc::new(Client::new(&plane.limits, Arc::clone(counts), place));
             let peer = Peer {
                 address,
                 scheme: Scheme::Http,
             };
             let wire = Wire::new(stream, client);
-            connections.spawn(serve(wire, Arc::clone(front), peer, place));
+            let serving = serve(wire, Arc::clone(front), peer);
+            front.connections.spawn(serving);
         }
         Err(why) => {
             counts.ended(why);
             // Without a place among those that are told, or where only TLS is understood: closed.
             let told = Arc::clone(&front.told).try_acquire_owned();
             if let (Ok(told), None) = (told, &front.certificate) {
-                connections.spawn(async move {
+                front.connections.spawn(async move {
                     refusal::tell(stream, &refusal::too_many()).await;
                     drop(told);
                 });
@@ -130,7 +125,7 @@ fn begin(stream: TcpStream, front: &Arc<Front>, connections: &TaskTracker) {
 
 /// Serves a connection to its end. What is not every idle client's is on the heap, so that the task
 /// of each of ten thousand is small.
-async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer, _place: Place) {
+async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer) {
     let client = Arc::clone(wire.client());
     let opening = opening(&mut wire, &front, client.idle_timeout).await;
     let ended = match (opening, &front.certificate) {

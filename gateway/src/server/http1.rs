@@ -37,7 +37,11 @@ where
         // On the heap, since the library keeps room for one for as long as the connection lives: ten
         // KiB that an idle one does not need, and that are warm when they are used by turns.
         Box::pin(async move {
-            let answered = front.proxy.serve(request, peer).await;
+            let mut answered = front.proxy.serve(request, peer).await;
+            if let Some(tunnel) = answered.body_mut().take_tunnel() {
+                // The library hands the connection over and is done with it; the drain is not.
+                front.connections.spawn(tunnel.run());
+            }
             Ok::<_, std::convert::Infallible>(answered.map(|body| Reply::new(body, active, None)))
         })
     });

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gateway::server::Listeners;
 
 use crate::scripted::{Act, Scripted};
-use crate::stage::{PATIENCE, Stage, upstream};
+use crate::stage::{Client, PATIENCE, Stage, upstream};
 
 fn all_to(address: std::net::SocketAddr, name: &str) -> String {
     format!(
@@ -108,6 +108,77 @@ async fn a_shutdown_finishes_what_is_under_way_and_takes_nothing_new() {
         .expect("the workers end");
     // The port is free again.
     Listeners::bind_for(stage.address, 1).expect("nobody listens any more");
+}
+
+/// A connection that has become a tunnel.
+async fn tunnel(stage: &Stage) -> Client {
+    let mut client = stage.connect().await;
+    client
+        .send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        .await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    client.send(b"hello").await;
+    assert_eq!(client.exactly(5).await, b"hello");
+    client
+}
+
+#[tokio::test]
+async fn a_tunnel_is_bounded_and_counted_as_a_connection_and_as_a_request_to_its_end() {
+    for (limit, code) in [
+        ("[limits]\nmax_connections = 1", "too_many_connections"),
+        (
+            "[limits]\nmax_connections_per_address = 1",
+            "too_many_connections",
+        ),
+        ("max_in_flight = 1", "overloaded"),
+    ] {
+        let legacy = Scripted::always(Act::Tunnel).await;
+        let stage = Stage::open(&format!("{limit}\n{}", all_to(legacy.address, "all"))).await;
+        let mut first = tunnel(&stage).await;
+        for _ in 0..3 {
+            let reply = stage.get("/", "").await;
+            assert_eq!(
+                (reply.status(), reply.code().as_str()),
+                (503, code),
+                "{limit}"
+            );
+        }
+        assert_eq!(legacy.count(), 1, "{limit}");
+        stage.shows("banyan_gateway_in_flight", "1.0");
+        first.send(b"again").await;
+        assert_eq!(first.exactly(5).await, b"again");
+        assert!(stage.data.stats().connections() >= 1, "{limit}");
+        drop(first);
+        // Its end gives both back.
+        testkit::eventually(PATIENCE, || async {
+            stage.data.stats().connections() == 0
+                && stage.metrics().contains("\nbanyan_gateway_in_flight 0.0\n")
+        })
+        .await;
+        drop(tunnel(&stage).await);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_a_tunnel_go_on_until_its_end() {
+    let legacy = Scripted::always(Act::Tunnel).await;
+    let stage = Stage::single(&all_to(legacy.address, "all")).await;
+    let mut client = tunnel(&stage).await;
+    stage.shutdown.trigger();
+    // The drain has begun once nobody is taken any more.
+    testkit::eventually(PATIENCE, || async {
+        tokio::net::TcpStream::connect(stage.address).await.is_err()
+    })
+    .await;
+    for word in ["still", "there"] {
+        client.send(word.as_bytes()).await;
+        assert_eq!(client.exactly(5).await, word.as_bytes());
+    }
+    drop(client);
+    tokio::time::timeout(PATIENCE, stage.data.join())
+        .await
+        .expect("the workers end");
 }
 
 #[tokio::test]
