@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway::Config;
 use gateway::config::{Language, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::scripted::{Act, Scripted, ok};
 use crate::stage::{PATIENCE, Stage, upstream};
@@ -164,6 +165,31 @@ async fn a_client_that_reads_slowly_and_keeps_the_rate_gets_all() {
         assert_eq!(client.exactly(LENGTH / 8).await.len(), LENGTH / 8);
         // Time has to pass, and more than the grace in all.
         tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    stage.shows(&ended("slow"), "0");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_steadily_is_seen_to_read_however_much_the_system_could_hold() {
+    // Some turns of what the system holds for a connection unless it is told otherwise, of which it
+    // asks for more only when a third is gone: longer than the grace at this client's pace.
+    const LENGTH: usize = 2 * 1024 * 1024;
+    const STEP: usize = 8 * 1024;
+    let legacy = Scripted::always(Act::Flood(1 << 30)).await;
+    let limits = "[limits]\nmin_rate = 1000\nmin_rate_grace = \"3s\"";
+    let stage = limited(&legacy, limits).await;
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    // What the client's own system holds for it is not what is looked at here.
+    socket.set_recv_buffer_size(128 * 1024).expect("a size");
+    let mut client = socket.connect(stage.address).await.expect("it accepts");
+    client.write_all(REQUEST.as_bytes()).await.expect("room");
+    // Time has to pass: 200 KB a second.
+    let mut pace = tokio::time::interval(Duration::from_millis(40));
+    let mut step = vec![0; STEP];
+    for _ in 0..LENGTH / STEP {
+        pace.tick().await;
+        let read = tokio::time::timeout(PATIENCE, client.read_exact(&mut step)).await;
+        read.expect("in time").expect("more of the answer");
     }
     stage.shows(&ended("slow"), "0");
 }
