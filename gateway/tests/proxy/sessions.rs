@@ -275,8 +275,8 @@ async fn sessions_that_are_none_push_out_no_session() {
     assert_eq!(stage.get("/", ANN).await.status(), 200);
     sessions.now(refuses("401 Unauthorized"));
     for number in 0..50 {
-        let reply = stage.get("/", &format!("cookie: sid=made-up-{number}\r\n"));
-        assert_eq!(reply.await.status(), 401);
+        let made_up = format!("cookie: sid=made-up-{number}\r\n");
+        assert_eq!(stage.get("/", &made_up).await.status(), 401);
     }
     assert_eq!(stage.get("/", ANN).await.status(), 200);
     assert_eq!(sessions.count(), 51);
