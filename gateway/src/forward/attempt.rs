@@ -86,9 +86,10 @@ pub(super) async fn run(
                 if cause == Cause::Timeout {
                     link.distrust();
                 }
-                let sent = match meter.is_unmoved() {
-                    true => Sent::Nothing,
-                    false => Sent::Something,
+                let sent = match &link {
+                    Link::Http1(_) if meter.is_unmoved() => Sent::Nothing,
+                    // A shared connection goes on, and what is queued on it may still be written.
+                    Link::Http1(_) | Link::Http2(_) => Sent::Something,
                 };
                 return Err(Failure { cause, sent });
             }

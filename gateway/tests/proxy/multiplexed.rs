@@ -1,6 +1,7 @@
 //! Upstreams that speak HTTP/2: what is shared, what ends with what, and what may be asked again,
 //! counted by what they saw.
 
+mod queued;
 mod repeated;
 mod streams;
 
