@@ -5,25 +5,29 @@
 
 mod attempt;
 mod body;
+mod deadline;
 mod judge;
 mod relay;
 mod retry;
 mod span;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chassis::trace::{TraceContext, Tracer};
 use http::{HeaderMap, Method, Request, Response, Uri};
 
 pub(crate) use body::{BodyError, BodySource, RequestBody};
+pub(crate) use deadline::Deadline;
 pub(crate) use relay::{Relay, RelayError};
 pub(crate) use retry::{Sent, may_cross};
+
+use deadline::Time;
 
 use crate::flag::Side;
 use crate::stats::RouteStats;
 use crate::trace::traceparent;
-use crate::upstream::{Chosen, Endpoint, NoEndpoint, Upstream, WhenUnhealthy};
+use crate::upstream::{Chosen, Endpoint, NoEndpoint, NoPlace, Upstream, WhenUnhealthy};
 
 /// A request as one upstream gets it.
 #[derive(Debug)]
@@ -35,8 +39,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a BodySource,
-    /// When the client stops waiting, where it says so.
-    pub(crate) deadline: Option<Instant>,
     /// It carries a key that its upstream honours: twice is once.
     pub(crate) is_keyed: bool,
 }
@@ -49,7 +51,7 @@ pub(crate) struct Context<'a> {
     pub(crate) stats: &'a RouteStats,
     pub(crate) when_unhealthy: WhenUnhealthy,
     /// When all attempts together must have brought a response's head.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Deadline,
     pub(crate) tracer: Tracer,
     /// The request's own span: the attempts' parent.
     pub(crate) trace: TraceContext,
@@ -62,7 +64,8 @@ pub(crate) enum Cause {
     Unreachable,
     /// No connection or no head in time.
     Timeout,
-    /// The client's own deadline has passed.
+    /// The client's own deadline has passed, or the route's when this upstream had too little of it to be
+    /// blamed.
     Deadline,
     /// What came is no HTTP response.
     BadResponse,
@@ -139,22 +142,6 @@ impl Cause {
     }
 }
 
-/// How long one attempt may take: as its upstream's settings say, or what the deadline leaves.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    connect: Duration,
-    head: Duration,
-}
-
-impl Context<'_> {
-    /// What the deadline leaves.
-    fn left(&self) -> Duration {
-        self.deadline.map_or(Duration::MAX, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        })
-    }
-}
-
 /// Sends the request to an upstream, again where that is right.
 pub(crate) async fn forward(
     outgoing: &Outgoing<'_>,
@@ -165,9 +152,12 @@ pub(crate) async fn forward(
         cause,
         sent: Sent::Nothing,
     };
-    let place = upstream.enter(outgoing.deadline).await;
-    let place = place.ok_or(refused(Cause::Overloaded))?;
+    let place = upstream.enter(context.deadline.at()).await;
+    let place = place.map_err(|none| refused(none.into()))?;
     upstream.earn_retry();
+    if context.deadline.is_over() {
+        return Err(refused(Cause::Deadline));
+    }
     let mut chosen = upstream
         .choose(Instant::now(), context.when_unhealthy, None)
         .map_err(|none| refused(none.into()))?;
@@ -218,14 +208,13 @@ async fn once(
     let span = span::begin(outgoing, upstream, context, number, in_flight.endpoint());
     let parent = span.as_ref().map(|span| traceparent(&span.context()));
     let worker = context.worker;
-    let settings = upstream.settings();
-    let times = Times {
-        connect: settings.connect_timeout.min(context.left()),
-        head: settings.timeout.min(context.left()),
-    };
-    let tried = attempt::run(outgoing, upstream, times, in_flight, worker, parent).await;
+    let mut time = Time::begin(context.deadline);
+    let tried = attempt::run(outgoing, upstream, &mut time, in_flight, worker, parent).await;
     let outcome = match tried {
-        Ok(response) => judge::judge(response, times.head).await,
+        Ok(response) => {
+            let patience = || time.rest(upstream.settings().timeout, outgoing.body);
+            judge::judge(response, patience).await
+        }
         Err(failure) => Err(failure),
     };
     if let Some(span) = span {
@@ -271,11 +260,11 @@ async fn again(
             && retry::may_repeat(outgoing.method, sent, outgoing.is_keyed)
             && retry::may_repeat(outgoing.acts_as, sent, outgoing.is_keyed);
         let pause = retry::pause(number, rand::random());
-        if !is_right || context.left() <= pause || !upstream.take_retry() {
+        if !is_right || context.deadline.left() <= pause || !upstream.take_retry() {
             return None;
         }
         tokio::time::sleep(pause).await;
-    } else if context.left().is_zero() {
+    } else if context.deadline.is_over() {
         return None;
     }
     let next = upstream
@@ -283,6 +272,15 @@ async fn again(
         .ok()?;
     context.stats.record_retry(context.side);
     Some(next)
+}
+
+impl From<NoPlace> for Cause {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::Full => Self::Overloaded,
+            NoPlace::Late => Self::Deadline,
+        }
+    }
 }
 
 impl From<NoEndpoint> for Cause {

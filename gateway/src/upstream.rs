@@ -81,6 +81,15 @@ pub(crate) struct Chosen {
     pub(crate) permit: Option<breaker::Permit>,
 }
 
+/// Why there is no place in the bulkhead. Nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// It is full, and so is the queue, or nothing became free while one may wait.
+    Full,
+    /// The request's deadline passed in the queue.
+    Late,
+}
+
 /// Why no endpoint takes an attempt. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoEndpoint {
@@ -286,11 +295,11 @@ impl Upstream {
     }
 
     /// A place in the bulkhead, waiting for one where that is allowed, and no longer than until
-    /// `deadline`; `None` when it is full.
-    pub(crate) async fn enter(&self, deadline: Option<Instant>) -> Option<Place> {
+    /// `deadline`.
+    pub(crate) async fn enter(&self, deadline: Option<Instant>) -> Result<Place, NoPlace> {
         let most = self.settings.max_in_flight;
         if let Some(place) = self.bulkhead.enter(most) {
-            return Some(place);
+            return Ok(place);
         }
         let place = match &self.settings.queue {
             None => None,
@@ -300,15 +309,14 @@ impl Upstream {
                     None => waiting.await,
                     Some(deadline) => tokio::time::timeout_at(deadline.into(), waiting)
                         .await
-                        .ok()
-                        .flatten(),
+                        .map_err(|_| NoPlace::Late)?,
                 }
             }
         };
-        if place.is_none() {
+        place.ok_or_else(|| {
             self.refused.full();
-        }
-        place
+            NoPlace::Full
+        })
     }
 
     fn snapshot(&self, now: Instant) -> UpstreamSnapshot {

@@ -1,14 +1,13 @@
 //! One attempt at one endpoint: a connection, the request, the response's head.
 
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 
 use super::body::{BodyError, BodySource, RequestBody, WaitingFor};
+use super::deadline::{Patience, Time};
 use super::relay::{Lease, Relay};
 use super::retry::Sent;
-use super::{Cause, Failure, Outgoing, Times};
+use super::{Cause, Failure, Outgoing};
 use crate::trace::TRACEPARENT;
 use crate::upstream::{
     Broken, ConnectError, Endpoint, InFlight, Link, ResponseBody, SendError, Upstream,
@@ -23,7 +22,7 @@ use crate::upstream::{
 pub(super) async fn run(
     outgoing: &Outgoing<'_>,
     upstream: &Upstream,
-    times: Times,
+    time: &mut Time,
     in_flight: InFlight,
     worker: usize,
     traceparent: Option<HeaderValue>,
@@ -37,7 +36,7 @@ pub(super) async fn run(
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
-            None => open(upstream, endpoint, worker, times).await?,
+            None => open(upstream, endpoint, worker, time).await?,
         };
         let mut request = pending.take().unwrap_or_else(|| outgoing.request());
         if let Some(traceparent) = &traceparent {
@@ -46,8 +45,9 @@ pub(super) async fn run(
                 .insert(TRACEPARENT, traceparent.clone());
         }
         let meter = link.meter();
-        let answering = head(link.send(request), outgoing.body, times.head);
-        match before(outgoing.deadline, answering).await {
+        let patience = time.head(settings.timeout);
+        let answering = head(link.send(request), outgoing.body, patience);
+        match before(time.client(), answering).await {
             Ok(Ok(response)) if !may_answer(outgoing, &response) => {
                 return Err(failure(Broken::Malformed, Sent::Something, outgoing.body));
             }
@@ -102,11 +102,17 @@ async fn open(
     upstream: &Upstream,
     endpoint: &Endpoint,
     worker: usize,
-    times: Times,
-) -> Result<Link, ConnectError> {
+    time: &Time,
+) -> Result<Link, Failure> {
+    let patience = time.connect(upstream.settings().connect_timeout);
     let opening = endpoint.open(worker, upstream.dialer());
-    let opened = tokio::time::timeout(times.connect, opening).await;
-    opened.unwrap_or(Err(ConnectError::TimedOut))
+    match tokio::time::timeout(patience.within, opening).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(Failure {
+            cause: patience.cause,
+            sent: Sent::Nothing,
+        }),
+    }
 }
 
 /// A switch of protocols is an answer only to who asked for it, and for this one (RFC 9110 §7.8): what
@@ -145,8 +151,9 @@ async fn before<T>(
 async fn head(
     sending: impl Future<Output = Result<Response<ResponseBody>, SendError>>,
     body: &BodySource,
-    timeout: Duration,
+    patience: Patience,
 ) -> Result<Result<Response<ResponseBody>, SendError>, Cause> {
+    let timeout = patience.within;
     let mut sending = std::pin::pin!(sending);
     let started = Instant::now();
     let mut timer = std::pin::pin!(tokio::time::sleep_until(started + timeout));
@@ -163,7 +170,7 @@ async fn head(
         }
         return Err(match waiting_for {
             WaitingFor::Client if !body.is_ended() => Cause::ClientTimeout,
-            _ => Cause::Timeout,
+            _ => patience.cause,
         });
     }
 }

@@ -4,10 +4,9 @@
 //! and opens no circuit (DESIGN.md, "Gateway"). To see the code the body's beginning is read, for
 //! problem documents only, so that a large error page is never held up.
 
-use std::time::Duration;
-
 use http::{Response, header};
 
+use super::deadline::Patience;
 use super::relay::Relay;
 use super::{Answer, Cause, Failure, Sent, Verdict, retry};
 
@@ -17,13 +16,14 @@ const MAX_PROBLEM: usize = 16 * 1024;
 /// What a framework writes when a handler broke, with a code or without: never a documented answer.
 const UNDOCUMENTED: &str = "internal_error";
 
-/// Judges a response, reading the beginning of its body where that decides, `within` at most.
+/// Judges a response, reading the beginning of its body where that decides, as long as there is
+/// patience.
 pub(super) async fn judge(
     mut response: Response<Relay>,
-    within: Duration,
+    patience: impl FnOnce() -> Patience,
 ) -> Result<Answer, Failure> {
     let is_failure = retry::may_be_failure(response.status())
-        && !(is_problem(&response) && has_code(&mut response, within).await?);
+        && !(is_problem(&response) && has_code(&mut response, patience()).await?);
     let verdict = if is_failure {
         Verdict::Failed
     } else {
@@ -41,15 +41,15 @@ fn is_problem(response: &Response<Relay>) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/problem+json"))
 }
 
-async fn has_code(response: &mut Response<Relay>, within: Duration) -> Result<bool, Failure> {
+async fn has_code(response: &mut Response<Relay>, patience: Patience) -> Result<bool, Failure> {
     let failed = |cause| Failure {
         cause,
         sent: Sent::Something,
     };
     let peeking = response.body_mut().peek(MAX_PROBLEM);
-    let peeked = tokio::time::timeout(within, peeking).await;
+    let peeked = tokio::time::timeout(patience.within, peeking).await;
     let (body, is_whole) = peeked
-        .map_err(|_| failed(Cause::Timeout))?
+        .map_err(|_| failed(patience.cause))?
         .map_err(|error| {
             tracing::debug!(%error, "a problem document broke off");
             failed(Cause::Unreachable)

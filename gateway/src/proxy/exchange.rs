@@ -15,7 +15,7 @@ use super::reply::Refusal;
 use super::{Call, Proxy, rewrite};
 use crate::flag::Side;
 use crate::forward::{
-    self, Answer, BodySource, Cause, Failure, Outgoing, Sent, Verdict, may_cross,
+    self, Answer, BodySource, Cause, Deadline, Failure, Outgoing, Sent, Verdict, may_cross,
 };
 use crate::grpc;
 use crate::headers::IDEMPOTENCY_KEY;
@@ -36,9 +36,7 @@ struct Exchange<'a> {
     admitted: &'a Admitted<'a>,
     parts: &'a Parts,
     body: BodySource,
-    /// The client's, where it says one.
-    deadline: Option<Instant>,
-    route_deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 /// Sends the request where its course says; to legacy when the candidate failed and nothing can
@@ -64,8 +62,11 @@ pub(super) async fn run(
         admitted,
         parts,
         body,
-        deadline: deadline(call, parts),
-        route_deadline: (admitted.route.config.deadline).map(|deadline| call.started + deadline),
+        deadline: Deadline::new(
+            call.started,
+            clients_deadline(call, parts),
+            admitted.route.config.deadline,
+        ),
     };
     let when_unhealthy = if may_fall_back {
         WhenUnhealthy::Refuse
@@ -86,7 +87,7 @@ pub(super) async fn run(
         && may_cross(&parts.method, sent)
         && may_cross(acts_as(admitted, parts), sent)
         && exchange.body.can_replay()
-        && !exchange.is_late(Instant::now())
+        && !exchange.deadline.is_over()
         && legacy.take_fallback()
         // A key that was with this side before must not meet the other one, sent or not.
         && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
@@ -111,12 +112,6 @@ pub(super) async fn run(
 }
 
 impl Exchange<'_> {
-    /// Nobody waits any more for what another attempt would bring.
-    fn is_late(&self, now: Instant) -> bool {
-        let deadlines = [self.deadline, self.route_deadline];
-        deadlines.into_iter().flatten().any(|at| at <= now)
-    }
-
     async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
         let upstream = Arc::clone(self.admitted.entry.upstream(side));
         let outgoing = Outgoing {
@@ -125,7 +120,6 @@ impl Exchange<'_> {
             uri: target(self.admitted, self.parts, side)?,
             headers: &self.parts.headers,
             body: &self.body,
-            deadline: self.deadline,
             is_keyed: self.admitted.route.config.retry_keyed && has_one_key(self.parts),
         };
         let context = forward::Context {
@@ -133,7 +127,7 @@ impl Exchange<'_> {
             side,
             stats: &self.admitted.entry.stats,
             when_unhealthy,
-            deadline: self.route_deadline,
+            deadline: self.deadline,
             tracer: self.proxy.shared.tracer,
             trace: self.trace,
         };
@@ -187,7 +181,7 @@ fn acts_as<'a>(admitted: &'a Admitted<'_>, parts: &'a Parts) -> &'a Method {
 }
 
 /// When the client stops waiting, where it is a call that says so.
-fn deadline(call: &Call, parts: &Parts) -> Option<Instant> {
+fn clients_deadline(call: &Call, parts: &Parts) -> Option<Instant> {
     let timeout =
         grpc::is_call(&parts.method, &parts.headers).then(|| grpc::timeout(&parts.headers));
     call.started.checked_add(timeout.flatten()?)

@@ -351,3 +351,15 @@ async fn a_deadline_is_over_with_the_head_and_cuts_no_body() {
     candidate.release();
     assert_eq!(client.exactly(8).await, b"fourmore");
 }
+
+/// The candidate takes two of three seconds: what is left says nothing about legacy.
+#[tokio::test]
+async fn who_gets_what_others_left_of_a_deadline_is_not_blamed() {
+    let legacy = Scripted::always(Act::Hang).await;
+    let candidate = Scripted::always(Act::Hang).await;
+    let stage = hurried(&legacy, &candidate, "3s", "timeout = \"2s\"").await;
+    assert_eq!(stage.get("/", "").await.status(), 504);
+    assert_eq!((candidate.count(), legacy.count()), (1, 1));
+    let stats = stage.stats("all");
+    assert_eq!((stats.candidate.failures, stats.legacy.failures), (1, 0));
+}

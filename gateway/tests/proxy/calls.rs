@@ -76,6 +76,58 @@ async fn a_call_waits_no_longer_than_it_says_and_blames_nobody() {
     assert_eq!(stage.stats("all").legacy.failures, 0);
 }
 
+/// Nobody hears why, if the time is over while it waits for others; nothing is too much for the upstream.
+#[tokio::test]
+async fn a_call_whose_time_is_over_in_the_queue_is_late_and_not_refused() {
+    let legacy = Scripted::always(Act::Hang).await;
+    let queue = "timeout = \"10m\"\nmax_in_flight = 1\nqueue = { size = 9, wait = \"10m\" }";
+    let stage = stage(queue, "", legacy.address).await;
+    let mut first = stage.connect().await;
+    first
+        .send(b"GET /shop.Orders HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
+    legacy.saw(1).await;
+    let headers = format!("{CALL}grpc-timeout: 50m\r\n");
+    let reply = stage.post("/shop.Orders/Put", &headers, "x").await;
+    assert_eq!(reply.header("grpc-status"), Some("4"));
+    let refused = stage.data.upstreams().snapshot()[0].refused;
+    assert_eq!((refused.full, legacy.count()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_longer_for_a_connection() {
+    // Connections lie in its queue, and no handshake is answered.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = silent.local_addr().expect("an address");
+    let stage = Stage::open(&format!(
+        "[upstreams.legacy]\nendpoints = [\"https://{address}\"]\nprotocol = \"https\"\n\
+         connect_timeout = \"10m\"\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n"
+    ))
+    .await;
+    let headers = format!("{CALL}grpc-timeout: 50m\r\n");
+    let reply = stage.post("/shop.Orders/Put", &headers, "x").await;
+    assert_eq!(reply.header("grpc-status"), Some("4"));
+    assert_eq!(stage.stats("all").legacy.failures, 0);
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_longer_for_what_an_answer_means() {
+    let head = "HTTP/1.1 503 Oops\r\ncontent-type: application/problem+json\r\n\
+                content-length: 9\r\n\r\n";
+    let halves = Act::SayInTwo(head.to_owned(), String::new());
+    let legacy = Scripted::always(halves).await;
+    let stage = stage(
+        "timeout = \"10m\"\nidle_timeout = \"10m\"",
+        "",
+        legacy.address,
+    )
+    .await;
+    let headers = format!("{CALL}grpc-timeout: 200m\r\n");
+    let reply = stage.post("/shop.Orders/Put", &headers, "x").await;
+    assert_eq!(reply.header("grpc-status"), Some("4"));
+    assert_eq!(stage.stats("all").legacy.failures, 0);
+}
+
 /// A server that sends back each message when it comes, and says at the end how many there were.
 async fn echoing() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
