@@ -7,6 +7,7 @@ mod attempt;
 mod body;
 mod deadline;
 mod judge;
+mod kept;
 mod relay;
 mod retry;
 mod span;
@@ -184,6 +185,9 @@ pub(crate) async fn forward(
             (Some(next), _) => chosen = next,
             (None, Ok(mut answer)) => {
                 answer.response.body_mut().hold(place);
+                if answer.verdict == Verdict::Outcome {
+                    outgoing.body.let_go();
+                }
                 return Ok(answer);
             }
             (None, Err(failure)) => {

@@ -1,10 +1,9 @@
 //! A client's body on its way to an upstream, which may have to be sent a second time.
 //!
-//! Invariant: at most [`REPLAY_LIMIT`] bytes of a body are kept. A body that grows beyond is let go
-//! and can no longer be replayed; it is never gathered in memory. Only the newest attempt reads
+//! Invariant: a body that grows beyond what is kept is let go and can no longer be replayed; it is never
+//! gathered in memory. Once an answer is handed out nothing is kept. Only the newest attempt reads
 //! from the client: an older one, still being torn down, cannot steal its bytes.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -15,12 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::kept::Kept;
 use crate::headers;
 use crate::pace::{LeastRate, Pace};
-
-/// How much of a body is kept for a second attempt: the requests of an API fit, an upload does
-/// not, and a thousand of them under way stay within 64 MiB.
-pub(crate) const REPLAY_LIMIT: usize = 64 * 1024;
 
 /// The body of one attempt.
 #[derive(Debug)]
@@ -40,7 +36,8 @@ pub(crate) struct BodySource(Option<Arc<Mutex<Source>>>);
 pub(crate) struct Replay {
     source: Arc<Mutex<Source>>,
     attempt: u32,
-    next: usize,
+    has_begun: bool,
+    is_over: bool,
 }
 
 /// Why a body could not be read to its end. The upstream is not to blame.
@@ -72,9 +69,7 @@ pub(crate) enum WaitingFor {
 #[derive(Debug)]
 struct Source {
     incoming: Incoming,
-    kept: VecDeque<Bytes>,
-    kept_bytes: usize,
-    is_overflown: bool,
+    kept: Kept,
     is_ended: bool,
     trailers: Option<HeaderMap>,
     failed: Option<BodyError>,
@@ -94,9 +89,7 @@ impl BodySource {
         }
         Self(Some(Arc::new(Mutex::new(Source {
             incoming,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
-            is_overflown: false,
+            kept: Kept::default(),
             is_ended: false,
             trailers: None,
             failed: None,
@@ -116,10 +109,12 @@ impl BodySource {
         };
         let mut locked = lock(source);
         locked.attempt += 1;
+        locked.kept.rewind();
         locked.last_progress = Instant::now();
         RequestBody::Replayed(Replay {
             attempt: locked.attempt,
-            next: 0,
+            has_begun: false,
+            is_over: false,
             source: Arc::clone(source),
         })
     }
@@ -128,8 +123,15 @@ impl BodySource {
     pub(crate) fn can_replay(&self) -> bool {
         self.0.as_ref().is_none_or(|source| {
             let source = lock(source);
-            !source.is_overflown && source.failed.is_none()
+            source.kept.is_whole() && source.failed.is_none()
         })
+    }
+
+    /// There will be no other attempt.
+    pub(crate) fn let_go(&self) {
+        if let Some(source) = &self.0 {
+            lock(source).kept.let_go();
+        }
     }
 
     /// Why the client's body ended early, if it did.
@@ -175,7 +177,7 @@ impl Body for RequestBody {
                 let left = source.incoming.size_hint();
                 match left.exact() {
                     // Before its first byte an attempt owes all that was received so far, too.
-                    Some(left) if replay.next == 0 => SizeHint::with_exact(left + source.received),
+                    Some(left) if !replay.has_begun => SizeHint::with_exact(left + source.received),
                     _ => left,
                 }
             }
@@ -189,25 +191,23 @@ impl Replay {
         if source.attempt != self.attempt {
             return Poll::Ready(Some(Err(BodyError::Superseded)));
         }
-        if let Some(kept) = source.kept.get(self.next) {
-            self.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
+        if let Some(kept) = source.kept.next() {
+            self.has_begun = true;
+            return Poll::Ready(Some(Ok(Frame::data(kept))));
         }
         if let Some(error) = source.failed {
             return Poll::Ready(Some(Err(error)));
         }
         if source.is_ended {
-            let is_first_end = self.next <= source.kept.len();
-            self.next = usize::MAX;
+            let is_first_end = !std::mem::replace(&mut self.is_over, true);
             let trailers = source.trailers.clone().filter(|_| is_first_end);
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         let frame = ready!(source.poll_client(cx));
-        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) && !source.is_overflown {
-            self.next = source.kept.len();
-        }
-        if matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
-            self.next = usize::MAX;
+        match &frame {
+            Some(Ok(frame)) if frame.is_data() => self.has_begun = true,
+            Some(Ok(_)) => self.is_over = true,
+            _ => {}
         }
         Poll::Ready(frame)
     }
@@ -260,21 +260,8 @@ impl Source {
         }
         // A body of known length ends with its last byte; nobody may ask again.
         self.is_ended = self.incoming.is_end_stream();
-        self.keep(&data);
+        self.kept.push(&data);
         Some(Ok(Frame::data(data)))
-    }
-
-    fn keep(&mut self, data: &Bytes) {
-        if self.is_overflown {
-            return;
-        }
-        self.kept_bytes += data.len();
-        if self.kept_bytes > REPLAY_LIMIT {
-            self.is_overflown = true;
-            self.kept = VecDeque::new();
-        } else {
-            self.kept.push_back(data.clone());
-        }
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {

@@ -92,10 +92,12 @@ pub(super) async fn run(
         // A key that was with this side before must not meet the other one, sent or not.
         && claim.as_mut().is_none_or(|claim| claim.move_to(Side::Legacy));
     if !crosses {
+        exchange.body.let_go();
         return Ok(first);
     }
     admitted.entry.stats.record_fallback(Side::Candidate);
     let second = exchange.ask(Side::Legacy, WhenUnhealthy::TryAnyway).await?;
+    exchange.body.let_go();
     let is_better = match (&first.outcome, &second.outcome) {
         (_, Ok(answer)) if answer.verdict == Verdict::Outcome => true,
         // Both failed: what the chosen side said is what its operator has to see.
