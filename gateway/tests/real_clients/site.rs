@@ -194,11 +194,12 @@ const PAGE: &str = "<!doctype html><script>
 const all = [];
 const source = new EventSource('/events');
 source.onmessage = async (event) => {
-  all.push(event.data);
-  await fetch('/seen?count=' + all.length, { method: 'POST' });
-  if (all.length === 3) {
+  const count = all.push(event.data);
+  await fetch('/seen?count=' + count, { method: 'POST' });
+  // The next event may have come while this one was told.
+  if (count === 3) {
     source.close();
-    await fetch('/told', { method: 'POST', body: all.join(' ') });
+    await fetch('/told', { method: 'POST', body: all.slice(0, 3).join(' ') });
   }
 };
 </script>";
