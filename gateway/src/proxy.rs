@@ -131,6 +131,7 @@ impl Proxy {
         let may_switch = request.headers().contains_key(header::UPGRADE);
         let is_call = grpc::is_call(request.method(), request.headers());
         let version = request.version();
+        let is_unread = !request.body().is_end_stream();
         let place = self.shared.stats.load();
         let place = place.enter(self.worker, plane.max_in_flight);
         let answered = match &place {
@@ -154,6 +155,11 @@ impl Proxy {
             response
                 .headers_mut()
                 .insert(header::CACHE_CONTROL, no_store);
+            if is_unread {
+                // What is left of the body is not waited for, so the connection ends: it is said.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             response
         });
         respond::mark(&plane, &call, &record, response.headers_mut());

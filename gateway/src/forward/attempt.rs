@@ -33,6 +33,16 @@ pub(super) async fn run(
     loop {
         let endpoint = in_flight.endpoint();
         let pooled = endpoint.pool().take(worker, std::time::Instant::now());
+        if let Some(Link::Http1(link)) = &pooled
+            && !outgoing.method.is_idempotent()
+        {
+            // It cannot be sent twice: an end that has come already is noticed first, so that it does
+            // not go out over a connection that its endpoint has closed.
+            tokio::task::yield_now().await;
+            if !link.is_ready() {
+                continue;
+            }
+        }
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
@@ -57,6 +67,7 @@ pub(super) async fn run(
                     worker,
                     in_flight,
                     place: None,
+                    is_early: !outgoing.body.is_ended(),
                     request: outgoing.body.clone(),
                 };
                 let idle_timeout = settings.idle_timeout;

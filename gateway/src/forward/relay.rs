@@ -24,6 +24,9 @@ pub(crate) struct Lease {
     pub(super) in_flight: InFlight,
     /// The place in the bulkhead, given by the forwarder to the answer that it hands out.
     pub(super) place: Option<Place>,
+    /// The answer began before the request was over: servers close after such an answer, and often
+    /// without saying so.
+    pub(super) is_early: bool,
     pub(super) request: BodySource,
 }
 
@@ -204,7 +207,7 @@ impl Lease {
             // A stream was all there was; its connection serves others meanwhile.
             return;
         };
-        if !self.request.is_ended() {
+        if self.is_early || !self.request.is_ended() {
             // Answered before it was asked completely: what is left of the request would be read
             // as the next one.
             return;
