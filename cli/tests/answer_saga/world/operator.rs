@@ -62,9 +62,14 @@ impl World {
 
     /// Waits until a saga is in a state.
     pub(crate) async fn saga_reaches(&self, id: &Value, state: &str) {
+        self.saga_reaches_any(id, &[state]).await;
+    }
+
+    /// Waits until a saga is in one of these states.
+    pub(crate) async fn saga_reaches_any(&self, id: &Value, states: &[&str]) {
         let there = async || {
             let saga = self.saga(id).await;
-            if saga["state"] == state {
+            if states.iter().any(|state| saga["state"] == *state) {
                 Ok(())
             } else {
                 Err(saga.to_string())
