@@ -28,6 +28,7 @@ pub mod server;
 pub mod stats;
 pub mod subject;
 pub mod table;
+mod tapped;
 pub mod trace;
 pub mod upstream;
 

@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::flip::Watch;
 use crate::forward::Relay;
 use crate::load::Place;
-use active::{Active, Activity};
+use crate::tapped::Tapped;
+use active::Activity;
 
 /// When a tunnel ends although both sides are there.
 #[derive(Debug)]
@@ -73,8 +74,8 @@ async fn join(
     terms: Terms,
 ) {
     let activity = Activity::now();
-    let mut client = Active::new(client, &activity);
-    let mut upstream = Active::new(upstream, &activity);
+    let mut client = Tapped::new(client, activity.clone());
+    let mut upstream = Tapped::new(upstream, activity.clone());
     let flipped = async {
         match terms.watch {
             Some(watch) => watch.flipped().await,

@@ -18,6 +18,7 @@ use super::Front;
 use super::client::Client;
 use super::reply::Reply;
 use crate::proxy::Peer;
+use crate::tapped::Tapped;
 
 /// Requests at once on one connection: the least that RFC 9113 §6.5.2 recommends, so that nothing
 /// that a browser loads in parallel waits for another. Clients with more to do open another
@@ -61,7 +62,7 @@ where
 {
     let shutdown = front.shutdown.clone();
     let streams = Streams::new(Arc::clone(&client));
-    let frames = Frames::new(stream, Arc::clone(&client.counts));
+    let frames = Tapped::new(stream, Frames::new(Arc::clone(&client.counts)));
     let known = Arc::clone(&client);
     let service = service_fn(move |request| {
         let (front, active) = (Arc::clone(&front), known.active());

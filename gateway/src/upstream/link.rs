@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 
-use counted::{Counted, Traffic};
+use counted::{Traffic, counted};
 pub(super) use http1::Http1;
 pub(super) use http2::{Connection, Load, Stream, Target};
 pub(crate) use response::{BrokenOff, ResponseBody};

@@ -9,14 +9,12 @@
 //! Invariant: bytes are only looked at, never changed; what is malformed is the library's to refuse.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::stats::{Clients, Ended};
+use crate::tapped::Tap;
 
 /// The frame types of RFC 9113 §6 that are weighed differently.
 const DATA: u8 = 0;
@@ -46,10 +44,9 @@ const MAX_RESETS: u32 = 500;
 /// The past counts half after so many requests, so that nobody saves up for a flood.
 const REMEMBERED: u32 = 4_096;
 
-/// A client's connection whose frames are followed.
+/// Follows the frames of one connection.
 #[derive(Debug)]
-pub(super) struct Frames<S> {
-    stream: S,
+pub(super) struct Frames {
     ledger: Ledger,
     counts: Arc<Clients>,
 }
@@ -71,10 +68,9 @@ struct Ledger {
 #[derive(Debug, PartialEq, Eq)]
 struct Flood;
 
-impl<S> Frames<S> {
-    pub(super) fn new(stream: S, counts: Arc<Clients>) -> Self {
+impl Frames {
+    pub(super) fn new(counts: Arc<Clients>) -> Self {
         Self {
-            stream,
             ledger: Ledger::new(),
             counts,
         }
@@ -168,60 +164,16 @@ impl Ledger {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if let Poll::Ready(Ok(())) = read
-            && this.ledger.follow(&buffer.filled()[before..]).is_err()
-        {
-            this.counts.ended(Ended::Flood);
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(cx, buffer);
-        if let Poll::Ready(Ok(bytes)) = wrote {
-            self.ledger.wrote(bytes);
-        }
-        wrote
+impl Tap for Frames {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.ledger.follow(bytes).map_err(|Flood| {
+            self.counts.ended(Ended::Flood);
+            io::ErrorKind::InvalidData.into()
+        })
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        if let Poll::Ready(Ok(bytes)) = wrote {
-            self.ledger.wrote(bytes);
-        }
-        wrote
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn wrote(&mut self, bytes: usize) {
+        self.ledger.wrote(bytes);
     }
 }
 

@@ -4,12 +4,10 @@
 //! read, whatever interim answers they are made of.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::tapped::{Tap, Tapped};
 
 /// What went over a connection since it was opened.
 #[derive(Debug)]
@@ -19,11 +17,8 @@ pub(crate) struct Traffic {
     unanswered: AtomicU64,
 }
 
-/// A stream that counts what is written to it, and bounds what comes unasked.
-pub(super) struct Counted<S> {
-    stream: S,
-    traffic: Arc<Traffic>,
-}
+/// Counts what is written to a stream, and bounds what comes unasked.
+pub(super) struct Counter(Arc<Traffic>);
 
 /// A head of 64 KiB, what the library reads ahead of a body (as much), and some interim answers.
 const MAX_BEFORE_ANSWER: u64 = 256 * 1024;
@@ -64,73 +59,24 @@ impl Traffic {
     }
 }
 
-impl<S> Counted<S> {
-    pub(super) fn new(stream: S) -> (Self, Arc<Traffic>) {
-        let traffic = Arc::new(Traffic {
-            written: AtomicU64::new(0),
-            unanswered: AtomicU64::new(UNBOUNDED),
-        });
-        let counted = Self {
-            stream,
-            traffic: Arc::clone(&traffic),
-        };
-        (counted, traffic)
-    }
-
-    fn count(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(written)) = written {
-            let written = *written as u64;
-            self.traffic.written.fetch_add(written, Ordering::Release);
-        }
-    }
+/// A stream with what counts it.
+pub(super) fn counted<S>(stream: S) -> (Tapped<S, Counter>, Arc<Traffic>) {
+    let traffic = Arc::new(Traffic {
+        written: AtomicU64::new(0),
+        unanswered: AtomicU64::new(UNBOUNDED),
+    });
+    (Tapped::new(stream, Counter(Arc::clone(&traffic))), traffic)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let read = (buffer.filled().len() - before) as u64;
-        if read > 0 && !self.traffic.take(read) {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+impl Tap for Counter {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.0.take(bytes.len() as u64) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::InvalidData.into()),
         }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
-        self.count(&written);
-        written
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, buffers);
-        self.count(&written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn wrote(&mut self, bytes: usize) {
+        self.0.written.fetch_add(bytes as u64, Ordering::Release);
     }
 }

@@ -9,7 +9,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Traffic};
+use super::{Broken, MAX_HEAD, ResponseBody, SendError, Traffic, counted};
 use crate::forward::RequestBody;
 
 /// One HTTP/1.1 connection to an endpoint.
@@ -26,7 +26,7 @@ impl Http1 {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (io, traffic) = Counted::new(stream);
+        let (io, traffic) = counted(stream);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(io))

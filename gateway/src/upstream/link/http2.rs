@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::pump::Pump;
 use super::response::Received;
-use super::{Broken, Counted, MAX_HEAD, ResponseBody, SendError, Traffic};
+use super::{Broken, MAX_HEAD, ResponseBody, SendError, Traffic, counted};
 use crate::config::Scheme;
 use crate::forward::RequestBody;
 
@@ -93,7 +93,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (io, traffic) = Counted::new(stream);
+        let (io, traffic) = counted(stream);
         let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
