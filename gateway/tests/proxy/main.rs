@@ -31,6 +31,7 @@ mod overload;
 mod queue;
 mod reloads;
 mod retries;
+mod reuse;
 mod rules;
 mod sessions;
 mod sides;

@@ -1,7 +1,7 @@
 //! Messages in both directions: framing, streaming, backpressure, upgrades.
 
-use crate::scripted::{Act, Scripted, ok, response};
-use crate::stage::{PATIENCE, Stage, upstream};
+use crate::scripted::{Act, Scripted, ok};
+use crate::stage::{Stage, upstream};
 
 #[tokio::test]
 async fn a_request_and_its_answer_pass_with_their_bodies() {
@@ -342,40 +342,4 @@ async fn an_upstreams_lie_about_its_length_does_not_reach_the_client() {
         (reply.status(), reply.code().as_str()),
         (502, "upstream_bad_response")
     );
-}
-
-#[tokio::test]
-async fn an_early_answer_reaches_the_client_and_its_connection_is_not_used_again() {
-    let early = response("413 Payload Too Large", "text/plain", "no");
-    let legacy = EarlyBird::start(early).await;
-    let stage = Stage::simple(legacy).await;
-    let mut client = stage.connect().await;
-    client
-        .send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nabc")
-        .await;
-    let reply = tokio::time::timeout(PATIENCE, client.reply(false))
-        .await
-        .unwrap();
-    assert_eq!(reply.status(), 413);
-}
-
-/// Answers as soon as it has read a head, and reads nothing more.
-struct EarlyBird;
-
-impl EarlyBird {
-    async fn start(answer: String) -> std::net::SocketAddr {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.expect("a connection");
-            let mut first = [0; 64];
-            let _ = stream.read(&mut first).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-            std::future::pending::<()>().await;
-        });
-        address
-    }
 }
