@@ -134,6 +134,8 @@ pub struct Upstream {
     pub slow_start: Option<Duration>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// The letters of header names, in both directions.
+    pub header_case: HeaderCase,
     /// Whom it is taken for, where it is reached by TLS, and how the gateway names itself.
     pub tls: UpstreamTls,
     /// How its instances are checked.
@@ -153,6 +155,16 @@ impl Upstream {
             .as_ref()
             .map_or(100, |breaker| breaker.max_open_percent)
     }
+}
+
+/// How the names of headers are written on HTTP/1. They mean the same either way (RFC 9110 §5.1), but
+/// there are old programs that compare bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderCase {
+    /// In lower case, as on HTTP/2.
+    Lower,
+    /// As the other side wrote them.
+    Keep,
 }
 
 /// An active health check.

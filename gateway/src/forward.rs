@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chassis::trace::{TraceContext, Tracer};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 
 pub(crate) use body::{BodyError, BodySource, RequestBody};
 pub(crate) use deadline::Deadline;
@@ -39,6 +39,8 @@ pub(crate) struct Outgoing<'a> {
     /// Origin form: path and query.
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
+    /// The names as the client wrote them, where an upstream is to get them so.
+    pub(crate) letters: Option<&'a Extensions>,
     pub(crate) body: &'a BodySource,
     /// It carries a key that its upstream honours: twice is once.
     pub(crate) is_keyed: bool,
@@ -116,6 +118,9 @@ impl Outgoing<'_> {
         request.method_mut().clone_from(self.method);
         request.uri_mut().clone_from(&self.uri);
         request.headers_mut().clone_from(self.headers);
+        if let Some(letters) = self.letters {
+            request.extensions_mut().clone_from(letters);
+        }
         request
     }
 }

@@ -203,6 +203,7 @@ impl Upstreams {
                 && old.settings.health == settings.health
                 && old.settings.protocol == settings.protocol
                 && old.settings.tls == settings.tls
+                && old.settings.header_case == settings.header_case
         });
         let budget = match old {
             Some(old) if old.settings.retry == settings.retry => Arc::clone(&old.budget),

@@ -13,6 +13,7 @@ use super::course::Course;
 use super::keyed::Claim;
 use super::reply::Refusal;
 use super::{Call, Proxy, rewrite};
+use crate::config::HeaderCase;
 use crate::flag::Side;
 use crate::forward::{
     self, Answer, BodySource, Cause, Deadline, Failure, Outgoing, Sent, Verdict, may_cross,
@@ -116,11 +117,13 @@ pub(super) async fn run(
 impl Exchange<'_> {
     async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
         let upstream = Arc::clone(self.admitted.entry.upstream(side));
+        let keeps_case = upstream.settings().header_case == HeaderCase::Keep;
         let outgoing = Outgoing {
             method: &self.parts.method,
             acts_as: acts_as(self.admitted, self.parts),
             uri: target(self.admitted, self.parts, side)?,
             headers: &self.parts.headers,
+            letters: keeps_case.then_some(&self.parts.extensions),
             body: &self.body,
             is_keyed: self.admitted.route.config.retry_keyed && has_one_key(self.parts),
         };

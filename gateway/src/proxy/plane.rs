@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::cors::CorsRules;
-use crate::config::{self, AccessLog, Config, Network};
+use crate::config::{self, AccessLog, Config, HeaderCase, Network};
 use crate::flag::Side;
 use crate::id::RouteId;
 use crate::identity::Verifier;
@@ -28,6 +28,8 @@ pub(crate) struct Plane {
     pub(crate) max_in_flight: usize,
     pub(crate) access_log: AccessLog,
     pub(crate) limits: config::Limits,
+    /// Some upstream gets names as clients wrote them, and answers so.
+    pub(crate) keeps_header_case: bool,
 }
 
 /// What belongs to one route.
@@ -80,6 +82,10 @@ impl Plane {
             max_in_flight: config.max_in_flight as usize,
             access_log: config.access_log,
             limits: config.limits.clone(),
+            keeps_header_case: config
+                .upstreams
+                .values()
+                .any(|upstream| upstream.header_case == HeaderCase::Keep),
         }
     }
 

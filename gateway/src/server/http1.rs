@@ -31,6 +31,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let shutdown = front.shutdown.clone();
+    let keeps_case = front.proxy.shared.plane().keeps_header_case;
     let guarded = Guarded::new(stream, Arc::clone(&client));
     let service = service_fn(move |request| {
         let (front, active) = (Arc::clone(&front), client.active());
@@ -50,6 +51,7 @@ where
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
+        .preserve_header_case(keeps_case)
         .serve_connection(TokioIo::new(guarded), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);

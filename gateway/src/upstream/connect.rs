@@ -8,13 +8,14 @@ use tokio::net::TcpStream;
 use super::endpoint::Peer;
 use super::link::{Connection, Http1, Target};
 use super::tls::{self, Offer, Tls};
-use crate::config::{self, Protocol, Scheme};
+use crate::config::{self, HeaderCase, Protocol, Scheme};
 
 /// Opens connections as one upstream's settings say.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     protocol: Protocol,
     connect_timeout: Duration,
+    header_case: HeaderCase,
     ping_every: Duration,
     /// Present where an endpoint is reached by TLS.
     tls: Option<Tls>,
@@ -50,6 +51,7 @@ impl Dialer {
         Self {
             protocol: settings.protocol,
             connect_timeout: settings.connect_timeout,
+            header_case: settings.header_case,
             // Servers of gRPC hang up on the third ping within a silence: an idle timeout sees two.
             ping_every: settings.idle_timeout / 2,
             tls: needs_tls.then(|| Tls::new(&settings.tls, offer)),
@@ -99,14 +101,14 @@ impl Dialer {
                 if tls::is_h2(&stream) {
                     Opened::Http2(Connection::start(stream, target(), self.ping_every).await?)
                 } else {
-                    Opened::Http1(Http1::start(stream).await?)
+                    Opened::Http1(Http1::start(stream, self.header_case).await?)
                 }
             }
             (None, Scheme::Https) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
             (_, Scheme::Http) if self.protocol == Protocol::H2c => {
                 Opened::Http2(Connection::start(stream, target(), self.ping_every).await?)
             }
-            (_, Scheme::Http) => Opened::Http1(Http1::start(stream).await?),
+            (_, Scheme::Http) => Opened::Http1(Http1::start(stream, self.header_case).await?),
         })
     }
 }

@@ -144,3 +144,42 @@ async fn an_absolute_target_names_the_host() {
     assert_eq!(seen.line(), "GET /a HTTP/1.1");
     assert_eq!(seen.header("host"), Some("other.example"));
 }
+
+#[tokio::test]
+async fn names_keep_their_letters_in_both_directions_where_the_upstream_wants_it() {
+    let answer = "HTTP/1.1 200 OK\r\nX-OLD-Name: a\r\nContent-LENGTH: 2\r\n\r\nok";
+    let old = Scripted::always(Act::Say(answer.to_owned())).await;
+    let new = Scripted::always(Act::Say(answer.to_owned())).await;
+    let stage = Stage::open(&format!(
+        "{}{}\n[[routes]]\nid = \"old\"\nprefix = \"/\"\nlegacy = \"legacy\"\n\
+         [[routes]]\nid = \"new\"\nprefix = \"/new\"\nlegacy = \"quiz\"\n",
+        upstream("legacy", old.address, "header_case = \"keep\""),
+        upstream("quiz", new.address, "")
+    ))
+    .await;
+    let written = "X-Old-CLIENT: b\r\nConnection: X-Gone\r\nX-Gone: c\r\nX-Auth-Subject: d\r\n";
+    for round in 0..2 {
+        let reply = stage.get("/", written).await;
+        assert!(
+            reply.head.contains("\r\nX-OLD-Name: a\r\n"),
+            "{}",
+            reply.head
+        );
+        assert!(
+            reply.head.contains("\r\nContent-LENGTH: 2\r\n"),
+            "{}",
+            reply.head
+        );
+        let seen = old.seen().swap_remove(round).head;
+        assert!(seen.contains("\r\nX-Old-CLIENT: b\r\n"), "{seen}");
+        assert!(seen.contains("\r\nx-forwarded-for: "), "{seen}");
+        let seen = seen.to_lowercase();
+        assert!(
+            !seen.contains("x-gone") && !seen.contains("x-auth"),
+            "{seen}"
+        );
+    }
+    stage.get("/new", written).await;
+    let seen = new.seen().swap_remove(0).head;
+    assert!(seen.contains("\r\nx-old-client: b\r\n"), "{seen}");
+}

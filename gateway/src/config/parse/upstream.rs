@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::super::{
-    Breaker, ClientCertificate, Endpoint, Fallback, Health, Protocol, Queue, Retry, Scheme,
-    Upstream, UpstreamTls,
+    Breaker, ClientCertificate, Endpoint, Fallback, HeaderCase, Health, Protocol, Queue, Retry,
+    Scheme, Upstream, UpstreamTls,
     reader::{Node, Section},
 };
 use super::scalar::{absolute_path, duration, one_of, up_to};
@@ -33,6 +33,9 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
     ("auto", Protocol::Auto),
 ];
 
+const HEADER_CASES: &[(&str, HeaderCase)] =
+    &[("lower", HeaderCase::Lower), ("keep", HeaderCase::Keep)];
+
 pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
     let mut section = node.section()?;
     let mut endpoints = Vec::new();
@@ -56,6 +59,15 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
         .read("protocol", |node| one_of(node, PROTOCOLS))
         .unwrap_or(Protocol::Http1);
     let tls = tls(&mut section, protocol, &endpoints);
+    let header_case = section
+        .read("header_case", |node| one_of(node, HEADER_CASES))
+        .unwrap_or(HeaderCase::Lower);
+    if header_case == HeaderCase::Keep && protocol == Protocol::H2c {
+        section.fault(
+            "header_case",
+            "is for HTTP/1: on HTTP/2 all names are in lower case",
+        );
+    }
     if section.has("queue") && !section.has("max_in_flight") {
         section.fault("queue", "needs max_in_flight: without it nobody ever waits");
     }
@@ -77,6 +89,7 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
         resolve: section.read("resolve", duration),
         slow_start: section.read("slow_start", duration),
         protocol,
+        header_case,
         tls,
         health: section.node("health").and_then(health),
         breaker: section.node("breaker").and_then(breaker),

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Broken, MAX_HEAD, ResponseBody, SendError, Traffic, counted};
+use crate::config::HeaderCase;
 use crate::forward::RequestBody;
 
 /// One HTTP/1.1 connection to an endpoint.
@@ -22,13 +23,17 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     /// Leaves the connection to a task of this worker's runtime.
-    pub(in crate::upstream) async fn start<S>(stream: S) -> io::Result<Self>
+    pub(in crate::upstream) async fn start<S>(
+        stream: S,
+        header_case: HeaderCase,
+    ) -> io::Result<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (io, traffic) = counted(stream);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
+            .preserve_header_case(header_case == HeaderCase::Keep)
             .handshake(TokioIo::new(io))
             .await
             .map_err(io::Error::other)?;
