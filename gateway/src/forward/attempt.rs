@@ -62,16 +62,19 @@ pub(super) async fn run(
                 return Err(failure(Broken::Malformed, Sent::Something, outgoing.body));
             }
             Ok(Ok(response)) => {
+                let status = response.status();
+                let is_error = status.is_client_error() || status.is_server_error();
                 let lease = Lease {
                     link: Some(link),
                     worker,
                     in_flight,
                     place: None,
                     is_early: !outgoing.body.is_ended(),
+                    is_refusal: is_error && outgoing.body.exists(),
                     request: outgoing.body.clone(),
                 };
                 let idle_timeout = settings.idle_timeout;
-                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let switches = status == StatusCode::SWITCHING_PROTOCOLS;
                 return Ok(response.map(|body| Relay::new(body, lease, idle_timeout, switches)));
             }
             Ok(Err(SendError { request, why })) => {

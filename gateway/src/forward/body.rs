@@ -139,6 +139,11 @@ impl BodySource {
         lock(self.0.as_ref()?).failed
     }
 
+    /// True when the request has a body, however long.
+    pub(crate) fn exists(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// True when everything the client had to send was read.
     pub(crate) fn is_ended(&self) -> bool {
         self.0.as_ref().is_none_or(|source| lock(source).is_ended)

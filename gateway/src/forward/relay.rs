@@ -27,6 +27,8 @@ pub(crate) struct Lease {
     /// The answer began before the request was over: servers close after such an answer, and often
     /// without saying so.
     pub(super) is_early: bool,
+    /// The answer refuses a request with a body: servers that do so without having read it close, too.
+    pub(super) is_refusal: bool,
     pub(super) request: BodySource,
 }
 
@@ -213,10 +215,9 @@ impl Lease {
             return;
         }
         let endpoint = std::sync::Arc::clone(self.in_flight.endpoint());
-        let worker = self.worker;
+        let (worker, may_close) = (self.worker, self.is_refusal);
         if link.is_ready() {
-            let now = std::time::Instant::now();
-            endpoint.pool().put(worker, link, now);
+            endpoint.pool().put(worker, link, may_close);
             return;
         }
         // The connection's task has still to notice the end; it does so within this poll or the
@@ -224,8 +225,7 @@ impl Lease {
         tokio::spawn(async move {
             let ready = tokio::time::timeout(READY_WITHIN, link.ready());
             if let Ok(true) = ready.await {
-                let now = std::time::Instant::now();
-                endpoint.pool().put(worker, link, now);
+                endpoint.pool().put(worker, link, may_close);
             }
         });
     }

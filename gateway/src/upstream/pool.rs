@@ -22,6 +22,8 @@ pub(crate) struct Pool {
 struct Idle {
     link: Http1,
     since: Instant,
+    /// Until then nobody uses it.
+    rests_until: Instant,
 }
 
 /// The most connections that one worker keeps idle per endpoint: as many as a busy worker has in
@@ -31,6 +33,9 @@ const MAX_IDLE: usize = 256;
 /// How long a connection may lie unused. Shorter than what servers and middleboxes commonly allow,
 /// so that it is we who close, and no request meets a connection that is just being closed.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// How long a connection rests whose endpoint may be closing it: a busy server comes to it by then.
+const REST: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Empty shelves for this many workers.
@@ -57,21 +62,27 @@ impl Pool {
 
     fn take_idle(&self, worker: usize, now: Instant) -> Option<Http1> {
         let mut shelf = self.shelf(worker)?;
-        while let Some(idle) = shelf.pop() {
-            if now.duration_since(idle.since) > MAX_IDLE_TIME {
-                // The rest has waited even longer.
-                shelf.clear();
+        for at in (0..shelf.len()).rev() {
+            if now.duration_since(shelf[at].since) > MAX_IDLE_TIME {
+                // Those before it have waited even longer.
+                shelf.drain(..=at);
                 return None;
             }
-            if idle.link.is_ready() {
-                return Some(idle.link);
+            if shelf[at].rests_until > now {
+                continue;
+            }
+            let Idle { link, .. } = shelf.remove(at);
+            if link.is_ready() {
+                return Some(link);
             }
         }
         None
     }
 
-    /// Puts a connection back that is ready for its next request.
-    pub(crate) fn put(&self, worker: usize, link: Http1, now: Instant) {
+    /// Puts a connection back that is ready for its next request; one that its endpoint `may_close`,
+    /// although it did not say so, has to rest before.
+    pub(crate) fn put(&self, worker: usize, link: Http1, may_close: bool) {
+        let now = Instant::now();
         let Some(mut shelf) = self.shelf(worker) else {
             return;
         };
@@ -81,7 +92,11 @@ impl Pool {
             .count();
         shelf.drain(..expired);
         if shelf.len() < MAX_IDLE {
-            shelf.push(Idle { link, since: now });
+            shelf.push(Idle {
+                link,
+                since: now,
+                rests_until: if may_close { now + REST } else { now },
+            });
         }
     }
 

@@ -42,8 +42,8 @@ pub(crate) enum Does {
     Pause(&'static str),
     /// Says that it goes, with this last stream and reason, and closes.
     GoAway(u32, u32),
-    /// 200 with this body; then it says that it goes.
-    AnswerAndGo(&'static str),
+    /// Says that it goes, and answers this request with 200 and this body, and no later one.
+    GoAndAnswer(&'static str),
     /// Nothing, not even to pings.
     Freeze,
     /// Nothing.
@@ -231,11 +231,16 @@ impl<'a> Conversation<'a> {
             }
             Does::GoAway(last, reason) => {
                 self.go_away(last, reason).await?;
+                // What is still on its way here is read: closing over it would reset the connection,
+                // and a reset may overtake the goodbye.
+                self.stream.shutdown().await?;
+                tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await?;
                 return Ok(false);
             }
-            Does::AnswerAndGo(body) => {
-                self.answer(stream, body).await?;
+            Does::GoAndAnswer(body) => {
                 self.go_away(stream, NO_ERROR).await?;
+                self.answer(stream, body).await?;
+                self.is_frozen = true;
             }
             Does::Freeze => self.is_frozen = true,
             Does::Wait => {}

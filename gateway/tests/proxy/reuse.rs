@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::scripted::{Act, Scripted, ok};
+use crate::scripted::{Act, Scripted, ok, response};
 use crate::stage::{PATIENCE, Stage, upstream};
 
 /// Begins its answer when it has read a head, ends it when it has the body of five bytes, and
@@ -89,8 +89,31 @@ async fn an_unsafe_request_does_not_meet_a_connection_that_was_closed_without_a_
             (200, "done"),
             "{round}"
         );
+        legacy.closed(round).await;
     }
     assert_eq!(legacy.connections(), 50);
+}
+
+/// Servers that refuse without having read the body close, and some do not say so: who is quick enough
+/// would send the next request into the closing.
+#[tokio::test]
+async fn a_connection_that_may_be_closing_after_a_refusal_rests() {
+    let refusal = response("422 Unprocessable Content", "text/plain", "no");
+    let legacy = Scripted::always(Act::Say(refusal)).await;
+    let stage = Stage::single(&format!(
+        "{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
+        upstream("legacy", legacy.address, "")
+    ))
+    .await;
+    for round in 1..=3 {
+        assert_eq!(stage.post("/", "", "order").await.status(), 422);
+        assert_eq!(legacy.connections(), round);
+    }
+    // What had no body is refused without a doubt.
+    for _ in 0..20 {
+        assert_eq!(stage.get("/", "").await.status(), 422);
+    }
+    assert!(legacy.connections() < 3 + 20);
 }
 
 #[tokio::test]

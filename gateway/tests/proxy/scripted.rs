@@ -43,6 +43,7 @@ struct State {
     released: watch::Sender<bool>,
     written: watch::Sender<u64>,
     connections: watch::Sender<usize>,
+    closed: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -105,12 +106,17 @@ impl Scripted {
             released: watch::Sender::new(false),
             written: watch::Sender::new(0),
             connections: watch::Sender::new(0),
+            closed: watch::Sender::new(0),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 shared.connections.send_modify(|count| *count += 1);
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
+                let state = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    serve(stream, &state).await;
+                    state.closed.send_modify(|count| *count += 1);
+                });
             }
         });
         Self {
@@ -158,12 +164,12 @@ impl Scripted {
 
     /// Waits until it has seen so many requests.
     pub(crate) async fn saw(&self, count: usize) {
-        let mut seen = self.state.count.subscribe();
-        let waiting = seen.wait_for(|seen| *seen >= count);
-        tokio::time::timeout(crate::stage::PATIENCE, waiting)
-            .await
-            .expect("the upstream sees the request in time")
-            .expect("the upstream lives");
+        reaches(&self.state.count, count).await;
+    }
+
+    /// Waits until it has closed so many connections.
+    pub(crate) async fn closed(&self, count: usize) {
+        reaches(&self.state.closed, count).await;
     }
 
     /// Lets [`Act::SayInTwo`] go on.
@@ -175,6 +181,15 @@ impl Scripted {
     pub(crate) fn written(&self) -> watch::Receiver<u64> {
         self.state.written.subscribe()
     }
+}
+
+async fn reaches(counted: &watch::Sender<usize>, count: usize) {
+    let mut counted = counted.subscribe();
+    let waiting = counted.wait_for(|counted| *counted >= count);
+    tokio::time::timeout(crate::stage::PATIENCE, waiting)
+        .await
+        .expect("the upstream comes to it in time")
+        .expect("the upstream lives");
 }
 
 impl Drop for Scripted {
@@ -206,9 +221,9 @@ pub(crate) fn response(status: &str, kind: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<State>) {
+async fn serve(mut stream: TcpStream, state: &State) {
     let mut buffer = Vec::new();
-    while let Some(seen) = read_request(&mut stream, &mut buffer, &state).await {
+    while let Some(seen) = read_request(&mut stream, &mut buffer, state).await {
         state
             .seen
             .lock()
@@ -216,7 +231,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
             .push(seen);
         let act = state.next();
         state.count.send_modify(|count| *count += 1);
-        if perform(act, &mut stream, &state).await.is_none() {
+        if perform(act, &mut stream, state).await.is_none() {
             return;
         }
     }

@@ -95,7 +95,7 @@ async fn what_may_have_been_processed_is_asked_again_by_its_method_only() {
 
 #[tokio::test]
 async fn a_connection_that_says_goodbye_takes_no_further_request() {
-    let legacy = Framed::always(Does::AnswerAndGo("bye")).await;
+    let legacy = Framed::always(Does::GoAndAnswer("bye")).await;
     let stage = stage(legacy.address, "").await;
     for number in 1..=3 {
         assert_eq!(stage.post("/", "", "order").await.status(), 200);
