@@ -136,6 +136,8 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// The letters of header names, in both directions.
     pub header_case: HeaderCase,
+    /// Whether its interim answers (103) go on to clients of HTTP/1.1.
+    pub early_hints: bool,
     /// Whom it is taken for, where it is reached by TLS, and how the gateway names itself.
     pub tls: UpstreamTls,
     /// How its instances are checked.

@@ -26,6 +26,7 @@ pub(crate) use retry::{Sent, may_cross};
 use deadline::Time;
 
 use crate::flag::Side;
+use crate::hints::Hints;
 use crate::stats::RouteStats;
 use crate::trace::traceparent;
 use crate::upstream::{Chosen, Endpoint, NoEndpoint, NoPlace, Upstream, WhenUnhealthy};
@@ -41,6 +42,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The names as the client wrote them, where an upstream is to get them so.
     pub(crate) letters: Option<&'a Extensions>,
+    /// Where the upstream's interim answers go, if anywhere.
+    pub(crate) hints: Option<&'a Arc<Hints>>,
     pub(crate) body: &'a BodySource,
     /// It carries a key that its upstream honours: twice is once.
     pub(crate) is_keyed: bool,
@@ -120,6 +123,12 @@ impl Outgoing<'_> {
         request.headers_mut().clone_from(self.headers);
         if let Some(letters) = self.letters {
             request.extensions_mut().clone_from(letters);
+        }
+        if let Some(hints) = self.hints {
+            let hints = Arc::clone(hints);
+            hyper::ext::on_informational(&mut request, move |told| {
+                hints.tell(told.status(), told.headers());
+            });
         }
         request
     }

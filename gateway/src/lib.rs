@@ -15,6 +15,7 @@ pub mod flag;
 mod forward;
 mod grpc;
 pub mod headers;
+mod hints;
 pub mod id;
 pub mod identity;
 mod limits;

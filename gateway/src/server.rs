@@ -9,6 +9,7 @@ mod connection;
 mod files;
 mod guard;
 mod handed;
+mod hinted;
 mod http1;
 mod http2;
 mod listeners;

@@ -83,10 +83,10 @@ fn what_could_never_happen_is_a_fault() {
         with("breaker = { max_open_percent = 101 }"),
         ["breaker.max_open_percent"]
     );
-    assert_eq!(
-        with("protocol = \"h2c\"\nheader_case = \"keep\""),
-        ["header_case"]
-    );
+    for key in ["header_case = \"keep\"", "early_hints = true"] {
+        let name = key.split(' ').next().expect("a name");
+        assert_eq!(with(&format!("protocol = \"h2c\"\n{key}")), [name]);
+    }
     let named = "endpoints = [\"http://localhost:1\"]\nresolve = \"10s\"\nslow_start = \"1m\"";
     assert_eq!(keys(named), [""; 0]);
 }

@@ -20,6 +20,7 @@ use crate::forward::{
 };
 use crate::grpc;
 use crate::headers::IDEMPOTENCY_KEY;
+use crate::hints::Hints;
 use crate::upstream::{Upstream, WhenUnhealthy};
 
 /// A response, or why there is none, and from whom.
@@ -117,6 +118,10 @@ pub(super) async fn run(
 impl Exchange<'_> {
     async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
         let upstream = Arc::clone(self.admitted.entry.upstream(side));
+        let hints = match upstream.settings().early_hints {
+            true => self.parts.extensions.get::<Arc<Hints>>(),
+            false => None,
+        };
         let keeps_case = upstream.settings().header_case == HeaderCase::Keep;
         let outgoing = Outgoing {
             method: &self.parts.method,
@@ -124,6 +129,7 @@ impl Exchange<'_> {
             uri: target(self.admitted, self.parts, side)?,
             headers: &self.parts.headers,
             letters: keeps_case.then_some(&self.parts.extensions),
+            hints,
             body: &self.body,
             is_keyed: self.admitted.route.config.retry_keyed && has_one_key(self.parts),
         };

@@ -30,6 +30,8 @@ pub(crate) struct Plane {
     pub(crate) limits: config::Limits,
     /// Some upstream gets names as clients wrote them, and answers so.
     pub(crate) keeps_header_case: bool,
+    /// Some upstream's interim answers go on to clients.
+    pub(crate) passes_hints: bool,
 }
 
 /// What belongs to one route.
@@ -86,6 +88,10 @@ impl Plane {
                 .upstreams
                 .values()
                 .any(|upstream| upstream.header_case == HeaderCase::Keep),
+            passes_hints: config
+                .upstreams
+                .values()
+                .any(|upstream| upstream.early_hints),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -10,7 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Front;
 use super::client::Client;
 use super::guard::Guarded;
+use super::hinted::Hinted;
 use super::reply::Reply;
+use crate::hints::Hints;
 use crate::proxy::Peer;
 
 /// The largest head of a request: 431 beyond. Servers behind commonly allow 8 to 64 KiB.
@@ -31,14 +35,29 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let shutdown = front.shutdown.clone();
-    let keeps_case = front.proxy.shared.plane().keeps_header_case;
+    let (keeps_case, hints) = {
+        let plane = front.proxy.shared.plane();
+        let hints = plane.passes_hints.then(Arc::<Hints>::default);
+        (plane.keeps_header_case, hints)
+    };
     let guarded = Guarded::new(stream, Arc::clone(&client));
-    let service = service_fn(move |request| {
+    let hinted = Hinted::new(guarded, hints.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (front, active) = (Arc::clone(&front), client.active());
+        let hints = hints
+            .clone()
+            .filter(|_| request.version() == Version::HTTP_11);
+        if let Some(hints) = &hints {
+            hints.open();
+            request.extensions_mut().insert(Arc::clone(hints));
+        }
         // On the heap, since the library keeps room for one for as long as the connection lives: ten
         // KiB that an idle one does not need, and that are warm when they are used by turns.
         Box::pin(async move {
             let mut answered = front.proxy.serve(request, peer).await;
+            if let Some(hints) = hints {
+                hints.close();
+            }
             if let Some(tunnel) = answered.body_mut().take_tunnel() {
                 // The library hands the connection over and is done with it; the drain is not.
                 front.connections.spawn(tunnel.run());
@@ -52,7 +71,7 @@ where
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
         .preserve_header_case(keeps_case)
-        .serve_connection(TokioIo::new(guarded), service)
+        .serve_connection(TokioIo::new(hinted), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

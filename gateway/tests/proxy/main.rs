@@ -21,6 +21,7 @@ mod flips;
 mod framing;
 mod front;
 mod headers;
+mod hints;
 mod life;
 mod limits;
 mod limits_shared;

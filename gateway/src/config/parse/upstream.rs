@@ -68,6 +68,10 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
             "is for HTTP/1: on HTTP/2 all names are in lower case",
         );
     }
+    let early_hints = section.read("early_hints", Node::boolean).unwrap_or(false);
+    if early_hints && protocol == Protocol::H2c {
+        section.fault("early_hints", "pass from HTTP/1.1 only");
+    }
     if section.has("queue") && !section.has("max_in_flight") {
         section.fault("queue", "needs max_in_flight: without it nobody ever waits");
     }
@@ -90,6 +94,7 @@ pub(super) fn upstream(node: Node<'_>) -> Option<Upstream> {
         slow_start: section.read("slow_start", duration),
         protocol,
         header_case,
+        early_hints,
         tls,
         health: section.node("health").and_then(health),
         breaker: section.node("breaker").and_then(breaker),
