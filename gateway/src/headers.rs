@@ -10,6 +10,7 @@ mod rules;
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
@@ -65,12 +66,25 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
+/// What a message says of the connection that it comes over.
+pub(crate) static ABOUT_THE_CONNECTION: [HeaderName; 6] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 /// These frame or route the message itself; naming them in `Connection` cannot remove them.
 const NEVER_NOMINATED: [HeaderName; 3] =
     [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE];
 
 /// Removes what describes the connection it came over, including what `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if !has_any(headers, &ABOUT_THE_CONNECTION) {
+        return;
+    }
     if headers.contains_key(header::CONNECTION) {
         let nominated: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -83,17 +97,16 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         for name in nominated {
             headers.remove(name);
         }
-        headers.remove(header::CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::TE,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ] {
+    for name in &ABOUT_THE_CONNECTION {
         headers.remove(name);
     }
+}
+
+/// True when one of these is there. One look at all names, which are few: cheaper than to look each one
+/// up, most of which are in no message.
+pub(crate) fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
+    headers.keys().any(|name| names.contains(name))
 }
 
 /// Removes what no upstream gets from a client: what describes the connection, what only the gateway
@@ -118,23 +131,37 @@ pub fn remove_own(headers: &mut HeaderMap) {
     remove_where(headers, |name| starts_with_underscores(name, "x-banyan-"));
 }
 
+/// An address as [`add_forwarded`] takes it. Its copies share their memory from the beginning.
+pub fn written(address: IpAddr) -> HeaderValue {
+    let text = Bytes::from_owner(address.to_canonical().to_string());
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
 /// Tells the upstream who called, as far as we believe it.
-pub fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, trust: PeerTrust, scheme: Scheme) {
-    let peer_text = peer.to_canonical().to_string();
+pub fn add_forwarded(
+    headers: &mut HeaderMap,
+    peer: &HeaderValue,
+    trust: PeerTrust,
+    scheme: Scheme,
+) {
     match trust {
         PeerTrust::Proxy => {
             let chain = join_values(headers, &X_FORWARDED_FOR);
-            let chain = match chain {
-                Some(before) => format!("{before}, {peer_text}"),
-                None => peer_text,
-            };
-            insert_text(headers, X_FORWARDED_FOR, &chain);
+            match chain {
+                Some(before) => {
+                    let peer = peer.to_str().unwrap_or_default();
+                    insert_text(headers, X_FORWARDED_FOR, &format!("{before}, {peer}"));
+                }
+                None => {
+                    headers.insert(X_FORWARDED_FOR, peer.clone());
+                }
+            }
         }
         PeerTrust::Client => {
             remove_where(headers, |name| {
                 name == FORWARDED.as_str() || starts_with_underscores(name, "x-forwarded-")
             });
-            insert_text(headers, X_FORWARDED_FOR, &peer_text);
+            headers.insert(X_FORWARDED_FOR, peer.clone());
         }
     }
     if let Entry::Vacant(slot) = headers.entry(X_FORWARDED_PROTO) {
@@ -328,7 +355,7 @@ mod tests {
         ]);
         add_forwarded(
             &mut map,
-            "9.9.9.9".parse().unwrap(),
+            &written("9.9.9.9".parse().unwrap()),
             PeerTrust::Client,
             Scheme::Https,
         );
@@ -348,7 +375,7 @@ mod tests {
         ]);
         add_forwarded(
             &mut map,
-            "10.0.0.1".parse().unwrap(),
+            &written("10.0.0.1".parse().unwrap()),
             PeerTrust::Proxy,
             Scheme::Http,
         );

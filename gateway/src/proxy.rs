@@ -23,6 +23,7 @@ mod span;
 mod tunnel;
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,7 +45,7 @@ use crate::limits::{Limits, Told};
 use crate::stats::Stats;
 use crate::subject::CookieSigner;
 use crate::table::Route;
-use crate::trace::Trace;
+use crate::trace::{Trace, Written};
 use crate::upstream::Upstreams;
 use admission::Preflight;
 pub(crate) use compress::MOST as MOST_ENCODERS;
@@ -82,10 +83,12 @@ pub(crate) struct Shared {
 }
 
 /// Who speaks to the gateway, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// In its canonical form.
     pub(crate) address: IpAddr,
+    /// The address as headers have it, for all requests of a connection.
+    pub(crate) written: HeaderValue,
     pub(crate) scheme: Scheme,
 }
 
@@ -94,7 +97,8 @@ pub(crate) struct Peer {
 struct Call {
     started: Instant,
     trace: Trace,
-    peer: IpAddr,
+    written: Written,
+    peer: HeaderValue,
     scheme: Scheme,
     trust: PeerTrust,
     /// The client's own address, behind trusted proxies.
@@ -102,10 +106,10 @@ struct Call {
 }
 
 /// What is remembered of a request for its record.
-struct Record {
+struct Record<'a> {
     method: Method,
     path: Option<String>,
-    route: Option<Arc<Route>>,
+    route: Option<&'a Arc<Route>>,
     side: Option<Side>,
     fell_back: bool,
     /// What the client is told of the route's limit, where there is one.
@@ -136,8 +140,11 @@ impl Proxy {
         let place = place.enter(self.worker, plane.max_in_flight);
         let answered = match &place {
             Ok(_) => {
-                let answered = self.answer(&plane, &call, request, &mut record);
-                let answered = context.scope(answered).await;
+                let answered = {
+                    // Pinned here, since it is large and would be moved into the scope.
+                    let answering = pin!(self.answer(&plane, &call, request, &mut record));
+                    context.scope(answering).await
+                };
                 answered.inspect_err(|refusal| self.count_refusal(&record, refusal, &call))
             }
             // It is counted where the places are.
@@ -148,7 +155,7 @@ impl Proxy {
                 true => refusal.into_grpc(),
                 false => refusal.into_response(&call.trace),
             };
-            respond::apply_rules(record.route.as_deref(), response.headers_mut());
+            respond::apply_rules(record.route.map(|route| &**route), response.headers_mut());
             // After the rules: what one client is told is no answer for the next, whatever the
             // route's file says of its upstream's answers.
             let no_store = HeaderValue::from_static("no-store");
@@ -177,12 +184,12 @@ impl Proxy {
             .map(|body| body.placed(place.ok()))
     }
 
-    async fn answer(
+    async fn answer<'a>(
         &self,
-        plane: &Plane,
+        plane: &'a Plane,
         call: &Call,
         request: Request<Incoming>,
-        record: &mut Record,
+        record: &mut Record<'a>,
     ) -> Result<Response<ReplyBody>, Refusal> {
         let (mut parts, incoming) = request.into_parts();
         if parts.version == Version::HTTP_2 {
@@ -190,7 +197,7 @@ impl Proxy {
         }
         if let Some(Preflight { route, answer }) = admission::preflight(plane, &parts)? {
             self.shared.stats.route(&route.id).record_preflight();
-            record.route = Some(Arc::clone(route));
+            record.route = Some(route);
             record.origin = parts.headers.get(header::ORIGIN).cloned();
             return Ok(answer);
         }
@@ -227,8 +234,8 @@ impl Proxy {
     }
 
     /// Problems before a side was chosen are counted apart from what the sides answered.
-    fn count_refusal(&self, record: &Record, refusal: &Refusal, call: &Call) {
-        match (&record.route, record.side) {
+    fn count_refusal(&self, record: &Record<'_>, refusal: &Refusal, call: &Call) {
+        match (record.route, record.side) {
             (None, _) => self.shared.stats.record_unmatched(),
             (Some(route), None) => {
                 self.shared
@@ -261,10 +268,11 @@ impl Shared {
 impl Call {
     fn new(plane: &Plane, headers: &HeaderMap, peer: Peer) -> Self {
         let Peer {
-            address: peer,
+            address,
+            written,
             scheme,
         } = peer;
-        let trust = if plane.is_trusted(peer) {
+        let trust = if plane.is_trusted(address) {
             PeerTrust::Proxy
         } else {
             PeerTrust::Client
@@ -276,16 +284,17 @@ impl Call {
         );
         Self {
             started: Instant::now(),
+            written: trace.written(),
             trace,
-            peer,
+            peer: written,
             scheme,
             trust,
-            client: headers::client_address(headers, peer, |address| plane.is_trusted(address)),
+            client: headers::client_address(headers, address, |address| plane.is_trusted(address)),
         }
     }
 }
 
-impl Record {
+impl Record<'_> {
     fn new(plane: &Plane, request: &Request<Incoming>) -> Self {
         let is_logged = plane.access_log == AccessLog::Json;
         Self {
@@ -315,7 +324,7 @@ impl Record {
             path,
             client: call.client,
             trace: call.trace,
-            route: self.route,
+            route: self.route.map(Arc::clone),
             side: self.side,
             status: response.status(),
             fell_back: self.fell_back,

@@ -42,6 +42,8 @@ pub struct Table {
 pub struct Route {
     /// Its name.
     pub id: RouteId,
+    /// Its place among the table's routes.
+    pub place: usize,
     /// Who has always served it.
     pub legacy: UpstreamId,
     /// Who is going to serve it.
@@ -86,6 +88,7 @@ impl Table {
             let flag = declared.flag.as_ref().and_then(|id| cells.get(id)).cloned();
             let route = Arc::new(Route {
                 id: declared.id.clone(),
+                place: table.routes.len(),
                 legacy: declared.legacy.clone(),
                 candidate: declared.candidate.clone().filter(|_| flag.is_some()),
                 flag,

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use chassis::trace::{Origin, TraceContext};
 pub use chassis::trace::{TRACEPARENT, X_TRACE_ID};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +22,16 @@ pub struct Trace {
     parent: Option<u64>,
     span: u64,
     flags: u8,
+}
+
+/// A trace as headers have it. Both values are of one piece of memory, and so are their copies: a request
+/// has four of each.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The value of `X-Trace-ID`.
+    pub id: HeaderValue,
+    /// The value of `traceparent`.
+    pub traceparent: HeaderValue,
 }
 
 impl Trace {
@@ -76,26 +87,30 @@ impl Trace {
             .as_u128()
     }
 
-    /// Writes the context for the next hop; this gateway's span becomes the parent.
+    /// As headers have it, with this gateway's span as the parent.
+    pub fn written(&self) -> Written {
+        let text = Bytes::from_owner(text(&self.context()));
+        Written {
+            id: ascii(text.slice(ID)),
+            traceparent: ascii(text),
+        }
+    }
+}
+
+impl Written {
+    /// Writes the context for the next hop.
     pub fn inject(&self, headers: &mut HeaderMap) {
         if !headers.contains_key(TRACEPARENT) {
             // Without its traceparent a tracestate describes nothing.
             headers.remove(TRACESTATE);
         }
-        headers.insert(TRACEPARENT, self.traceparent());
-        headers.insert(X_TRACE_ID, self.id_value());
+        self.insert(headers);
     }
 
-    /// The value of `X-Trace-ID`.
-    pub fn id_value(&self) -> HeaderValue {
-        let mut text = [0; 32];
-        write_hex(&mut text, &self.id.to_be_bytes());
-        ascii(&text)
-    }
-
-    /// The value of `traceparent` with this gateway's span as the parent.
-    pub fn traceparent(&self) -> HeaderValue {
-        traceparent(&self.context())
+    /// Tells which trace a message belongs to.
+    pub fn insert(&self, headers: &mut HeaderMap) {
+        headers.insert(TRACEPARENT, self.traceparent.clone());
+        headers.insert(X_TRACE_ID, self.id.clone());
     }
 }
 
@@ -107,14 +122,21 @@ impl fmt::Display for Trace {
 
 const SAMPLED: u8 = 1;
 
+/// Where the trace's id stands in a `traceparent`.
+const ID: std::ops::Range<usize> = 3..35;
+
 /// The value of `traceparent` with this span as the parent.
 pub(crate) fn traceparent(context: &TraceContext) -> HeaderValue {
+    ascii(Bytes::from_owner(text(context)))
+}
+
+fn text(context: &TraceContext) -> [u8; 55] {
     let (id, span, flags) = context.ids();
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    write_hex(&mut text[3..35], &id.to_be_bytes());
+    write_hex(&mut text[ID], &id.to_be_bytes());
     write_hex(&mut text[36..52], &span.to_be_bytes());
     write_hex(&mut text[53..55], &[flags]);
-    ascii(&text)
+    text
 }
 
 fn write_hex(text: &mut [u8], octets: &[u8]) {
@@ -125,8 +147,8 @@ fn write_hex(text: &mut [u8], octets: &[u8]) {
     }
 }
 
-fn ascii(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+fn ascii(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -147,7 +169,7 @@ mod tests {
         let trace = trace("traceparent", INCOMING);
         assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_eq!(
-            trace.traceparent(),
+            trace.written().traceparent,
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01"
         );
     }
@@ -159,7 +181,7 @@ mod tests {
             "4BF92F35-77B3-4DA6-A3CE-929D0E0E4736",
         ] {
             let trace = trace("x-trace-id", written);
-            assert_eq!(trace.id_value(), "4bf92f3577b34da6a3ce929d0e0e4736");
+            assert_eq!(trace.written().id, "4bf92f3577b34da6a3ce929d0e0e4736");
         }
         assert_eq!(
             trace("x-trace-id", "mine").to_string(),
@@ -201,7 +223,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
         let trace = Trace::from_headers(&headers, || FRESH, 7);
-        trace.inject(&mut headers);
+        trace.written().inject(&mut headers);
         assert!(!headers.contains_key(TRACESTATE));
         assert!(headers.contains_key(TRACEPARENT));
     }

@@ -160,8 +160,9 @@ impl TraceContext {
     }
 
     /// Makes this the current context of `work`.
-    pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
+    pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        // No `async fn`: its future would have room for the work twice.
+        CURRENT.scope(self, work)
     }
 
     /// Writes both headers for the next hop.

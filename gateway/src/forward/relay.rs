@@ -214,12 +214,13 @@ impl Lease {
             // as the next one.
             return;
         }
-        let endpoint = std::sync::Arc::clone(self.in_flight.endpoint());
         let (worker, may_close) = (self.worker, self.is_refusal);
+        let endpoint = self.in_flight.endpoint();
         if link.is_ready() {
             endpoint.pool().put(worker, link, may_close);
             return;
         }
+        let endpoint = std::sync::Arc::clone(endpoint);
         // The connection's task has still to notice the end; it does so within this poll or the
         // next, or the upstream said that it will close.
         tokio::spawn(async move {

@@ -22,6 +22,10 @@ use crate::table::{Demands, Judged, Route, Unjudged};
 /// What a client of HTTP/1.1 says of the HTTP/2 that it offers (RFC 7540 §3.2.1).
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
+/// What goes no further, whether or not `Connection` names it. The interim response that `Expect` asks for
+/// is ours to send: the server does when the body is first asked for.
+static FOR_THE_GATEWAY: [HeaderName; 2] = [HTTP2_SETTINGS, header::EXPECT];
+
 /// A request that a route takes.
 pub(super) struct Admitted<'a> {
     pub(super) route: &'a Arc<Route>,
@@ -35,7 +39,7 @@ pub(super) struct Admitted<'a> {
     /// The path as it is forwarded.
     pub(super) path: String,
     /// What the client put in `Host`, or the authority of an absolute URI.
-    pub(super) host: Option<String>,
+    pub(super) host: Option<Authority>,
 }
 
 /// What the client asked of this connection, before those headers were removed.
@@ -53,7 +57,7 @@ pub(super) struct Asked {
 pub(super) fn admit<'a>(
     plane: &'a Plane,
     parts: &Parts,
-    record: &mut Record,
+    record: &mut Record<'a>,
 ) -> Result<Admitted<'a>, Refusal> {
     refuse_ambiguous(parts)?;
     let authority = authority(parts)?;
@@ -70,9 +74,9 @@ pub(super) fn admit<'a>(
         .judge(host, &parts.method, &normal.path, &parts.headers)
         .map_err(unjudged)?;
     let entry = plane
-        .entry(&route.id)
+        .entry(route)
         .ok_or_else(|| unjudged(Unjudged::NoRoute))?;
-    record.route = Some(Arc::clone(route));
+    record.route = Some(route);
     if entry.cors.is_some() {
         record.origin = parts.headers.get(header::ORIGIN).cloned();
     }
@@ -96,7 +100,7 @@ pub(super) fn admit<'a>(
         acts_as,
         varies_by_accept,
         path,
-        host: authority.map(|authority| authority.to_string()),
+        host: authority,
     })
 }
 
@@ -123,7 +127,7 @@ pub(super) fn preflight<'a>(
         .table
         .find(host, &question.method, &normal.path, &parts.headers);
     let answered = found.and_then(|found| {
-        let rules = plane.entry(&found.route.id)?.cors.as_ref()?;
+        let rules = plane.entry(found.route)?.cors.as_ref()?;
         Some(Preflight {
             route: found.route,
             answer: rules.answer(&question),
@@ -161,23 +165,28 @@ pub(super) fn clean(admitted: &Admitted<'_>, parts: &mut Parts, has_body: bool) 
     if compression.is_some() {
         compress::strengthen(&mut parts.headers);
     }
-    let upgrade = headers::upgrade_of(&parts.headers)
-        .filter(|_| parts.version == Version::HTTP_11)
-        .filter(|protocol| !offers_requests(protocol));
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-    let accepts_trailers = headers::accepts_trailers(&parts.headers);
+    let is_plain = !headers::has_any(&parts.headers, &headers::ABOUT_THE_CONNECTION);
+    let upgrade = match is_plain {
+        true => None,
+        false => headers::upgrade_of(&parts.headers)
+            .filter(|_| parts.version == Version::HTTP_11)
+            .filter(|protocol| !offers_requests(protocol)),
+    };
+    let accepts_trailers = !is_plain && headers::accepts_trailers(&parts.headers);
     // HTTP/2 frames a body without a word in the headers.
-    let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING)
+    let is_chunked = !is_plain && parts.headers.contains_key(header::TRANSFER_ENCODING)
         || (has_body && !parts.headers.contains_key(header::CONTENT_LENGTH));
     let headers = &mut parts.headers;
     let is_secure = headers
         .get(headers::X_FORWARDED_PROTO)
         .map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
     headers::clean(headers, admitted.route.config.method_override);
-    // Whether or not `Connection` names it.
-    headers.remove(HTTP2_SETTINGS);
-    // The interim response is ours to send: the server does when the body is first asked for.
-    headers.remove(header::EXPECT);
+    if headers::has_any(headers, &FOR_THE_GATEWAY) {
+        for name in &FOR_THE_GATEWAY {
+            headers.remove(name);
+        }
+    }
     if let Some(authority) = parts.uri.authority()
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {

@@ -18,8 +18,6 @@ pub(super) struct Course {
     pub(super) side: Side,
     /// Whom the flag decided for.
     pub(super) subject: Option<String>,
-    /// The flag's id, where the route has one.
-    pub(super) flag: Option<String>,
     /// True when the client did not bring the subject: another request of the same client without
     /// our cookie would have another one.
     pub(super) is_minted: bool,
@@ -41,7 +39,6 @@ pub(super) fn choose(
         return Course {
             side: Side::Legacy,
             subject: None,
-            flag: None,
             is_minted: false,
             cookie: None,
             watch: None,
@@ -102,7 +99,6 @@ pub(super) fn choose(
         watch,
         side: decision.side,
         subject,
-        flag: Some(state.id.to_string()),
         is_minted: minted.is_some(),
         cookie,
     }

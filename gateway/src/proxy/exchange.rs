@@ -24,18 +24,18 @@ use crate::hints::Hints;
 use crate::upstream::{Upstream, WhenUnhealthy};
 
 /// A response, or why there is none, and from whom.
-pub(super) struct Served {
+pub(super) struct Served<'a> {
     pub(super) outcome: Result<Answer, Failure>,
     pub(super) side: Side,
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) upstream: &'a Upstream,
     pub(super) fell_back: bool,
 }
 
 /// A request that can be sent to either side.
-struct Exchange<'a> {
+struct Exchange<'a, 'p> {
     proxy: &'a Proxy,
     trace: TraceContext,
-    admitted: &'a Admitted<'a>,
+    admitted: &'a Admitted<'p>,
     parts: &'a Parts,
     body: BodySource,
     deadline: Deadline,
@@ -43,14 +43,14 @@ struct Exchange<'a> {
 
 /// Sends the request where its course says; to legacy when the candidate failed and nothing can
 /// happen twice.
-pub(super) async fn run(
+pub(super) async fn run<'a>(
     proxy: &Proxy,
     call: &Call,
-    admitted: &Admitted<'_>,
+    admitted: &Admitted<'a>,
     course: &Course,
     parts: &Parts,
     body: BodySource,
-) -> Result<Served, Refusal> {
+) -> Result<Served<'a>, Refusal> {
     let legacy = admitted.entry.upstream(Side::Legacy);
     if admitted.route.candidate.is_some() && admitted.route.config.fallback {
         legacy.earn_fallback();
@@ -115,9 +115,9 @@ pub(super) async fn run(
     })
 }
 
-impl Exchange<'_> {
-    async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served, Refusal> {
-        let upstream = Arc::clone(self.admitted.entry.upstream(side));
+impl<'p> Exchange<'_, 'p> {
+    async fn ask(&self, side: Side, when_unhealthy: WhenUnhealthy) -> Result<Served<'p>, Refusal> {
+        let upstream = self.admitted.entry.upstream(side);
         let hints = match upstream.settings().early_hints {
             true => self.parts.extensions.get::<Arc<Hints>>(),
             false => None,
@@ -142,7 +142,7 @@ impl Exchange<'_> {
             tracer: self.proxy.shared.tracer,
             trace: self.trace,
         };
-        let outcome = forward::forward(&outgoing, &upstream, context).await;
+        let outcome = forward::forward(&outgoing, upstream, context).await;
         Ok(Served {
             outcome,
             side,
@@ -160,7 +160,9 @@ fn claim(
     course: &Course,
     parts: &Parts,
 ) -> Option<Claim> {
-    let flag = course.flag.as_deref()?;
+    // One side has no flag, nor has a route whose flag is not declared.
+    admitted.route.flag.as_ref()?;
+    let flag = admitted.route.config.flag.as_ref()?.as_str();
     if parts.method.is_safe() && acts_as(admitted, parts).is_safe() {
         return None;
     }
@@ -199,7 +201,7 @@ fn clients_deadline(call: &Call, parts: &Parts) -> Option<Instant> {
 }
 
 /// The client's own faults are no reason to ask anybody else.
-fn is_upstreams_fault(served: &Served) -> bool {
+fn is_upstreams_fault(served: &Served<'_>) -> bool {
     !matches!(
         &served.outcome,
         Err(Failure {

@@ -15,7 +15,7 @@ use crate::limits::{CountedBy, RouteLimit, Who, whole_seconds};
 pub(super) async fn before_who(
     admitted: &Admitted<'_>,
     call: &Call,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Result<(), Refusal> {
     match &admitted.entry.limit {
         Some(limit) if limit.setting().per == RateKey::Ip => {
@@ -31,7 +31,7 @@ pub(super) async fn by_who(
     admitted: &Admitted<'_>,
     call: &Call,
     identity: Option<&Identity>,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Result<(), Refusal> {
     let Some(limit) = &admitted.entry.limit else {
         return Ok(());
@@ -53,7 +53,7 @@ async fn count(
     limit: &RouteLimit,
     who: Who<'_>,
     admitted: &Admitted<'_>,
-    record: &mut Record,
+    record: &mut Record<'_>,
 ) -> Result<(), Refusal> {
     let (verdict, by) = limit.check(who).await;
     if by == CountedBy::Alone {

@@ -1,6 +1,5 @@
 //! All that requests read of one configuration, resolved beforehand and swapped as a whole.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,19 +8,19 @@ use http::HeaderValue;
 use super::cors::CorsRules;
 use crate::config::{self, AccessLog, Config, HeaderCase, Network};
 use crate::flag::Side;
-use crate::id::RouteId;
 use crate::identity::Verifier;
 use crate::limits::{Limits, RouteLimit};
 use crate::pace::LeastRate;
 use crate::stats::{RouteStats, Stats};
-use crate::table::Table;
+use crate::table::{Route, Table};
 use crate::upstream::{Upstream, Upstreams};
 
 /// One configuration, as requests need it.
 #[derive(Debug)]
 pub(crate) struct Plane {
     pub(crate) table: Arc<Table>,
-    entries: HashMap<RouteId, Entry>,
+    /// By the routes' places in the table; none where a route's upstream is missing.
+    entries: Vec<Option<Entry>>,
     pub(crate) verifier: Option<Arc<Verifier>>,
     trusted: Vec<Network>,
     pub(crate) route_headers: bool,
@@ -60,8 +59,8 @@ impl Plane {
         let entries = table
             .routes()
             .iter()
-            .filter_map(|route| {
-                let entry = Entry {
+            .map(|route| {
+                Some(Entry {
                     legacy: upstreams.get(&route.legacy)?,
                     candidate: match &route.candidate {
                         Some(candidate) => Some(upstreams.get(candidate)?),
@@ -71,8 +70,7 @@ impl Plane {
                     limit: limits.of(&route.config),
                     cors: route.config.cors.as_ref().and_then(CorsRules::new),
                     name: HeaderValue::from_str(route.id.as_str()).ok()?,
-                };
-                Some((route.id.clone(), entry))
+                })
             })
             .collect();
         Self {
@@ -95,8 +93,9 @@ impl Plane {
         }
     }
 
-    pub(crate) fn entry(&self, id: &RouteId) -> Option<&Entry> {
-        self.entries.get(id)
+    /// What belongs to a route of this plane's table.
+    pub(crate) fn entry(&self, route: &Route) -> Option<&Entry> {
+        self.entries.get(route.place)?.as_ref()
     }
 
     /// How slow a client's body may be.

@@ -1,6 +1,7 @@
 //! The headers that the gateway writes: for upstreams before sending, for clients at the end.
 
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 
@@ -19,7 +20,10 @@ use crate::headers::{self, PeerTrust, Scheme};
 use crate::identity::Identity;
 use crate::subject;
 use crate::table::Route;
-use crate::trace::{TRACEPARENT, X_TRACE_ID};
+
+/// Names that the gateway adds at most, but for the rules of a route: room for them is made once.
+const ADDED_TO_REQUESTS: usize = 9;
+const ADDED_TO_ANSWERS: usize = 8;
 
 /// Tells the upstream who asks, by whom it came, and which trace it belongs to.
 pub(super) fn add_upstream_headers(
@@ -28,9 +32,10 @@ pub(super) fn add_upstream_headers(
     course: &Course,
     identity: Option<&Identity>,
 ) {
+    parts.headers.reserve(ADDED_TO_REQUESTS);
     headers::add_via(&mut parts.headers, parts.version);
-    headers::add_forwarded(&mut parts.headers, call.peer, call.trust, call.scheme);
-    call.trace.inject(&mut parts.headers);
+    headers::add_forwarded(&mut parts.headers, &call.peer, call.trust, call.scheme);
+    call.written.inject(&mut parts.headers);
     if let Some(subject) = &course.subject {
         headers::insert_text(&mut parts.headers, headers::X_BANYAN_SUBJECT, subject);
     }
@@ -50,7 +55,7 @@ pub(super) fn to_client(
     call: &Call,
     course: Course,
     asked: Asked,
-    served: Served,
+    served: Served<'_>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let Served {
         outcome,
@@ -66,9 +71,14 @@ pub(super) fn to_client(
     let protocol = headers.get(header::UPGRADE).cloned();
     headers::remove_hop_by_hop(headers);
     headers::remove_own(headers);
+    headers.reserve(ADDED_TO_ANSWERS);
     headers::add_via(headers, version);
     if let (Some(rules), Side::Candidate) = (&admitted.route.config.rewrite, side) {
-        rewrite::map_back(rules, headers, admitted.host.as_deref());
+        rewrite::map_back(
+            rules,
+            headers,
+            admitted.host.as_ref().map(Authority::as_str),
+        );
     }
     apply_rules(Some(admitted.route), headers);
     if let Some(cookie) = course.cookie
@@ -135,19 +145,18 @@ pub(super) fn apply_rules(route: Option<&Route>, headers: &mut HeaderMap) {
 }
 
 /// What every response carries, refusals too.
-pub(super) fn mark(plane: &Plane, call: &Call, record: &Record, headers: &mut HeaderMap) {
-    headers.insert(X_TRACE_ID, call.trace.id_value());
-    headers.insert(TRACEPARENT, call.trace.traceparent());
+pub(super) fn mark(plane: &Plane, call: &Call, record: &Record<'_>, headers: &mut HeaderMap) {
+    call.written.insert(headers);
     if let Some(told) = &record.limit {
         headers.insert(headers::RATE_LIMIT, told.state.clone());
         headers.insert(headers::RATE_LIMIT_POLICY, told.policy.clone());
     }
-    let Some(route) = &record.route else {
+    let Some(route) = record.route else {
         return;
     };
     let has_cors = route.config.cors.is_some();
     if (plane.route_headers || has_cors)
-        && let Some(entry) = plane.entry(&route.id)
+        && let Some(entry) = plane.entry(route)
     {
         if plane.route_headers {
             headers.insert(headers::X_BANYAN_ROUTE, entry.name.clone());

@@ -13,6 +13,7 @@ pub(super) fn begin(tracer: Tracer, call: &mut Call, method: &Method) -> Option<
     }
     let mut span = tracer.begin(Kind::Server, call.trace.origin(), || trace::method(method));
     call.trace = call.trace.with_span(span.context());
+    call.written = call.trace.written();
     span.set("http.request.method", trace::method(method));
     span.set("url.scheme", "http");
     span.set_text("client.address", call.client);
@@ -20,11 +21,11 @@ pub(super) fn begin(tracer: Tracer, call: &mut Call, method: &Method) -> Option<
 }
 
 /// Tells what became of the request. The span ends with the response's last byte.
-pub(super) fn describe(span: &mut Span, record: &Record, status: StatusCode) {
+pub(super) fn describe(span: &mut Span, record: &Record<'_>, status: StatusCode) {
     if !span.is_recording() {
         return;
     }
-    if let Some(route) = &record.route {
+    if let Some(route) = record.route {
         let config = &route.config;
         span.rename(|| format!("{} {}", trace::method(&record.method), config.pattern));
         span.set("http.route", config.pattern.as_str().to_owned());

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::wire::{Opening, Wire};
 use super::{Front, http1, http2, refusal};
 use crate::certificate::Certificate;
-use crate::headers::Scheme;
+use crate::headers::{self, Scheme};
 use crate::proxy::Peer;
 use crate::stats::Ended;
 
@@ -103,6 +103,7 @@ fn begin(stream: TcpStream, front: &Arc<Front>) {
             let client = Arc::new(Client::new(&plane.limits, Arc::clone(counts), place));
             let peer = Peer {
                 address,
+                written: headers::written(address),
                 scheme: Scheme::Http,
             };
             let wire = Wire::new(stream, client);
@@ -127,6 +128,7 @@ fn begin(stream: TcpStream, front: &Arc<Front>) {
 /// of each of ten thousand is small.
 async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer) {
     let client = Arc::clone(wire.client());
+    let address = peer.address;
     let opening = opening(&mut wire, &front, client.idle_timeout).await;
     let ended = match (opening, &front.certificate) {
         (Opening::Nothing, _) => return,
@@ -154,7 +156,7 @@ async fn serve(mut wire: Wire, front: Arc<Front>, peer: Peer) {
         (Opening::Http1 | Opening::Tls, None) => http1::serve(wire, front, client, peer).await,
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, peer = %peer.address, "a client's connection ended");
+        tracing::debug!(%error, peer = %address, "a client's connection ended");
     }
 }
 

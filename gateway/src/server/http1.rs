@@ -1,5 +1,6 @@
 //! HTTP/1.0 and 1.1 with a client.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Request, Version};
@@ -44,6 +45,7 @@ where
     let hinted = Hinted::new(guarded, hints.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (front, active) = (Arc::clone(&front), client.active());
+        let peer = peer.clone();
         let hints = hints
             .clone()
             .filter(|_| request.version() == Version::HTTP_11);
@@ -51,9 +53,9 @@ where
             hints.open();
             request.extensions_mut().insert(Arc::clone(hints));
         }
-        // On the heap, since the library keeps room for one for as long as the connection lives: ten
+        // On the heap, since the library keeps room for one for as long as the connection lives: six
         // KiB that an idle one does not need, and that are warm when they are used by turns.
-        Box::pin(async move {
+        in_place(|| async move {
             let mut answered = front.proxy.serve(request, peer).await;
             if let Some(hints) = hints {
                 hints.close();
@@ -82,4 +84,11 @@ where
             connection.await
         }
     }
+}
+
+/// Makes a future where it stays: `Box::pin` would make it on the stack and copy all of it, when of a new
+/// one only the arguments are there.
+#[inline(always)]
+fn in_place<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
 }

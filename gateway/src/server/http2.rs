@@ -66,6 +66,7 @@ where
     let known = Arc::clone(&client);
     let service = service_fn(move |request| {
         let (front, active) = (Arc::clone(&front), known.active());
+        let peer = peer.clone();
         async move {
             let progress = streams::progress();
             let answered = front.proxy.serve(request, peer).await;

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::config::{Pattern, Segment};
 
 /// Whether letters' case matters in a tree.
@@ -22,8 +24,9 @@ pub(super) struct Tree<T> {
     /// Where case is ignored, sorted by name: a sorted list takes comparing without regard to case
     /// where a hash map would need an owned lower-case key.
     children: Vec<(Box<str>, Tree<T>)>,
-    /// Where case is kept, each child's place: among thousands, one look instead of a dozen.
-    places: HashMap<Box<str>, usize>,
+    /// Where case is kept, each child's place: among thousands, one look instead of a dozen. The names are
+    /// the file's, so that nobody can fill it with names of one hash.
+    places: HashMap<Box<str>, usize, RandomState>,
     /// Where a template has a name.
     any: Option<Box<Tree<T>>>,
 }
@@ -61,7 +64,7 @@ impl<T> Default for Tree<T> {
             below: Vec::new(),
             exact: Vec::new(),
             children: Vec::new(),
-            places: HashMap::new(),
+            places: HashMap::default(),
             any: None,
         }
     }

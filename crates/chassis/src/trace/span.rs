@@ -114,8 +114,8 @@ impl Tracer {
     }
 
     /// Makes this the tracer of `work`.
-    pub async fn within<F: Future>(self, work: F) -> F::Output {
-        PART.scope(self, work).await
+    pub fn within<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        PART.scope(self, work)
     }
 
     /// Begins a span. There is always one, so that its context can be handed on; whether it is
@@ -252,9 +252,8 @@ impl Span {
     }
 
     /// Makes this span's context and part the current ones of `work`.
-    pub async fn scope<F: Future>(&self, work: F) -> F::Output {
-        let (context, tracer) = (self.context, self.tracer);
-        PART.scope(tracer, CURRENT.scope(context, work)).await
+    pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        PART.scope(self.tracer, CURRENT.scope(self.context, work))
     }
 }
 
