@@ -63,7 +63,7 @@ pub(super) fn admit<'a>(
     let authority = authority(parts)?;
     let host = authority.as_ref().map(Authority::host);
     let raw = parts.uri.path();
-    let normal = path::normalize(raw).map_err(|error| bad_path(&error))?;
+    let normal = path::normalize(raw).map_err(|error| bad_path(parts, &error))?;
     let Judged {
         route,
         demands,
@@ -122,7 +122,7 @@ pub(super) fn preflight<'a>(
     refuse_ambiguous(parts)?;
     let authority = authority(parts)?;
     let host = authority.as_ref().map(Authority::host);
-    let normal = path::normalize(parts.uri.path()).map_err(|error| bad_path(&error))?;
+    let normal = path::normalize(parts.uri.path()).map_err(|error| bad_path(parts, &error))?;
     let found = plane
         .table
         .find(host, &question.method, &normal.path, &parts.headers);
@@ -313,8 +313,13 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-fn bad_path(error: &PathError) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "bad_path", format!("{error}."))
+fn bad_path(parts: &Parts, error: &PathError) -> Refusal {
+    let detail = format!("{error}.");
+    match error {
+        // Not one of the forms of a target (RFC 9112 §3.2): what comes behind it is in doubt, too.
+        PathError::NotAPath if parts.uri.path() != "*" => Refusal::malformed("bad_path", detail),
+        _ => Refusal::new(StatusCode::BAD_REQUEST, "bad_path", detail),
+    }
 }
 
 fn unjudged(error: Unjudged) -> Refusal {

@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
         rfc: "9112 §3.2",
         name: "a path without its slash",
         sent: b"GET a HTTP/1.1\r\nhost: a\r\n\r\n",
-        fate: Fate::Answered(400),
+        fate: BAD,
     },
     Case {
         rfc: "9112 §3.2",
