@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::client::Client;
 use super::wire::{Opening, Wire};
@@ -175,7 +176,8 @@ async fn opening(wire: &mut Wire, front: &Front, idle_timeout: Duration) -> Open
     }
 }
 
-/// Makes the connection a secure one; `None` when it does not become one in time.
+/// Makes the connection a secure one; `None` when it does not become one in time. Only who has said hello
+/// takes a place: those who say nothing stand in nobody's way.
 async fn shake_hands(
     wire: Wire,
     front: &Front,
@@ -183,11 +185,14 @@ async fn shake_hands(
 ) -> Option<TlsStream<Wire>> {
     let within = HANDSHAKE.min(wire.client().header_timeout);
     let shaking = async {
-        let _place = front.handshakes.acquire().await.ok()?;
-        let accepted = TlsAcceptor::from(certificate.server()).accept(wire).await;
-        accepted
-            .inspect_err(|error| tracing::debug!(%error, "a handshake failed"))
-            .ok()
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), wire).await?;
+        let Ok(_place) = front.handshakes.acquire().await else {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        };
+        hello.into_stream(certificate.server()).await
     };
-    tokio::time::timeout(within, shaking).await.ok()?
+    let shaken = tokio::time::timeout(within, shaking).await.ok()?;
+    shaken
+        .inspect_err(|error| tracing::debug!(%error, "a handshake failed"))
+        .ok()
 }

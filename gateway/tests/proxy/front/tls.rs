@@ -242,6 +242,27 @@ async fn a_handshake_that_does_not_end_is_ended() {
     testkit::eventually(PATIENCE, || async { stage.metrics().contains(&line) }).await;
 }
 
+/// As many as a worker shakes hands with at a time have begun to speak and do not go on.
+#[tokio::test]
+async fn who_does_not_finish_its_hello_keeps_nobody_waiting() {
+    let certificates = Certificates::new();
+    certificates.make("one");
+    certificates.install("one");
+    let legacy = Scripted::saying("hello").await;
+    let stage = stage(&certificates, &legacy, "").await;
+    let mut stalled = Vec::new();
+    for _ in 0..1_200 {
+        let mut client = stage.connect().await;
+        client.send(&[0x16, 3, 1, 0, 200, 1]).await;
+        stalled.push(client);
+    }
+    let client = certificates.client(&["one"], &["http/1.1"], &version::TLS13);
+    let asking = async { ask(&mut connect(&stage, &client).await).await };
+    // They are let go after ten seconds, which is no time to wait for.
+    let answer = tokio::time::timeout(Duration::from_secs(8), asking).await;
+    assert!(answer.expect("in time").ends_with("hello"));
+}
+
 #[tokio::test]
 async fn a_new_certificate_is_taken_over_and_a_broken_one_is_not() {
     let certificates = Certificates::new();
