@@ -105,5 +105,5 @@ impl Meter {
     }
 }
 
-/// The largest head of a response, and hyper's buffers per connection of HTTP/1.1.
+/// The largest head of a response over HTTP/2.
 const MAX_HEAD: usize = 64 * 1024;
