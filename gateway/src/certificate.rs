@@ -45,7 +45,7 @@ pub(crate) struct Pair {
 }
 
 /// What a pair was made of.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Texts {
     cert: Vec<u8>,
     key: Vec<u8>,
@@ -152,7 +152,11 @@ impl Pair {
     }
 }
 
-fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, CertificateError> {
+/// The bytes of a file that a setting names.
+///
+/// # Errors
+/// When it cannot be read, or is no such file by its size.
+pub(crate) fn read(setting: &'static str, file: &Path) -> Result<Vec<u8>, CertificateError> {
     let wrong = |what: String| CertificateError {
         setting,
         file: file.to_owned(),

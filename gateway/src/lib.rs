@@ -24,6 +24,7 @@ mod pace;
 pub mod path;
 mod proxy;
 pub mod reload;
+mod rotation;
 mod run;
 pub mod server;
 pub mod stats;

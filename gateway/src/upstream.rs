@@ -47,7 +47,7 @@ use maker::Maker;
 use refused::Refused;
 pub use refused::RefusedSnapshot;
 pub use resolve::{Resolve, System};
-pub(crate) use tls::{Trust, is_server_name};
+pub(crate) use tls::{check as check_tls, is_server_name};
 
 /// All upstreams of the current configuration.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Config, reader::Reader};
-use crate::upstream::Trust;
+use crate::upstream::check_tls;
 
 /// What is spoken to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct ClientCertificate {
 /// Reads the files that the upstreams name, so that a missing one is known now.
 pub(super) fn read_files(config: &Config, reader: &Reader<'_>) {
     for (id, upstream) in &config.upstreams {
-        if let Err(error) = Trust::read(&upstream.tls) {
+        if let Err(error) = check_tls(&upstream.tls) {
             reader.fault(&format!("upstreams.{id}.{}", error.key), error.reason);
         }
     }

@@ -34,17 +34,7 @@ pub(super) async fn run(
     let mut was_unprocessed = false;
     loop {
         let endpoint = in_flight.endpoint();
-        let pooled = endpoint.pool().take(worker, std::time::Instant::now());
-        if let Some(Link::Http1(link)) = &pooled
-            && !outgoing.method.is_idempotent()
-        {
-            // It cannot be sent twice: an end that has come already is noticed first, so that it does
-            // not go out over a connection that its endpoint has closed.
-            tokio::task::yield_now().await;
-            if !link.is_ready() {
-                continue;
-            }
-        }
+        let pooled = pooled(outgoing, endpoint, worker).await;
         let is_pooled = pooled.is_some();
         let mut link = match pooled {
             Some(link) => link,
@@ -68,19 +58,9 @@ pub(super) async fn run(
                 return Err(failure(Broken::Malformed, Sent::Something, outgoing.body));
             }
             Ok(Ok(response)) => {
-                let status = response.status();
-                let is_error = status.is_client_error() || status.is_server_error();
-                let lease = Lease {
-                    link: Some(link),
-                    worker,
-                    in_flight,
-                    place: None,
-                    is_early: !outgoing.body.is_ended(),
-                    is_refusal: is_error && outgoing.body.exists(),
-                    request: outgoing.body.clone(),
-                };
+                let lease = lease(outgoing, (link, worker), in_flight, response.status());
                 let idle_timeout = settings.idle_timeout;
-                let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 return Ok(response.map(|body| Relay::new(body, lease, idle_timeout, switches)));
             }
             Ok(Err(SendError { request, why })) => {
@@ -114,6 +94,43 @@ pub(super) async fn run(
                 return Err(Failure { cause, sent });
             }
         }
+    }
+}
+
+/// A connection that waits for its next request.
+async fn pooled(outgoing: &Outgoing<'_>, endpoint: &Endpoint, worker: usize) -> Option<Link> {
+    loop {
+        let link = endpoint.pool().take(worker, std::time::Instant::now())?;
+        match &link {
+            Link::Http1(connection) if !outgoing.method.is_idempotent() => {
+                // It cannot be sent twice: an end that has come already is noticed first, so that it does
+                // not go out over a connection that its endpoint has closed.
+                tokio::task::yield_now().await;
+                if connection.is_ready() {
+                    return Some(link);
+                }
+            }
+            _ => return Some(link),
+        }
+    }
+}
+
+/// What the answer holds until it is over.
+fn lease(
+    outgoing: &Outgoing<'_>,
+    (link, worker): (Link, usize),
+    in_flight: InFlight,
+    status: StatusCode,
+) -> Lease {
+    let is_error = status.is_client_error() || status.is_server_error();
+    Lease {
+        link: Some(link),
+        worker,
+        in_flight,
+        place: None,
+        is_early: !outgoing.body.is_ended(),
+        is_refusal: is_error && outgoing.body.exists(),
+        request: outgoing.body.clone(),
     }
 }
 

@@ -58,6 +58,11 @@ impl Dialer {
         }
     }
 
+    /// Follows the files of certificates, where the settings name some.
+    pub(super) fn following(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.tls.as_ref()?.following()
+    }
+
     /// Whether connections to the endpoint may carry more than one exchange at a time.
     pub(super) fn may_multiplex(&self, endpoint: &config::Endpoint) -> bool {
         match self.protocol {

@@ -50,6 +50,9 @@ impl Maker {
         if let Some(every) = every {
             self.follow(upstream, every);
         }
+        if let Some(following) = upstream.dialer.following() {
+            self.background.spawn(following);
+        }
     }
 
     /// A new endpoint, and its check.

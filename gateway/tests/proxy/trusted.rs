@@ -140,6 +140,40 @@ async fn the_gateway_shows_its_certificate_where_it_is_asked_for() {
     }
 }
 
+/// Both are rotated by who runs the platform, under the same names, and the gateway runs on.
+#[tokio::test]
+async fn new_authorities_and_a_new_certificate_of_its_own_are_taken_over_while_it_runs() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let install = |authority: &Authority| {
+        let (certificate, key) = authority.client();
+        for (from, to) in [(authority.ca(), "ca"), (certificate, "cert"), (key, "key")] {
+            std::fs::copy(from, file(to)).expect("a copy");
+        }
+    };
+    install(&before);
+    let shows = Shows {
+        asks: true,
+        ..Shows::default()
+    };
+    let legacy = after.serve(&shows).await;
+    let settings = format!(
+        "ca = \"{}\"\nclient_cert = \"{}\"\nclient_key = \"{}\"\nprotocol = \"https\"",
+        file("ca").display(),
+        file("cert").display(),
+        file("key").display()
+    );
+    let stage = stage("localhost", legacy.address, &settings).await;
+    assert_eq!(stage.get("/", "").await.status(), 502);
+    install(&after);
+    testkit::eventually(PATIENCE, || async {
+        stage.get("/", "").await.status() == 200
+    })
+    .await;
+    assert!(legacy.requests() > 0);
+}
+
 #[tokio::test]
 async fn a_peer_that_does_not_finish_the_handshake_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
