@@ -22,12 +22,14 @@ const WITH_TLS: [(&str, &str); 2] = [("--http1.1", "1.1"), ("--http2", "2")];
 
 fn curl(site: &Site, path: &str, arguments: &[&str]) -> Answer {
     let (body, head) = (
-        site.folder.path().join("body"),
-        site.folder.path().join("head"),
+        site.gateway.folder.path().join("body"),
+        site.gateway.folder.path().join("head"),
     );
     let mut command = Command::new("curl");
     // The name has an address that nobody listens on, too.
-    command.args(["--ipv4", "--cacert"]).arg(site.authority());
+    command
+        .args(["--ipv4", "--cacert"])
+        .arg(site.gateway.authority());
     command.args(["--silent", "--show-error", "--max-time", "30"]);
     command
         .arg("--output")
@@ -35,7 +37,7 @@ fn curl(site: &Site, path: &str, arguments: &[&str]) -> Answer {
         .arg("--dump-header")
         .arg(&head);
     command.args(["--write-out", "%{http_code} %{http_version}"]);
-    let output = command.args(arguments).arg(site.url(path)).output();
+    let output = command.args(arguments).arg(site.gateway.url(path)).output();
     let output = output.expect("curl is installed by `cargo xtask test`");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "curl {arguments:?} {path}: {told}");
@@ -60,7 +62,7 @@ async fn every_version_does_so_behind_tls() {
 }
 
 fn use_all(site: &Site, versions: &[(&str, &str)]) {
-    let upload = site.folder.path().join("upload");
+    let upload = site.gateway.folder.path().join("upload");
     std::fs::write(&upload, vec![b'x'; 3_000_000]).expect("a file is written");
     let upload = format!("@{}", upload.display());
     for (asked, got) in versions.iter().copied() {

@@ -3,5 +3,7 @@
 
 mod browser;
 mod curl;
+mod gateway;
+mod grpc;
 mod site;
 mod websocket;

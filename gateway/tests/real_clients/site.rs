@@ -1,10 +1,7 @@
-//! A small site behind the gateway's binary.
+//! A small site behind the gateway's binary, for curl, a browser and a WebSocket.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +13,10 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::{Stream, StreamExt, stream};
-use testkit::{Process, TempDir};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+use crate::gateway::{Front, Gateway};
 
 /// How long what must happen may take. It never takes this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,13 +24,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What the file has to offer, for ranges.
 pub(crate) const FILE: &[u8] = b"0123456789abcdefghij";
 
-/// A gateway before an upstream.
+/// A small site behind a gateway.
 pub(crate) struct Site {
-    scheme: &'static str,
-    pub(crate) address: SocketAddr,
-    pub(crate) folder: TempDir,
+    pub(crate) gateway: Gateway,
     told: watch::Receiver<Option<String>>,
-    _gateway: Process,
 }
 
 #[derive(Clone)]
@@ -45,26 +40,15 @@ struct Shared {
 impl Site {
     /// In plain text.
     pub(crate) async fn open() -> Self {
-        Self::with("http", testkit::temp_dir(), "").await
+        Self::behind(Front::Plain).await
     }
 
-    /// Behind TLS, by a certificate for `localhost` that lies in [`Site::authority`].
+    /// Behind TLS.
     pub(crate) async fn open_with_tls() -> Self {
-        let folder = testkit::temp_dir();
-        let names = vec!["localhost".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-        let (cert, key) = (
-            folder.path().join("cert.pem"),
-            folder.path().join("key.pem"),
-        );
-        std::fs::write(&cert, made.cert.pem()).expect("a file is written");
-        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file is written");
-        let (cert, key) = (cert.display(), key.display());
-        let tls = format!("tls = {{ cert = \"{cert}\", key = \"{key}\" }}\n");
-        Self::with("https", folder, &tls).await
+        Self::behind(Front::Tls).await
     }
 
-    async fn with(scheme: &'static str, folder: TempDir, tls: &str) -> Self {
+    async fn behind(front: Front) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let upstream = listener.local_addr().expect("an address");
         let (told, telling) = watch::channel(None);
@@ -73,35 +57,10 @@ impl Site {
             acknowledged: Arc::new(watch::Sender::new(0)),
         };
         tokio::spawn(async move { axum::serve(listener, router(shared)).await });
-        let address = SocketAddr::from(([127, 0, 0, 1], testkit::free_port()));
-        let file = folder.path().join("gateway.toml");
-        let text = format!(
-            "listen = \"{address}\"\nadmin_listen = \"127.0.0.1:{}\"\n{tls}\
-             [upstreams.legacy]\nendpoints = [\"http://{upstream}\"]\n\
-             [[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
-            testkit::free_port()
-        );
-        std::fs::write(&file, text).expect("a file is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_banyan-gateway"));
-        command.arg("--config").arg(&file);
-        let gateway = Process::spawn_command(command).expect("the binary starts");
-        gateway.line("listening", PATIENCE).await;
         Self {
-            scheme,
-            address,
-            folder,
+            gateway: Gateway::before(upstream.port(), "http1", front).await,
             told: telling,
-            _gateway: gateway,
         }
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
-    }
-
-    /// What a client has to trust where there is TLS.
-    pub(crate) fn authority(&self) -> PathBuf {
-        self.folder.path().join("cert.pem")
     }
 
     /// What a page said at its end.

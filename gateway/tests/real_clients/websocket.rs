@@ -8,7 +8,7 @@ use crate::site::Site;
 #[tokio::test]
 async fn messages_of_all_sizes_come_back_and_the_close_is_answered() {
     let site = Site::open().await;
-    let url = format!("ws://{}/socket", site.address);
+    let url = format!("ws://{}/socket", site.gateway.address);
     let (mut socket, answer) = tokio_tungstenite::connect_async(url)
         .await
         .expect("a handshake");
