@@ -34,8 +34,9 @@ const MAX_IDLE: usize = 256;
 /// so that it is we who close, and no request meets a connection that is just being closed.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// How long a connection rests whose endpoint may be closing it: a busy server comes to it by then.
-const REST: Duration = Duration::from_secs(1);
+/// How long a connection rests whose endpoint may be closing it: a busy server comes to it by then, and of
+/// an endpoint that refuses hundreds a second only some dozens of connections rest.
+const REST: Duration = Duration::from_millis(200);
 
 impl Pool {
     /// Empty shelves for this many workers.

@@ -1,6 +1,7 @@
 //! Which connections serve another request, on either side, and which do not.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -94,26 +95,37 @@ async fn an_unsafe_request_does_not_meet_a_connection_that_was_closed_without_a_
     assert_eq!(legacy.connections(), 50);
 }
 
+/// How long such a connection rests.
+const REST: Duration = Duration::from_millis(200);
+
 /// Servers that refuse without having read the body close, and some do not say so: who is quick enough
 /// would send the next request into the closing.
 #[tokio::test]
 async fn a_connection_that_may_be_closing_after_a_refusal_rests() {
     let refusal = response("422 Unprocessable Content", "text/plain", "no");
     let legacy = Scripted::always(Act::Say(refusal)).await;
-    let stage = Stage::single(&format!(
+    let config = format!(
         "{}\n[[routes]]\nid = \"all\"\nprefix = \"/\"\nlegacy = \"legacy\"\n",
         upstream("legacy", legacy.address, "")
-    ))
-    .await;
-    for round in 1..=3 {
-        assert_eq!(stage.post("/", "", "order").await.status(), 422);
-        assert_eq!(legacy.connections(), round);
-    }
+    );
+    let stage = loop {
+        let stage = Stage::single(&config).await;
+        let (started, before) = (Instant::now(), legacy.connections());
+        for _ in 0..2 {
+            assert_eq!(stage.post("/", "", "order").await.status(), 422);
+        }
+        // On a busy machine the rest may be over before the second one comes: then once more.
+        if started.elapsed() < REST {
+            assert_eq!(legacy.connections(), before + 2);
+            break stage;
+        }
+    };
     // What had no body is refused without a doubt.
+    let before = legacy.connections();
     for _ in 0..20 {
         assert_eq!(stage.get("/", "").await.status(), 422);
     }
-    assert!(legacy.connections() < 3 + 20);
+    assert!(legacy.connections() < before + 20);
 }
 
 #[tokio::test]
