@@ -42,6 +42,7 @@ pub struct RouteStats {
     candidate: SideStats,
     refused: Refusals,
     counted_alone: AtomicU64,
+    left_plain: AtomicU64,
 }
 
 /// One side's counters.
@@ -82,6 +83,8 @@ pub struct RouteSnapshot {
     pub preflights: u64,
     /// Counted by this gateway alone, since the shared counts of the limit could not be had.
     pub counted_alone: u64,
+    /// Answers that would have been compressed, had there been room for one more encoder.
+    pub left_plain: u64,
     /// Refused by the gateway for another reason (400, 413 …).
     pub refused: u64,
 }
@@ -197,6 +200,11 @@ impl RouteStats {
         self.counted_alone.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An answer goes out as it is, since too many are being compressed.
+    pub(crate) fn record_left_plain(&self) {
+        self.left_plain.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> RouteSnapshot {
         RouteSnapshot {
@@ -207,6 +215,7 @@ impl RouteStats {
             limited: self.refused.limited.load(Ordering::Relaxed),
             preflights: self.refused.preflights.load(Ordering::Relaxed),
             counted_alone: self.counted_alone.load(Ordering::Relaxed),
+            left_plain: self.left_plain.load(Ordering::Relaxed),
             refused: self.refused.other.load(Ordering::Relaxed),
         }
     }

@@ -28,6 +28,7 @@ use super::reply::ReplyBody;
 use crate::config::{Coding, Compress};
 use crate::forward::{Relay, RelayError};
 use crate::headers;
+use crate::stats::RouteStats;
 use encoder::Encoder;
 pub(crate) use encoder::MOST;
 pub(super) use tags::strengthen;
@@ -79,8 +80,15 @@ pub(super) fn negotiate(rules: &Compress, request: &request::Parts) -> Option<Co
 }
 
 /// An encoder, while there may be one more.
-fn encoder(coding: Coding, places: &Arc<Semaphore>) -> Option<(Encoder, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).try_acquire_owned().ok()?;
+fn encoder(
+    coding: Coding,
+    places: &Arc<Semaphore>,
+    stats: &RouteStats,
+) -> Option<(Encoder, OwnedSemaphorePermit)> {
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        stats.record_left_plain();
+        return None;
+    };
     Some((Encoder::new(coding)?, place))
 }
 
@@ -89,6 +97,7 @@ pub(super) fn answer(
     rules: &Compress,
     coding: Option<Coding>,
     places: &Arc<Semaphore>,
+    stats: &RouteStats,
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
     let (mut parts, relay) = response.into_parts();
@@ -99,7 +108,7 @@ pub(super) fn answer(
         return Response::from_parts(parts, ReplyBody::relayed(relay));
     }
     headers::vary_by(&mut parts.headers, &header::ACCEPT_ENCODING);
-    let chosen = coding.and_then(|coding| Some((coding, encoder(coding, places)?)));
+    let chosen = coding.and_then(|coding| Some((coding, encoder(coding, places, stats)?)));
     let Some((coding, (encoder, place))) = chosen else {
         return Response::from_parts(parts, ReplyBody::relayed(relay));
     };
@@ -302,13 +311,16 @@ mod tests {
 
     #[test]
     fn there_are_no_more_encoders_at_once_than_there_may_be() {
-        let places = Arc::new(Semaphore::new(2));
-        let first = encoder(Coding::Gzip, &places);
-        let second = encoder(Coding::Zstd, &places);
+        let (places, stats) = (Arc::new(Semaphore::new(2)), RouteStats::default());
+        let encoder = |coding| encoder(coding, &places, &stats);
+        let first = encoder(Coding::Gzip);
+        let second = encoder(Coding::Zstd);
         assert!(first.is_some() && second.is_some());
-        assert!(encoder(Coding::Brotli, &places).is_none());
+        assert_eq!(stats.snapshot().left_plain, 0);
+        assert!(encoder(Coding::Brotli).is_none());
+        assert_eq!(stats.snapshot().left_plain, 1);
         drop(first);
-        assert!(encoder(Coding::Brotli, &places).is_some());
+        assert!(encoder(Coding::Brotli).is_some());
     }
 
     #[test]

@@ -132,7 +132,10 @@ fn compressed(
     response: Response<Relay>,
 ) -> Response<ReplyBody> {
     match &admitted.route.config.compress {
-        Some(rules) => compress::answer(rules, coding, &shared.encoders, response),
+        Some(rules) => {
+            let stats = &admitted.entry.stats;
+            compress::answer(rules, coding, &shared.encoders, stats, response)
+        }
         None => response.map(ReplyBody::relayed),
     }
 }

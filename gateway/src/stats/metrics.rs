@@ -40,7 +40,7 @@ impl Collector for Stats {
             }
         }
         encode_refusals(&mut encoder, &routes)?;
-        encode_counted_alone(&mut encoder, &routes)?;
+        encode_counts(&mut encoder, &routes)?;
         encode_latencies(&mut encoder, &routes)?;
         self.sessions().encode(&mut encoder)?;
         self.clients().encode(&mut encoder)?;
@@ -57,6 +57,7 @@ impl Collector for Stats {
 
 type Routes = BTreeMap<RouteId, RouteSnapshot>;
 type Value = fn(&SideSnapshot) -> u64;
+type Count = fn(&RouteSnapshot) -> u64;
 
 fn sides(routes: &Routes) -> impl Iterator<Item = (&str, &'static str, &SideSnapshot)> {
     routes.iter().flat_map(|(id, route)| {
@@ -105,16 +106,26 @@ fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Resu
     Ok(())
 }
 
-fn encode_counted_alone(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Result<(), Error> {
-    let mut family = encoder.encode_descriptor(
-        "banyan_gateway_limits_counted_alone",
-        "Requests that this gateway counted alone, the shared counts of the limit being away",
-        None,
-        MetricType::Counter,
-    )?;
-    for (id, route) in routes {
-        let labels = [("route", id.as_str())];
-        ConstCounter::new(route.counted_alone).encode(family.encode_family(&labels)?)?;
+/// What happens to a route's requests on neither side.
+fn encode_counts(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> Result<(), Error> {
+    let counts: [(&str, &str, Count); 2] = [
+        (
+            "banyan_gateway_limits_counted_alone",
+            "Requests that this gateway counted alone, the shared counts of the limit being away",
+            |route| route.counted_alone,
+        ),
+        (
+            "banyan_gateway_compression_left_plain",
+            "Answers that went out as they were, since as many as may be were being compressed",
+            |route| route.left_plain,
+        ),
+    ];
+    for (name, help, value) in counts {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (id, route) in routes {
+            let labels = [("route", id.as_str())];
+            ConstCounter::new(value(route)).encode(family.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }
