@@ -5,43 +5,21 @@
 //! before our own headers are added (RFC 9110 §7.6.1).
 
 mod content;
+mod forwarded;
 mod override_method;
 mod rules;
 
-use std::net::IpAddr;
-
-use bytes::Bytes;
-use http::header::{self, Entry};
+use http::header;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 pub use content::{EVENT_STREAM, content_type, names_media_type, vary_by};
+pub use forwarded::{
+    PeerTrust, Scheme, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, add_forwarded,
+    client_address, written,
+};
 pub use override_method::{AmbiguousOverride, method_override, remove_method_overrides};
 pub(crate) use rules::refused_in_rules;
 
-/// Who a request claims to come from, after the claim was weighed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerTrust {
-    /// The peer is one of our own proxies: what it says in `X-Forwarded-*` holds.
-    Proxy,
-    /// Anybody: its `X-Forwarded-*` are forged until proven otherwise, and are replaced.
-    Client,
-}
-
-/// What a client speaks to this gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// In clear text.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-/// `X-Forwarded-For`.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// `X-Forwarded-Proto`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// `X-Forwarded-Host`.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The subject that the flag decided for.
 pub const X_BANYAN_SUBJECT: HeaderName = HeaderName::from_static("x-banyan-subject");
 /// The id of the route that took the request.
@@ -64,7 +42,6 @@ pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-pol
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// What a message says of the connection that it comes over.
 pub(crate) static ABOUT_THE_CONNECTION: [HeaderName; 6] = [
@@ -131,81 +108,6 @@ pub fn remove_own(headers: &mut HeaderMap) {
     remove_where(headers, |name| starts_with_underscores(name, "x-banyan-"));
 }
 
-/// An address as [`add_forwarded`] takes it. Its copies share their memory from the beginning.
-pub fn written(address: IpAddr) -> HeaderValue {
-    let text = Bytes::from_owner(address.to_canonical().to_string());
-    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Tells the upstream who called, as far as we believe it.
-pub fn add_forwarded(
-    headers: &mut HeaderMap,
-    peer: &HeaderValue,
-    trust: PeerTrust,
-    scheme: Scheme,
-) {
-    match trust {
-        PeerTrust::Proxy => {
-            let chain = join_values(headers, &X_FORWARDED_FOR);
-            match chain {
-                Some(before) => {
-                    let peer = peer.to_str().unwrap_or_default();
-                    insert_text(headers, X_FORWARDED_FOR, &format!("{before}, {peer}"));
-                }
-                None => {
-                    headers.insert(X_FORWARDED_FOR, peer.clone());
-                }
-            }
-        }
-        PeerTrust::Client => {
-            remove_where(headers, |name| {
-                name == FORWARDED.as_str() || starts_with_underscores(name, "x-forwarded-")
-            });
-            headers.insert(X_FORWARDED_FOR, peer.clone());
-        }
-    }
-    if let Entry::Vacant(slot) = headers.entry(X_FORWARDED_PROTO) {
-        slot.insert(HeaderValue::from_static(match scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }));
-    }
-    if !headers.contains_key(X_FORWARDED_HOST)
-        && let Some(host) = headers.get(header::HOST).cloned()
-    {
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-}
-
-/// The client's own address: the last one in `X-Forwarded-For` that is not one of our proxies.
-///
-/// `is_trusted` is asked from the peer backwards; the first stranger is the client.
-pub fn client_address(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    is_trusted: impl Fn(IpAddr) -> bool,
-) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !is_trusted(peer) {
-        return peer;
-    }
-    let Some(chain) = join_values(headers, &X_FORWARDED_FOR) else {
-        return peer;
-    };
-    let mut nearest = peer;
-    for hop in chain.rsplit(',') {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else {
-            // Beyond an unreadable hop nobody vouches for anything.
-            return nearest;
-        };
-        nearest = address.to_canonical();
-        if !is_trusted(nearest) {
-            return nearest;
-        }
-    }
-    nearest
-}
-
 /// Adds this hop to `Via` (RFC 9110 §7.6.3).
 pub fn add_via(headers: &mut HeaderMap, received: Version) {
     let hop = match received {
@@ -245,15 +147,6 @@ pub fn insert_text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
-}
-
-fn join_values(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<&str> = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
-    (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// Most requests hold nothing to remove: the names are collected only when one is found.
@@ -342,59 +235,6 @@ mod tests {
         let mut left: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["x-authority", "x-banyantree"]);
-    }
-
-    #[test]
-    fn a_strangers_forwarding_claims_are_replaced() {
-        let mut map = headers(&[
-            ("host", "shop.example"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x_forwarded_for", "1.2.3.4"),
-            ("x-forwarded-proto", "ftp"),
-            ("forwarded", "for=1.2.3.4"),
-        ]);
-        add_forwarded(
-            &mut map,
-            &written("9.9.9.9".parse().unwrap()),
-            PeerTrust::Client,
-            Scheme::Https,
-        );
-        assert_eq!(map["x-forwarded-for"], "9.9.9.9");
-        assert_eq!(map["x-forwarded-proto"], "https");
-        assert_eq!(map["x-forwarded-host"], "shop.example");
-        assert!(!map.contains_key("forwarded") && !map.contains_key("x_forwarded_for"));
-    }
-
-    #[test]
-    fn a_trusted_proxys_claims_are_kept_and_extended() {
-        let mut map = headers(&[
-            ("host", "inner"),
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "shop.example"),
-        ]);
-        add_forwarded(
-            &mut map,
-            &written("10.0.0.1".parse().unwrap()),
-            PeerTrust::Proxy,
-            Scheme::Http,
-        );
-        assert_eq!(map["x-forwarded-for"], "1.2.3.4, 10.0.0.1");
-        assert_eq!(map["x-forwarded-proto"], "https");
-        assert_eq!(map["x-forwarded-host"], "shop.example");
-    }
-
-    #[test]
-    fn the_client_is_the_last_hop_that_is_not_ours() {
-        let ours = |address: IpAddr| address.to_string().starts_with("10.");
-        let peer = |text: &str| text.parse().unwrap();
-        let map = headers(&[("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2")]);
-        let address = client_address(&map, peer("10.0.0.1"), ours);
-        assert_eq!(address, peer("1.2.3.4"));
-        assert_eq!(client_address(&map, peer("5.5.5.5"), ours), peer("5.5.5.5"));
-        let broken = headers(&[("x-forwarded-for", "1.2.3.4, unknown, 10.0.0.2")]);
-        let address = client_address(&broken, peer("10.0.0.1"), ours);
-        assert_eq!(address, peer("10.0.0.2"));
     }
 
     #[test]
