@@ -120,7 +120,9 @@ fn complete_operation(operation: &mut Map<String, Value>) {
                 .or_insert_with(|| json!({ "description": description }));
         }
     };
-    add(has_query || has_body, "400", "The request cannot be read.");
+    // Of a path the gateway says so: one that servers could read in different ways goes no further.
+    let is_read = has_path || has_query || has_body;
+    add(is_read, "400", "The request cannot be read.");
     add(
         takes_token,
         "401",
