@@ -102,3 +102,35 @@ fn encoded(status: StatusCode, mut headers: HeaderMap) -> BytesMut {
     hint.extend_from_slice(b"\r\n");
     hint
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hint of some 6,000 bytes.
+    fn tell(hints: &Hints) {
+        let mut headers = HeaderMap::new();
+        let link = "x".repeat(6_000).parse().unwrap();
+        headers.insert(http::header::LINK, link);
+        hints.tell(StatusCode::EARLY_HINTS, &headers);
+    }
+
+    #[test]
+    fn so_much_waits_for_a_request_and_nothing_once_its_answer_begins() {
+        let hints = Hints::default();
+        tell(&hints);
+        assert!(hints.take().0.is_empty(), "no request is open");
+        hints.open();
+        for _ in 0..5 {
+            tell(&hints);
+        }
+        let (waiting, is_open) = hints.take();
+        assert!(is_open && (12_000..=MOST).contains(&waiting.len()));
+        tell(&hints);
+        assert_eq!(hints.waits(), (true, true));
+        hints.close();
+        hints.take();
+        tell(&hints);
+        assert_eq!(hints.waits(), (false, false));
+    }
+}

@@ -65,7 +65,7 @@ async fn nobody_gets_a_hint_who_may_not_know_it_or_where_it_is_not_wanted() {
 }
 
 #[tokio::test]
-async fn hints_beyond_what_may_wait_are_left_out_and_the_answer_comes() {
+async fn the_answer_comes_behind_its_hints_however_many_there_are() {
     let long = format!(
         "HTTP/1.1 103 Early Hints\r\nlink: {}\r\n\r\n",
         "x".repeat(6_000)
