@@ -311,7 +311,7 @@ async fn within<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let late = || Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    let late = || Error::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into());
     tokio::time::timeout(timeout, work)
         .await
         .unwrap_or_else(|_| Err(late()))

@@ -8,9 +8,8 @@ use std::collections::HashSet;
 
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
-use database::{Error, Timestamp, Tx, params};
+use database::{Error, Json, Timestamp, Tx, params};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::{Builder, Uuid};
 
 pub(crate) use self::sent::{newest_sent, sent_between};
@@ -313,7 +312,7 @@ pub fn derived_id(cause: Uuid, consumer: &str, number: u32) -> Uuid {
 }
 
 fn encoding(reason: String) -> Error {
-    Error::Query(sqlx::Error::Encode(reason.into()))
+    Error::Query(reason.into())
 }
 
 #[cfg(test)]

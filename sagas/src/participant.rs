@@ -4,10 +4,9 @@
 //! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
 //! All of it happens in the handler's transaction, with the effect itself.
 
-use database::{Database, Error, Migrations, Timestamp, Tx, params};
+use database::{Database, Error, Json, Migrations, Timestamp, Tx, params};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 /// The ledger's table.
@@ -302,7 +301,7 @@ impl Ledger {
 }
 
 fn encoded(effect: &impl Serialize) -> Result<Value, Error> {
-    serde_json::to_value(effect).map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))
+    serde_json::to_value(effect).map_err(|error| Error::Query(error.into()))
 }
 
 /// Reads an effect that the ledger kept.
@@ -313,7 +312,7 @@ pub fn effect<T: DeserializeOwned>(kept: &Value) -> Result<T, serde_json::Error>
     T::deserialize(kept)
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     outcome: Option<String>,
     effect: Option<Json<Value>>,

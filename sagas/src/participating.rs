@@ -5,11 +5,10 @@
 
 use async_trait::async_trait;
 use contracts::{Recorded, audit::EffectState};
-use database::{Database, Tx, params};
+use database::{Database, Json, Tx, params};
 use event_store::{Handler, HandlerError, Kind, NewEvent, Outbox, derived_id};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::participant::{Ask, Complete, Ledger, Revoke};
@@ -312,7 +311,7 @@ pub async fn page<E: DeserializeOwned>(
     rows.into_iter()
         .map(|(saga_id, Json(effect), ending)| {
             let effect = serde_json::from_value(effect)
-                .map_err(|error| database::Error::Query(sqlx::Error::Decode(error.into())))?;
+                .map_err(|error| database::Error::Query(error.into()))?;
             let state = match ending.as_deref() {
                 None => EffectState::Provisional,
                 Some("completed") => EffectState::Final,

@@ -6,8 +6,9 @@ mod history;
 mod list;
 mod timers;
 
-use database::{Database, Error as DatabaseError, Migrations, Sql, Timestamp, Tx, params};
-use sqlx::{FromRow, types::Json};
+use database::{
+    Database, Error as DatabaseError, Json, Migrations, Record, Sql, Timestamp, Tx, params,
+};
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -48,7 +49,7 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-#[derive(FromRow)]
+#[derive(Record)]
 pub(crate) struct Row {
     pub(crate) id: Uuid,
     definition: String,

@@ -190,7 +190,7 @@ impl Bench {
     /// What was told, in order.
     async fn told(&self) -> Vec<String> {
         let sql = "SELECT event FROM outbox ORDER BY version";
-        let rows: Vec<(sqlx::types::Json<Event>,)> = self
+        let rows: Vec<(database::Json<Event>,)> = self
             .database
             .fetch_all(sql, params![])
             .await

@@ -5,15 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgPool, SqlitePool};
+use sqlx::PgPool;
 use tokio::sync::watch;
 
-use self::place::{Place, connect_postgres, connect_sqlite};
+use self::place::{Place, connect_postgres};
 use crate::{
-    Clock, CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value,
-    room::Refused,
-    signal::Signals,
-    sql::{postgres_arguments, sqlite_arguments},
+    Clock, CommitHook, Error, Record, Result, Sql, Timestamp, Tx, Value, postgres, room::Refused,
+    signal::Signals, sqlite::Sqlite,
 };
 
 /// Which of the two databases this is.
@@ -60,7 +58,7 @@ pub struct Database {
 
 pub(crate) struct Inner {
     pub(crate) pools: Pools,
-    pub(crate) signals: Signals,
+    pub(crate) signals: Arc<Signals>,
     pub(crate) commit_hook: Option<Arc<dyn CommitHook>>,
     pub(crate) clock: Clock,
     pub(crate) refused: Refused,
@@ -68,10 +66,7 @@ pub(crate) struct Inner {
 
 pub(crate) enum Pools {
     Postgres(PgPool),
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite(Sqlite),
 }
 
 /// How much of a pool of connections is in use.
@@ -88,7 +83,7 @@ pub struct PoolState {
 }
 
 impl PoolState {
-    fn of<DB: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<DB>) -> Self {
+    fn of(name: &'static str, pool: &PgPool) -> Self {
         let open = pool.size();
         Self {
             name,
@@ -100,24 +95,6 @@ impl PoolState {
     }
 }
 
-/// Runs one expression over whichever pool reads go to.
-macro_rules! on_readers {
-    ($database:expr, $sql:expr, $values:expr, |$text:ident, $arguments:ident, $pool:ident| $run:expr) => {
-        match &$database.inner.pools {
-            Pools::Postgres($pool) => {
-                let $text = $sql.into().text(Dialect::Postgres);
-                let $arguments = postgres_arguments($values)?;
-                Ok($run.await.map_err(|error| $database.inner.noted(error))?)
-            }
-            Pools::Sqlite { readers: $pool, .. } => {
-                let $text = $sql.into().text(Dialect::Sqlite);
-                let $arguments = sqlite_arguments($values)?;
-                Ok($run.await.map_err(|error| $database.inner.noted(error))?)
-            }
-        }
-    };
-}
-
 impl Database {
     /// Opens `postgres://user@host/name` or `sqlite:path` (the file is created when missing).
     ///
@@ -125,13 +102,18 @@ impl Database {
     /// [`Error::Configuration`] for an unusable URL or folder, [`Error::Unavailable`] when the
     /// server does not answer.
     pub async fn connect(url: &str, options: Options) -> Result<Self> {
+        let signals = Arc::new(Signals::default());
         let pools = match Place::of(url)? {
-            Place::Postgres(connect) => connect_postgres(url, *connect, &options).await?,
-            Place::Sqlite(path) => connect_sqlite(path, &options).await?,
+            Place::Postgres(connect) => {
+                Pools::Postgres(connect_postgres(url, *connect, &options).await?)
+            }
+            Place::Sqlite(path) => {
+                Pools::Sqlite(Sqlite::open(path, &options, Arc::clone(&signals))?)
+            }
         };
         let inner = Inner {
             pools,
-            signals: Signals::default(),
+            signals,
             commit_hook: options.commit_hook,
             clock: Clock::default(),
             refused: Refused::default(),
@@ -153,7 +135,7 @@ impl Database {
     pub fn dialect(&self) -> Dialect {
         match self.inner.pools {
             Pools::Postgres(_) => Dialect::Postgres,
-            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Sqlite(_) => Dialect::Sqlite,
         }
     }
 
@@ -164,9 +146,9 @@ impl Database {
     pub async fn begin(&self) -> Result<Tx> {
         match &self.inner.pools {
             Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?, Arc::clone(&self.inner))),
-            Pools::Sqlite { writer, .. } => {
-                let tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-                Ok(Tx::sqlite(tx, Arc::clone(&self.inner)))
+            Pools::Sqlite(sqlite) => {
+                let unit = sqlite.writer.begin().await?;
+                Ok(Tx::sqlite(unit, Arc::clone(&self.inner)))
             }
         }
     }
@@ -177,20 +159,17 @@ impl Database {
     /// # Errors
     /// As the database says; see [`Error`]. After [`Error::Unavailable`] the outcome is unknown.
     pub async fn execute(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
+        let Pools::Postgres(pool) = &self.inner.pools else {
+            let mut tx = self.begin().await?;
+            let touched = tx.execute(sql, values).await?;
+            tx.commit().await?;
+            return Ok(touched);
+        };
         if let Some(hook) = &self.inner.commit_hook {
             hook.before(&[])?;
         }
-        let text = sql.into().text(self.dialect());
-        let touched = match &self.inner.pools {
-            Pools::Postgres(pool) => {
-                let query = sqlx::query_with(text, postgres_arguments(values)?);
-                query.execute(pool).await.map(|done| done.rows_affected())
-            }
-            Pools::Sqlite { writer, .. } => {
-                let query = sqlx::query_with(text, sqlite_arguments(values)?);
-                query.execute(writer).await.map(|done| done.rows_affected())
-            }
-        };
+        let text = sql.into().text(Dialect::Postgres);
+        let touched = postgres::execute(pool, text, values).await;
         let touched = touched.map_err(|error| self.inner.noted(error))?;
         if let Some(hook) = &self.inner.commit_hook {
             hook.after(&[])?;
@@ -207,9 +186,16 @@ impl Database {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Vec<T>> {
-        on_readers!(self, sql, values, |text, arguments, pool| {
-            sqlx::query_as_with(text, arguments).fetch_all(pool)
-        })
+        let read = match &self.inner.pools {
+            Pools::Postgres(pool) => {
+                postgres::fetch_all(pool, sql.into().text(Dialect::Postgres), values).await
+            }
+            Pools::Sqlite(sqlite) => {
+                let text = sql.into().text(Dialect::Sqlite);
+                sqlite.readers.fetch_all(text, values).await
+            }
+        };
+        read.map_err(|error| self.inner.noted(error))
     }
 
     /// Reads the first row, if there is one.
@@ -221,9 +207,16 @@ impl Database {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Option<T>> {
-        on_readers!(self, sql, values, |text, arguments, pool| {
-            sqlx::query_as_with(text, arguments).fetch_optional(pool)
-        })
+        let read = match &self.inner.pools {
+            Pools::Postgres(pool) => {
+                postgres::fetch_optional(pool, sql.into().text(Dialect::Postgres), values).await
+            }
+            Pools::Sqlite(sqlite) => {
+                let text = sql.into().text(Dialect::Sqlite);
+                sqlite.readers.fetch_optional(text, values).await
+            }
+        };
+        read.map_err(|error| self.inner.noted(error))
     }
 
     /// Reads exactly one row.
@@ -278,7 +271,7 @@ impl Database {
     pub fn postgres_pool(&self) -> Option<&PgPool> {
         match &self.inner.pools {
             Pools::Postgres(pool) => Some(pool),
-            Pools::Sqlite { .. } => None,
+            Pools::Sqlite(_) => None,
         }
     }
 
@@ -286,10 +279,7 @@ impl Database {
     pub fn pools(&self) -> Vec<PoolState> {
         match &self.inner.pools {
             Pools::Postgres(pool) => vec![PoolState::of("all", pool)],
-            Pools::Sqlite { writer, readers } => vec![
-                PoolState::of("writer", writer),
-                PoolState::of("readers", readers),
-            ],
+            Pools::Sqlite(sqlite) => vec![sqlite.writer.state(), sqlite.readers.state()],
         }
     }
 
@@ -297,10 +287,7 @@ impl Database {
     pub async fn close(&self) {
         match &self.inner.pools {
             Pools::Postgres(pool) => pool.close().await,
-            Pools::Sqlite { writer, readers } => {
-                readers.close().await;
-                writer.close().await;
-            }
+            Pools::Sqlite(sqlite) => sqlite.close().await,
         }
     }
 }

@@ -1,4 +1,10 @@
+use std::io;
+
+use rusqlite::ffi;
 use thiserror::Error;
+
+/// What a driver, or a reader of what it gave, said.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong in the database, by what the caller can do about it.
 #[derive(Debug, Error)]
@@ -6,13 +12,13 @@ pub enum Error {
     /// The database cannot be reached, or had no free connection in time. The statement may or may
     /// not have run; a repeat is safe for idempotent work.
     #[error("the database is unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// The disk under the database is full: nothing was done, a repeat succeeds once there is room.
     #[error("the disk of the database is full: {0}")]
-    Full(#[source] sqlx::Error),
+    Full(#[source] Cause),
     /// A deadlock, a serialisation failure or a busy file: nothing was done, a repeat may succeed.
     #[error("the database is contended: {0}")]
-    Contention(#[source] sqlx::Error),
+    Contention(#[source] Cause),
     /// A constraint refused the row.
     #[error("{kind:?} constraint {name} refused the row")]
     Constraint {
@@ -32,7 +38,7 @@ pub enum Error {
     Migration(#[from] sqlx::migrate::MigrateError),
     /// Anything else: a fault of the statement or of the data, a repeat will not help.
     #[error("query: {0}")]
-    Query(#[source] sqlx::Error),
+    Query(#[source] Cause),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -77,6 +83,84 @@ impl Error {
     }
 }
 
+impl Error {
+    /// A fault of the statement or of the data.
+    pub fn query(cause: impl Into<Cause>) -> Self {
+        Self::Query(cause.into())
+    }
+}
+
+/// No connection was free in time.
+pub(crate) fn no_connection() -> Error {
+    let late = io::Error::new(io::ErrorKind::TimedOut, "no connection was free in time");
+    Error::Unavailable(late.into())
+}
+
+/// The database was closed in this process.
+pub(crate) fn closed() -> Error {
+    Error::Unavailable("the database is closed".into())
+}
+
+/// The transaction is no longer there.
+pub(crate) fn lost() -> Error {
+    Error::Unavailable("the transaction was taken back".into())
+}
+
+/// A failed commit, as each of those is told who had a part in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    full: bool,
+    text: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            full: matches!(error, Error::Full(_)),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn error(self) -> Error {
+        if self.full {
+            Error::Full(self.text.into())
+        } else {
+            Error::Unavailable(self.text.into())
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, message) = &error else {
+            return Self::Query(error.into());
+        };
+        let kind = match failure.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE
+            | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            | ffi::SQLITE_CONSTRAINT_ROWID => Some(Constraint::Unique),
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Some(Constraint::ForeignKey),
+            ffi::SQLITE_CONSTRAINT_CHECK => Some(Constraint::Check),
+            ffi::SQLITE_CONSTRAINT_NOTNULL => Some(Constraint::NotNull),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            let message = message.as_deref().unwrap_or_default();
+            let name = message.rsplit(": ").next().unwrap_or_default();
+            let name = name.to_owned();
+            return Self::Constraint { kind, name };
+        }
+        match failure.extended_code & 0xff {
+            ffi::SQLITE_FULL => Self::Full(error.into()),
+            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Self::Contention(error.into()),
+            ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN => Self::Unavailable(error.into()),
+            _ => Self::Query(error.into()),
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::error::ErrorKind;
@@ -87,7 +171,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.into()),
             sqlx::Error::Database(cause) => {
                 let kind = match cause.kind() {
                     ErrorKind::UniqueViolation => Some(Constraint::Unique),
@@ -97,50 +181,29 @@ impl From<sqlx::Error> for Error {
                     _ => None,
                 };
                 if let Some(kind) = kind {
-                    let name = cause.constraint().map_or_else(
-                        || {
-                            cause
-                                .message()
-                                .rsplit(": ")
-                                .next()
-                                .unwrap_or_default()
-                                .to_owned()
-                        },
-                        ToOwned::to_owned,
-                    );
+                    let name = cause.constraint().unwrap_or_default().to_owned();
                     return Self::Constraint { kind, name };
                 }
                 match cause.code().as_deref() {
-                    // PostgreSQL: disk_full. SQLite: FULL.
-                    Some("53100" | "13") => Self::Full(error),
-                    // PostgreSQL: serialisation failure, deadlock, lock timeout.
-                    Some("40001" | "40P01" | "55P03") => Self::Contention(error),
-                    // PostgreSQL: shutting down, cannot connect now, too many connections,
+                    // Disk full.
+                    Some("53100") => Self::Full(error.into()),
+                    // Serialisation failure, deadlock, lock timeout.
+                    Some("40001" | "40P01" | "55P03") => Self::Contention(error.into()),
+                    // Shutting down, cannot connect now, too many connections,
                     // an idle transaction that was ended, other resources that are used up, an I/O
                     // error, class 08; and a server that only reads, which is a standby that was
                     // not promoted yet.
                     Some(
                         "57P01" | "57P02" | "57P03" | "53000" | "53200" | "53300" | "53400"
                         | "25P03" | "58030" | "25006",
-                    ) => Self::Unavailable(error),
+                    ) => Self::Unavailable(error.into()),
                     Some(code) if code.len() == 5 && code.starts_with("08") => {
-                        Self::Unavailable(error)
+                        Self::Unavailable(error.into())
                     }
-                    // SQLite: BUSY, LOCKED and their extended codes.
-                    Some("5" | "6" | "261" | "517" | "262") => Self::Contention(error),
-                    // SQLite: IOERR and CANTOPEN with their extended codes.
-                    Some(code)
-                        if code.len() < 5
-                            && code
-                                .parse::<u32>()
-                                .is_ok_and(|code| matches!(code & 0xff, 10 | 14)) =>
-                    {
-                        Self::Unavailable(error)
-                    }
-                    _ => Self::Query(error),
+                    _ => Self::Query(error.into()),
                 }
             }
-            _ => Self::Query(error),
+            _ => Self::Query(error.into()),
         }
     }
 }

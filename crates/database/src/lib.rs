@@ -2,7 +2,7 @@
 //!
 //! A statement is written once, with `$1` placeholders, and runs on both wherever the dialects
 //! agree; where they do not, [`Sql::by_dialect`] holds the two texts side by side. Values go in
-//! through [`params!`] and come out through `#[derive(sqlx::FromRow)]` or tuples.
+//! through [`params!`] and come out through `#[derive(database::Record)]` or tuples.
 //!
 //! Invariants:
 //! - A write transaction on SQLite begins IMMEDIATE on the file's only writing connection, so it
@@ -10,6 +10,8 @@
 //!   [`Database`] it came from therefore waits for itself: write through the `Tx`.
 //! - Times are [`Timestamp`]s: microseconds since the Unix epoch, `TIMESTAMPTZ` in PostgreSQL and
 //!   `INTEGER` in SQLite, where text times would not sort.
+//! - Transactions of SQLite that come close together share a commit ([`Tx::commit`]): a transaction
+//!   must not wait for the commit of another one on the same file.
 //! - SQLite runs in WAL mode with `synchronous = FULL`: a commit that returned survives `kill -9`
 //!   and a power cut.
 
@@ -17,18 +19,24 @@ mod clock;
 mod connect;
 mod error;
 mod migrate;
+mod postgres;
+mod record;
 mod room;
 mod signal;
 mod sql;
+mod sqlite;
 mod timestamp;
 mod tx;
 
 pub use clock::Clock;
 pub use connect::{Database, Dialect, Options, PoolState};
-pub use error::{Constraint, Error, Result};
+pub use database_derive::Record;
+pub use error::{Cause, Constraint, Error, Result};
 pub use migrate::Migrations;
+pub use record::{Column, Field, Record, Row};
 pub use room::FULL_REMEMBERED;
-pub use sql::{Record, Sql, Value};
+pub use sql::{Sql, Value};
+pub use sqlx::types::Json;
 pub use timestamp::Timestamp;
 pub use tx::{CommitHook, Tx};
 

@@ -1,8 +1,11 @@
-use std::{collections::HashMap, fs::File, path::Path};
+use std::{collections::HashMap, fs::File, path::Path, time::Instant};
 
-use sqlx::{PgPool, migrate::Migrator, sqlite::SqliteConnectOptions};
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migration, Migrator},
+};
 
-use crate::{Database, Error, Result, connect::Pools};
+use crate::{Database, Error, Result, connect::Pools, params, sqlite::Sqlite};
 
 /// One named set of forward-only migrations, in both dialects.
 ///
@@ -47,11 +50,9 @@ impl Database {
                 migrations.postgres.dangerous_set_table_name(book);
                 migrations.postgres.run(pool).await?;
             }
-            Pools::Sqlite { writer, .. } => {
-                migrations.sqlite.set_ignore_missing(true);
-                migrations.sqlite.dangerous_set_table_name(book);
-                let _alone = alone(&writer.connect_options()).await?;
-                migrations.sqlite.run(writer).await?;
+            Pools::Sqlite(sqlite) => {
+                let _alone = alone(&sqlite.path).await?;
+                apply(sqlite, &migrations.sqlite, &book).await?;
             }
         }
         Ok(())
@@ -84,12 +85,73 @@ async fn is_applied(pool: &PgPool, wanted: &Migrator, book: &str) -> Result<bool
         }))
 }
 
+/// Applies what is missing of `wanted` to a file, each script in a transaction with its line in the
+/// book, whose columns are those that `sqlx` gives it on either database.
+async fn apply(sqlite: &Sqlite, wanted: &Migrator, book: &str) -> Result<()> {
+    let mut unit = sqlite.writer.begin().await?;
+    unit.run_script(&format!(
+        "CREATE TABLE IF NOT EXISTS {book} (
+             version BIGINT PRIMARY KEY,
+             description TEXT NOT NULL,
+             installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+             success BOOLEAN NOT NULL,
+             checksum BLOB NOT NULL,
+             execution_time BIGINT NOT NULL
+         )"
+    ))?;
+    unit.commit(Vec::new()).await?;
+    for migration in wanted.iter() {
+        if !migration.migration_type.is_down_migration() {
+            apply_one(sqlite, migration, book).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn apply_one(sqlite: &Sqlite, migration: &Migration, book: &str) -> Result<()> {
+    let version = migration.version;
+    let started = Instant::now();
+    let mut unit = sqlite.writer.begin().await?;
+    let sql = format!("SELECT checksum, success FROM {book} WHERE version = $1");
+    let applied: Option<(Vec<u8>, bool)> = unit.fetch_optional(&sql, &params![version])?;
+    if let Some((checksum, success)) = applied {
+        return if !success {
+            Err(MigrateError::Dirty(version).into())
+        } else if *checksum == *migration.checksum {
+            Ok(())
+        } else {
+            Err(MigrateError::VersionMismatch(version).into())
+        };
+    }
+    unit.run_script(migration.sql.as_str())
+        .map_err(|error| failed(error, version))?;
+    let took = i64::try_from(started.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    let sql = format!(
+        "INSERT INTO {book} (version, description, success, checksum, execution_time)
+         VALUES ($1, $2, TRUE, $3, $4)"
+    );
+    let description = migration.description.to_string();
+    let checksum = migration.checksum.to_vec();
+    let values = params![version, description, checksum, took];
+    unit.execute(&sql, &values)?;
+    unit.commit(Vec::new()).await
+}
+
+/// What a script that fails says; a full disk or a busy file is not the script's fault.
+fn failed(error: Error, version: i64) -> Error {
+    if error.is_transient() {
+        return error;
+    }
+    let cause = sqlx::Error::Decode(error.into());
+    MigrateError::ExecuteMigration(cause, version).into()
+}
+
 /// Waits until no other process migrates the same SQLite file. PostgreSQL has advisory locks for
 /// this, which the migrator takes by itself; SQLite has none that outlives a transaction, and two
 /// first starts would both find the tables missing. The lock is a file beside the database, for a
 /// process that opens and closes the database's own file loses SQLite's locks on it.
-async fn alone(options: &SqliteConnectOptions) -> Result<File> {
-    let mut name = options.get_filename().as_os_str().to_owned();
+async fn alone(database: &Path) -> Result<File> {
+    let mut name = database.as_os_str().to_owned();
     name.push(".migrating");
     let cannot_lock = |error: std::io::Error| {
         let path = Path::new(&name).display();

@@ -45,8 +45,8 @@ impl Refused {
 
 impl Inner {
     /// The error as ours, with a full disk remembered.
-    pub(crate) fn noted(&self, error: sqlx::Error) -> Error {
-        let error = Error::from(error);
+    pub(crate) fn noted(&self, error: impl Into<Error>) -> Error {
+        let error = error.into();
         if matches!(error, Error::Full(_)) {
             self.refused.note(&error);
         }

@@ -1,9 +1,5 @@
 use serde_json::Value as Json;
-use sqlx::{
-    Arguments, FromRow,
-    postgres::{PgArguments, PgRow},
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{Arguments, postgres::PgArguments};
 use uuid::Uuid;
 
 use crate::{Dialect, Error, Result, Timestamp};
@@ -36,20 +32,6 @@ impl From<&'static str> for Sql {
             sqlite: text,
         }
     }
-}
-
-/// A row type that can be read from both databases: a tuple, or `#[derive(sqlx::FromRow)]`.
-///
-/// Columns of both databases decode into `i64`, `f64`, `bool`, `String`, `Vec<u8>`, `Uuid` (SQLite:
-/// `BLOB`), `sqlx::types::Json<T>` (PostgreSQL: `JSONB`, SQLite: `TEXT`), [`Timestamp`], and
-/// `Option`s of these. Sums need `CAST(… AS BIGINT)`: PostgreSQL widens them to `NUMERIC`.
-pub trait Record:
-    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
-{
-}
-impl<T> Record for T where
-    T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
-{
 }
 
 /// A value bound to a statement; typed also when it is NULL, as PostgreSQL wants it.
@@ -126,10 +108,6 @@ impl From<Vec<Uuid>> for Value {
     }
 }
 
-fn encoding(error: sqlx::error::BoxDynError) -> Error {
-    Error::Query(sqlx::Error::Encode(error))
-}
-
 pub(crate) fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
     let mut arguments = PgArguments::default();
     for value in values {
@@ -146,31 +124,7 @@ pub(crate) fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
             Value::Integers(v) => arguments.add(v),
             Value::Uuids(v) => arguments.add(v),
         }
-        .map_err(encoding)?;
-    }
-    Ok(arguments)
-}
-
-pub(crate) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        match value {
-            Value::Integer(v) => arguments.add(v),
-            Value::Float(v) => arguments.add(v),
-            Value::Boolean(v) => arguments.add(v),
-            Value::Text(v) => arguments.add(v),
-            Value::Uuid(v) => arguments.add(v),
-            Value::Json(v) => arguments.add(v),
-            Value::Bytes(v) => arguments.add(v),
-            Value::Time(v) => arguments.add(v),
-            Value::Texts(v) => arguments.add(serde_json::json!(v)),
-            Value::Integers(v) => arguments.add(serde_json::json!(v)),
-            Value::Uuids(v) => {
-                let hex: Vec<_> = v.iter().map(|id| id.simple().to_string()).collect();
-                arguments.add(serde_json::json!(hex))
-            }
-        }
-        .map_err(encoding)?;
+        .map_err(Error::Query)?;
     }
     Ok(arguments)
 }

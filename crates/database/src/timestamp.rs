@@ -6,11 +6,10 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlx::{
-    Decode, Encode, Postgres, Sqlite, Type,
+    Decode, Encode, Postgres, Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgTypeInfo, PgValueFormat, PgValueRef},
-    sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef},
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -121,27 +120,6 @@ impl<'r> Decode<'r, Postgres> for Timestamp {
         Ok(Self(
             <i64 as Decode<'_, Postgres>>::decode(value)? + POSTGRES_EPOCH,
         ))
-    }
-}
-
-impl Type<Sqlite> for Timestamp {
-    fn type_info() -> SqliteTypeInfo {
-        <i64 as Type<Sqlite>>::type_info()
-    }
-    fn compatible(info: &SqliteTypeInfo) -> bool {
-        <i64 as Type<Sqlite>>::compatible(info)
-    }
-}
-
-impl Encode<'_, Sqlite> for Timestamp {
-    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        <i64 as Encode<'_, Sqlite>>::encode_by_ref(&self.0, buffer)
-    }
-}
-
-impl<'r> Decode<'r, Sqlite> for Timestamp {
-    fn decode(value: SqliteValueRef<'r>) -> Result<Self, BoxDynError> {
-        Ok(Self(<i64 as Decode<'_, Sqlite>>::decode(value)?))
     }
 }
 

@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Instant};
 
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{Postgres, Transaction};
 
 use crate::{
     Dialect, Error, Record, Result, Sql, Timestamp, Value,
     connect::{Inner, NOW},
-    sql::{postgres_arguments, sqlite_arguments},
+    postgres,
+    sqlite::Unit,
 };
 
 /// Sees each commit of a [`crate::Database`]; tests use it to die at every durable write.
@@ -35,27 +36,7 @@ pub struct Tx {
 
 enum Inside {
     Postgres(Transaction<'static, Postgres>),
-    Sqlite(Transaction<'static, Sqlite>),
-}
-
-/// Runs one expression over whichever connection the transaction holds.
-macro_rules! on_connection {
-    ($tx:expr, $sql:expr, $values:expr, |$text:ident, $arguments:ident, $connection:ident| $run:expr) => {
-        match &mut $tx.inner {
-            Inside::Postgres(tx) => {
-                let $text = $sql.into().text(Dialect::Postgres);
-                let $arguments = postgres_arguments($values)?;
-                let $connection = &mut **tx;
-                $run.await.map_err(|error| $tx.database.noted(error))?
-            }
-            Inside::Sqlite(tx) => {
-                let $text = $sql.into().text(Dialect::Sqlite);
-                let $arguments = sqlite_arguments($values)?;
-                let $connection = &mut **tx;
-                $run.await.map_err(|error| $tx.database.noted(error))?
-            }
-        }
-    };
+    Sqlite(Unit),
 }
 
 impl Tx {
@@ -67,9 +48,9 @@ impl Tx {
         }
     }
 
-    pub(crate) fn sqlite(tx: Transaction<'static, Sqlite>, database: Arc<Inner>) -> Self {
+    pub(crate) fn sqlite(unit: Unit, database: Arc<Inner>) -> Self {
         Self {
-            inner: Inside::Sqlite(tx),
+            inner: Inside::Sqlite(unit),
             database,
             signals: Vec::new(),
         }
@@ -88,17 +69,14 @@ impl Tx {
     /// # Errors
     /// As the database says; see [`Error`]. On PostgreSQL the transaction is then unusable.
     pub async fn execute(&mut self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
-        Ok(on_connection!(
-            self,
-            sql,
-            values,
-            |text, arguments, connection| {
-                async {
-                    let ran = sqlx::query_with(text, arguments).execute(connection).await;
-                    ran.map(|done| done.rows_affected())
-                }
+        let done = match &mut self.inner {
+            Inside::Postgres(tx) => {
+                let text = sql.into().text(Dialect::Postgres);
+                postgres::execute(&mut **tx, text, values).await
             }
-        ))
+            Inside::Sqlite(unit) => unit.execute(sql.into().text(Dialect::Sqlite), &values),
+        };
+        done.map_err(|error| self.database.noted(error))
     }
 
     /// Reads all rows.
@@ -110,14 +88,14 @@ impl Tx {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Vec<T>> {
-        Ok(on_connection!(
-            self,
-            sql,
-            values,
-            |text, arguments, connection| {
-                sqlx::query_as_with(text, arguments).fetch_all(connection)
+        let done = match &mut self.inner {
+            Inside::Postgres(tx) => {
+                let text = sql.into().text(Dialect::Postgres);
+                postgres::fetch_all(&mut **tx, text, values).await
             }
-        ))
+            Inside::Sqlite(unit) => unit.fetch_all(sql.into().text(Dialect::Sqlite), &values),
+        };
+        done.map_err(|error| self.database.noted(error))
     }
 
     /// Reads the first row, if there is one.
@@ -129,14 +107,14 @@ impl Tx {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Option<T>> {
-        Ok(on_connection!(
-            self,
-            sql,
-            values,
-            |text, arguments, connection| {
-                sqlx::query_as_with(text, arguments).fetch_optional(connection)
+        let done = match &mut self.inner {
+            Inside::Postgres(tx) => {
+                let text = sql.into().text(Dialect::Postgres);
+                postgres::fetch_optional(&mut **tx, text, values).await
             }
-        ))
+            Inside::Sqlite(unit) => unit.fetch_optional(sql.into().text(Dialect::Sqlite), &values),
+        };
+        done.map_err(|error| self.database.noted(error))
     }
 
     /// Reads exactly one row; also what `INSERT … RETURNING` is read with.
@@ -177,7 +155,8 @@ impl Tx {
         }
     }
 
-    /// Makes everything durable and visible, then raises the signals.
+    /// Makes everything durable and visible, then raises the signals. On SQLite whoever waits to write
+    /// meanwhile goes first and shares the commit.
     ///
     /// # Errors
     /// As the database says. After [`Error::Unavailable`] the outcome is unknown: the commit may
@@ -186,13 +165,18 @@ impl Tx {
         if let Some(hook) = &self.database.commit_hook {
             hook.before(&self.signals)?;
         }
-        let committed = match self.inner {
-            Inside::Postgres(tx) => tx.commit().await,
-            Inside::Sqlite(tx) => tx.commit().await,
-        };
-        committed.map_err(|error| self.database.noted(error))?;
-        for name in &self.signals {
-            self.database.signals.raise(name);
+        match self.inner {
+            Inside::Postgres(tx) => {
+                let committed = tx.commit().await;
+                committed.map_err(|error| self.database.noted(error))?;
+                for name in &self.signals {
+                    self.database.signals.raise(name);
+                }
+            }
+            Inside::Sqlite(unit) => {
+                let committed = unit.commit(self.signals.clone()).await;
+                committed.map_err(|error| self.database.noted(error))?;
+            }
         }
         if let Some(hook) = &self.database.commit_hook {
             hook.after(&self.signals)?;
@@ -207,7 +191,7 @@ impl Tx {
     pub async fn rollback(self) -> Result<()> {
         match self.inner {
             Inside::Postgres(tx) => tx.rollback().await?,
-            Inside::Sqlite(tx) => tx.rollback().await?,
+            Inside::Sqlite(unit) => drop(unit),
         }
         Ok(())
     }

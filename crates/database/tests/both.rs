@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use database::{Database, Error, Options, Sql, Timestamp, params};
+use database::{Database, Error, Json, Options, Sql, Timestamp, params};
 use serde_json::json;
-use sqlx::types::Json;
+
 use uuid::Uuid;
 
 /// Opens every backend with an empty table `things`.

@@ -132,7 +132,7 @@ impl CommitHook for CommitFaults {
 }
 
 fn death() -> Error {
-    Error::Unavailable(sqlx::Error::WorkerCrashed)
+    Error::Unavailable("the process is dead".into())
 }
 
 #[cfg(test)]

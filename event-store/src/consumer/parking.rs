@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use contracts::Recorded;
-use database::{Database, Error, Timestamp, Tx, params};
+use database::{Database, Error, Json, Timestamp, Tx, params};
 use serde::Serialize;
-use sqlx::types::Json;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -88,8 +87,7 @@ pub(super) async fn park(
     attempts: u32,
 ) -> Result<(), Error> {
     let now = tx.now().await?;
-    let json = serde_json::to_value(event)
-        .map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))?;
+    let json = serde_json::to_value(event).map_err(|error| Error::Query(error.into()))?;
     let Recorded {
         position, event, ..
     } = event;

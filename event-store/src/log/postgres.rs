@@ -2,10 +2,9 @@
 //! server ends, so that no client can sit on the lock.
 
 use contracts::Event;
-use database::{Database, Error, params};
+use database::{Database, Error, Json, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
@@ -77,7 +76,7 @@ fn entries(batches: &[Vec<Append>]) -> Result<Value, Error> {
                 .collect()
         })
         .collect();
-    serde_json::to_value(entries).map_err(|error| Error::Query(sqlx::Error::Encode(error.into())))
+    serde_json::to_value(entries).map_err(|error| Error::Query(error.into()))
 }
 
 fn outcome(answer: BatchAnswer) -> Outcome {

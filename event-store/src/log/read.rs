@@ -1,8 +1,7 @@
 //! Reading by position, stream, type and correlation, always with a bound.
 
 use contracts::{Event, Recorded};
-use database::{Database, Dialect, Error, Sql, Timestamp, Value, params};
-use sqlx::types::Json;
+use database::{Database, Dialect, Error, Json, Sql, Timestamp, Value, params};
 use uuid::Uuid;
 
 use super::Head;
@@ -133,14 +132,14 @@ const BY_TYPES: [[&str; 2]; 2] = [
     select!("type IN (SELECT value FROM json_each($3))"),
 ];
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     epoch: Uuid,
     position: i64,
     id: Uuid,
     stream: String,
     version: i64,
-    #[sqlx(rename = "type")]
+    #[record(name = "type")]
     event_type: String,
     aggregate_id: String,
     schema_version: i64,

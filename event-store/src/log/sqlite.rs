@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use database::{Database, Error, Timestamp, Tx, params};
+use database::{Database, Error, Json, Timestamp, Tx, params};
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{

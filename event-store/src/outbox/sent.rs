@@ -1,8 +1,7 @@
 //! What an outbox still has of a log: rows stay until a backup of the log has them.
 
 use contracts::{Event, Recorded};
-use database::{Database, Error, params};
-use sqlx::types::Json;
+use database::{Database, Error, Json, params};
 use uuid::Uuid;
 
 /// The newest position that the log `epoch` gave to an event which is still there; 0 when there is

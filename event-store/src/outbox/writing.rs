@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contracts::Event;
-use database::{Error, Sql, Timestamp, Tx, params};
+use database::{Error, Json, Sql, Timestamp, Tx, params};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 /// The events that the outbox has of these ids.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use contracts::Event;
-use database::{Database, Error, Sql, Timestamp, Tx, params};
+use database::{Database, Error, Json, Sql, Timestamp, Tx, params};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::lease::{Fence, Lease};

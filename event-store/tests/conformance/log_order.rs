@@ -88,7 +88,7 @@ async fn write(log: &Log, writer: usize, turn: usize) {
         };
         let sql = "SELECT log_append($1)";
         let batches = json!([[entry.clone()]]);
-        let (answer,): (sqlx::types::Json<Value>,) =
+        let (answer,): (database::Json<Value>,) =
             tx.fetch_one(sql, params![batches]).await.unwrap();
         assert!(answer.0["batches"][0]["appended"].is_array(), "{answer:?}");
         // Slow transactions are the point of the test, not a wait for an order of things.

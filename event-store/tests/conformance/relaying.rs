@@ -339,7 +339,7 @@ async fn a_version_that_is_ahead_waits_for_its_predecessor(backend: Backend) {
     enqueue(&database, "a").await;
     enqueue(&database, "b").await;
     let sql = "SELECT event FROM outbox WHERE id = $1";
-    let (json,): (sqlx::types::Json<contracts::Event>,) =
+    let (json,): (database::Json<contracts::Event>,) =
         database.fetch_one(sql, params![first]).await.unwrap();
     database
         .execute("DELETE FROM outbox WHERE id = $1", params![first])

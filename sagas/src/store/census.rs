@@ -1,7 +1,7 @@
 use database::{Database, Error, Timestamp, params};
 
 /// Sagas of one definition in one state that have not ended.
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 pub(crate) struct Open {
     pub(crate) definition: String,
     pub(crate) state: String,

@@ -1,10 +1,9 @@
 //! What happened to sagas, what operators decided, and what waits for a missing definition.
 
 use contracts::Recorded;
-use database::{Database, Error as DatabaseError, Timestamp, Tx, params};
+use database::{Database, Error as DatabaseError, Json, Record, Timestamp, Tx, params};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
 };
 
 /// One transition of a saga.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Record)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
     version: i64,
@@ -26,7 +25,7 @@ pub(crate) struct Entry {
 }
 
 /// An operator's decision about timeouts.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, Record)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyRow {
     pub(crate) definition: String,

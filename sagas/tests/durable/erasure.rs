@@ -2,10 +2,9 @@
 
 use std::{ops::ControlFlow, time::Duration};
 
-use database::params;
+use database::{Json, params};
 use sagas::{Intervention, NewSaga, Phase, Saga, Timer, Verb};
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use testkit::{Backend, both_databases, eventually};
 use uuid::Uuid;
 

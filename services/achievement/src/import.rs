@@ -6,13 +6,12 @@
 //! player has not answered here. Nobody who left comes back.
 
 use async_trait::async_trait;
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use serde::Serialize;
 use service::{
     departed,
     import::{BATCH, Count, Import},
 };
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{domain::Player, store};

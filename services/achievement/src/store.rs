@@ -5,15 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use database::{Database, Migrations, Result, Timestamp, Tx, params};
+use database::{Database, Json, Migrations, Result, Timestamp, Tx, params};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::Player;
 
 /// A badge that is final.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct Unlocked {
     /// Which one.
     pub badge_id: String,
@@ -348,6 +347,5 @@ pub async fn page(db: &Database, after: Uuid, limit: i64) -> Result<Vec<Audited>
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value)
-        .map_err(|error| database::Error::Query(sqlx::Error::Encode(Box::new(error))))
+    serde_json::to_value(value).map_err(|error| database::Error::Query(Box::new(error)))
 }

@@ -10,7 +10,7 @@ use contracts::{
         AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted, UserDeleted, UserStatsReset,
     },
 };
-use database::{Database, Options, Sql, params};
+use database::{Database, Json, Options, Sql, params};
 use event_store::{Handler, Outbox, outbox};
 use sagas::{participant, participating::Participating};
 use serde_json::{Value, json};
@@ -18,7 +18,6 @@ use service::{
     departed,
     duties::{Ask, Duty},
 };
-use sqlx::types::Json;
 use testkit::Backend;
 use time::OffsetDateTime;
 use uuid::Uuid;

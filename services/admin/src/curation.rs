@@ -187,7 +187,7 @@ impl Curation {
         if questions::insert_all(&mut tx, &new, now).await? < new.len() as u64 {
             // Somebody else added one of them since it was looked for.
             tx.rollback().await?;
-            let lost = sqlx::Error::Protocol("a question was added meanwhile".into());
+            let lost = "a question was added meanwhile".into();
             return Err(database::Error::Contention(lost));
         }
         for act in acts.iter().filter(|act| !is_new(act)) {

@@ -115,7 +115,7 @@ impl World {
 
     /// How many events of that type are written about the user.
     async fn events(&self, user: Uuid, event_type: &str) -> usize {
-        let rows: Vec<(sqlx::types::Json<serde_json::Value>,)> = self
+        let rows: Vec<(database::Json<serde_json::Value>,)> = self
             .db
             .fetch_all(
                 "SELECT event FROM outbox WHERE stream = $1",
@@ -123,8 +123,7 @@ impl World {
             )
             .await
             .expect("rows");
-        let of_type =
-            |event: &&(sqlx::types::Json<serde_json::Value>,)| event.0["type"] == event_type;
+        let of_type = |event: &&(database::Json<serde_json::Value>,)| event.0["type"] == event_type;
         rows.iter().filter(of_type).count()
     }
 

@@ -34,7 +34,7 @@ pub struct Report {
     pub entries: Count,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     quiz_mode: String,
     user_id: Uuid,
@@ -111,11 +111,10 @@ impl Known {
 
     /// Takes over one score; the change of place, if it was news.
     async fn take(&self, tx: &mut Tx, row: &Row) -> Result<Option<Move>> {
-        let quiz_mode: QuizMode = row.quiz_mode.parse().map_err(|error| {
-            database::Error::Query(sqlx::Error::Decode(Box::<contracts::UnknownName>::new(
-                error,
-            )))
-        })?;
+        let quiz_mode: QuizMode = row
+            .quiz_mode
+            .parse()
+            .map_err(|error| database::Error::Query(Box::<contracts::UnknownName>::new(error)))?;
         let board = entries::all_time(quiz_mode).id();
         let before = self.lines.get(&(row.user_id, board));
         if before.is_none() && departed::has_left(tx, row.user_id).await? {

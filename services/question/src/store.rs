@@ -29,5 +29,5 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse()
-        .map_err(|error| database::Error::Query(sqlx::Error::Decode(Box::new(error))))
+        .map_err(|error| database::Error::Query(Box::new(error)))
 }

@@ -6,13 +6,12 @@
 
 use async_trait::async_trait;
 use contracts::QuizMode;
-use database::{Database, Result, Timestamp, params};
+use database::{Database, Json, Result, Timestamp, params};
 use serde::Serialize;
 use service::{
     departed,
     import::{BATCH, Count, Import},
 };
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
@@ -45,7 +44,7 @@ impl Import for FromLegacy {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct QuestionRow {
     id: Uuid,
     category: String,
@@ -98,7 +97,7 @@ impl QuestionRow {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct StatsRow {
     user_id: Uuid,
     answered: i64,

@@ -28,11 +28,10 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     text.parse()
-        .map_err(|error| database::Error::Query(sqlx::Error::Decode(Box::new(error))))
+        .map_err(|error| database::Error::Query(Box::new(error)))
 }
 
 /// A value for a JSON column.
 pub(crate) fn json(value: &impl serde::Serialize) -> database::Result<serde_json::Value> {
-    serde_json::to_value(value)
-        .map_err(|error| database::Error::Query(sqlx::Error::Encode(Box::new(error))))
+    serde_json::to_value(value).map_err(|error| database::Error::Query(Box::new(error)))
 }

@@ -1,14 +1,13 @@
 //! Where a database is, and how it is opened there.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Connection,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Options, Pools};
+use super::Options;
 use crate::{Error, Result};
 
 /// A connection that was used more recently is taken to live: whoever meets a dead one gets
@@ -44,7 +43,7 @@ pub(super) async fn connect_postgres(
     url: &str,
     connect: PgConnectOptions,
     options: &Options,
-) -> Result<Pools> {
+) -> Result<PgPool> {
     let idle = options.idle_in_transaction_timeout.as_millis().to_string();
     let connect = connect.options([
         ("idle_in_transaction_session_timeout", idle.as_str()),
@@ -55,7 +54,7 @@ pub(super) async fn connect_postgres(
         // Compiling a statement by key takes a hundred times as long as running it.
         ("jit", "off"),
     ]);
-    let pool = PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         // The default asks each connection whether it lives before each use: a round trip for every
@@ -74,54 +73,7 @@ pub(super) async fn connect_postgres(
         .map_err(|error| match Error::from(error) {
             Error::Unavailable(source) => Error::Unavailable(source),
             other => Error::Configuration(format!("cannot open {}: {other}", redacted(url))),
-        })?;
-    Ok(Pools::Postgres(pool))
-}
-
-pub(super) async fn connect_sqlite(path: &str, options: &Options) -> Result<Pools> {
-    let path = PathBuf::from(path);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::Configuration(format!(
-                "cannot create the folder {}: {error}",
-                folder.display()
-            ))
-        })?;
-    }
-    let connect = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(options.acquire_timeout);
-    let cannot_open = |error: sqlx::Error| {
-        Error::Configuration(format!(
-            "cannot open the SQLite file {}: {error}",
-            path.display()
-        ))
-    };
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        // SQLite takes a transaction back by itself when it finds no room or cannot read; the pool
-        // then holds it for open, and this connection would refuse every other one.
-        .before_acquire(|writer, _| Box::pin(async { Ok(!writer.is_in_transaction()) }))
-        .connect_with(connect.clone())
-        .await
-        .map_err(cannot_open)?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(options.max_connections)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .connect_with(connect.pragma("query_only", "ON"))
-        .await
-        .map_err(cannot_open)?;
-    Ok(Pools::Sqlite { writer, readers })
+        })
 }
 
 /// The URL without its password, fit for logs and errors.

@@ -1,9 +1,8 @@
 //! The monolith's edits of questions that were edited here, too.
 
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::legacy::{self, LegacyQuestion};

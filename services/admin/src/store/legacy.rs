@@ -5,8 +5,7 @@
 use std::collections::HashMap;
 
 use contracts::events::Choice;
-use database::{Database, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{named, questions::values};
@@ -59,7 +58,7 @@ impl Seen {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     text: String,

@@ -1,9 +1,8 @@
 //! The `questions` table. Deleted ones are only hidden: their ids and versions go on.
 
 use contracts::{Difficulty, events::Choice};
-use database::{Database, Dialect, Result, Sql, Timestamp, Tx, Value, params};
+use database::{Database, Dialect, Json, Result, Sql, Timestamp, Tx, Value, params};
 use serde_json::json;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::named;
@@ -12,7 +11,7 @@ use crate::domain::{Candidate, Filter, Known, Question, Stored};
 /// Rows that a scan reads at a time: what a filter in memory passes over costs no second query.
 const SCAN: usize = 500;
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     text: String,

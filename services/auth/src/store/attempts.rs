@@ -21,7 +21,7 @@ pub struct Attempts {
     pub is_trusted: bool,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     failures: i64,
     counted_until: Timestamp,

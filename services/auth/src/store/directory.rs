@@ -1,8 +1,7 @@
 //! The `users` table as administrators read it, and who among them are administrators.
 
 use contracts::http::ManagedUser;
-use database::{Database, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 /// Which users a list shows.
@@ -18,7 +17,7 @@ pub struct Wanted {
     pub limit: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     email: Option<String>,

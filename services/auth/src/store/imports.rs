@@ -1,8 +1,7 @@
 //! Rows of the monolith, and how far an import of them came.
 
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use serde_json::json;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::users;
@@ -12,7 +11,7 @@ use crate::domain::role;
 const SOURCE: &str = "legacy.users";
 
 /// A user as the monolith stores it.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct LegacyUser {
     /// The same on both sides.
     pub id: Uuid,

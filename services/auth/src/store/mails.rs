@@ -59,7 +59,7 @@ pub enum Ended {
 }
 
 /// How many rows are in a state, for operators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, database::Record)]
 pub struct Count {
     /// `waiting`, `sending`, `sent`, `failed`, `unknown`.
     pub state: String,
@@ -68,7 +68,7 @@ pub struct Count {
 }
 
 /// A mail that was not sent yet, or will never be, for operators.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, database::Record)]
 #[serde(rename_all = "camelCase")]
 pub struct Unsent {
     /// The row.

@@ -10,7 +10,7 @@ use crate::domain::User;
 const SWEPT: i64 = 8;
 
 /// A sign-in that is at the provider's.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct SignIn {
     /// SHA-256 of the cookie of the browser that began it.
     pub browser_hash: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct SignIn {
 }
 
 /// A code that stands for a session.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct Code {
     /// SHA-256 of the cookie of the browser that it was made for.
     pub browser_hash: Vec<u8>,

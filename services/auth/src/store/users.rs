@@ -2,9 +2,8 @@
 //!
 //! Every change made here marks an imported row as changed, so that no later import overwrites it.
 
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use serde_json::json;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::{DisplayName, Email, PasswordHash, User};
@@ -20,7 +19,7 @@ pub struct Account {
     pub password_hash: Option<PasswordHash>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     email: Option<String>,

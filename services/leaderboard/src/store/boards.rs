@@ -27,7 +27,7 @@ pub struct Around {
 }
 
 /// A stored line of the boards of all time, for the audit.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct Line {
     /// The player.
     pub user_id: Uuid,
@@ -191,7 +191,7 @@ pub async fn lines(db: &Database, after: (Uuid, i64), limit: i64) -> Result<Vec<
     .await
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     user_id: Uuid,
     display_name: String,

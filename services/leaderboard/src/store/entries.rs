@@ -13,7 +13,7 @@ use super::tree::Move;
 use crate::domain::{Board, Entry, Key};
 
 /// A line of a board of all time.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct Line {
     /// The player.
     pub user_id: Uuid,
@@ -31,7 +31,7 @@ pub struct Line {
     pub reached_at: Timestamp,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Old {
     user_id: Uuid,
     quiz_mode: String,
@@ -214,11 +214,10 @@ pub fn moved(from: Option<Key>, line: &Line) -> Option<Move> {
 
 impl Old {
     fn line(self) -> Result<Line> {
-        let quiz_mode: QuizMode = self.quiz_mode.parse().map_err(|error| {
-            database::Error::Query(sqlx::Error::Decode(Box::<contracts::UnknownName>::new(
-                error,
-            )))
-        })?;
+        let quiz_mode: QuizMode = self
+            .quiz_mode
+            .parse()
+            .map_err(|error| database::Error::Query(Box::<contracts::UnknownName>::new(error)))?;
         Ok(Line {
             user_id: self.user_id,
             board: all_time(quiz_mode).id(),

@@ -43,7 +43,7 @@ pub struct Move {
     pub to: Option<Key>,
 }
 
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 struct Node {
     id: i64,
     board: i64,

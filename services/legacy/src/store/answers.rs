@@ -5,8 +5,7 @@ use contracts::{
     events::BadgeRef,
     http::{Answer, AnswerStatus, Standing},
 };
-use database::{Database, Result, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{json, named};
@@ -29,7 +28,7 @@ pub struct NewAnswer<'a> {
 }
 
 /// An Idempotency-Key of a user on a path, as it was used first.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct UsedKey {
     /// SHA-256 of the body.
     pub request_hash: Vec<u8>,
@@ -37,7 +36,7 @@ pub struct UsedKey {
     pub answer_id: Uuid,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     question_id: Uuid,

@@ -5,8 +5,7 @@ use contracts::{
     audit::{CheckedPlayer, CountedStats, RecordedAnswer, ScoredEntry},
     http::AnswerStatus,
 };
-use database::{Database, Result, Sql, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, params};
 use uuid::Uuid;
 
 use super::named;

@@ -51,7 +51,7 @@ pub async fn store(tx: &mut Tx, mode: QuizMode, entry: &Entry) -> Result<i64> {
 }
 
 /// A line with its place; `reached_at` makes the cursor behind it.
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Line {
     user_id: Uuid,
     display_name: String,

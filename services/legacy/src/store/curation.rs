@@ -2,8 +2,7 @@
 //! to them, and keep their ids.
 
 use admin::domain::{Candidate, Choice, Difficulty, Filter, Known, Question, Stored};
-use database::{Database, Dialect, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Dialect, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{json, named};
@@ -11,7 +10,7 @@ use super::{json, named};
 /// Rows that a scan reads at a time: what a filter in memory passes over costs no second query.
 const SCAN: usize = 500;
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     text: String,

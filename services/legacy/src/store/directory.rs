@@ -2,11 +2,10 @@
 
 use auth::store::directory::Wanted;
 use contracts::http::ManagedUser;
-use database::{Database, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     email: Option<String>,

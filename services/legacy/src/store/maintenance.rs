@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use contracts::http::{DailyReport, MaintenanceRun, RunStatus, RunTrigger};
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use maintenance::domain::{Count, Day, Orders, Place};
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 /// A run as it is stored.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct Run {
     /// The run.
     pub id: Uuid,

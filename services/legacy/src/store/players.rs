@@ -2,9 +2,8 @@
 
 use achievement::domain::Player;
 use contracts::QuizMode;
-use database::{Database, Result, Timestamp, Tx, params};
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use quiz::domain::{ModeStats, Stats};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{json, named};
@@ -16,7 +15,7 @@ const STATS: &str = "SELECT s.answered, s.correct, s.streak, s.best_streak,
                      FROM stats s LEFT JOIN mode_stats m ON m.user_id = s.user_id
                      WHERE s.user_id = $1";
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct StatsRow {
     answered: i64,
     correct: i64,
@@ -29,7 +28,7 @@ struct StatsRow {
 }
 
 /// A badge that a player has.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct Unlocked {
     /// Which.
     pub badge_id: String,

@@ -6,9 +6,8 @@ mod draws;
 mod index;
 
 use contracts::events::Choice;
-use database::{Database, Dialect, Result, Sql, Tx, Value, params};
+use database::{Database, Dialect, Json, Result, Sql, Tx, Value, params};
 use question::domain::{Filter, Place, Pool, Question, Search};
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::named;
@@ -17,7 +16,7 @@ pub use counts::{categories, tags};
 pub use draws::{Draw, draw};
 pub use index::follow as keep_indexed;
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     text: String,
@@ -199,7 +198,7 @@ pub async fn ids(db: &Database, pool: &Pool) -> Result<Vec<Uuid>> {
         )
         .await?;
     let (ids, _) = all.as_bytes().as_chunks::<{ uuid::fmt::Simple::LENGTH }>();
-    let undecodable = |error| database::Error::Query(sqlx::Error::Decode(Box::new(error)));
+    let undecodable = |error| database::Error::Query(Box::new(error));
     ids.iter()
         .map(|hex| Uuid::try_parse_ascii(hex).map_err(undecodable))
         .collect()

@@ -1,9 +1,8 @@
 //! The `users` table. `updated_at` rises with every change, so that whoever imports from here can
 //! tell what is news.
 
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use serde_json::json;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use auth::domain::{DisplayName, Email, PasswordHash, User};
@@ -19,7 +18,7 @@ pub struct Account {
     pub password_hash: Option<PasswordHash>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     email: Option<String>,

@@ -1,8 +1,7 @@
 //! What is counted of each day, and the reports made of it.
 
 use contracts::{QuizMode, http::DailyReport};
-use database::{Database, Result, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use crate::domain::{Count, Day};
@@ -88,8 +87,8 @@ pub async fn of_day(db: &Database, day: Day) -> Result<Vec<(String, String, i64)
 /// # Errors
 /// As the database says.
 pub async fn store_report(db: &Database, report: &DailyReport, now: Timestamp) -> Result<()> {
-    let body = serde_json::to_value(report)
-        .map_err(|error| database::Error::Query(sqlx::Error::Encode(Box::new(error))))?;
+    let body =
+        serde_json::to_value(report).map_err(|error| database::Error::Query(Box::new(error)))?;
     db.execute(
         "INSERT INTO reports (day, body, made_at) VALUES ($1, $2, $3)
          ON CONFLICT (day) DO UPDATE SET body = excluded.body, made_at = excluded.made_at",

@@ -1,12 +1,11 @@
 //! The `participants` table: which services a run waits for.
 
-use database::{Result, Tx, params};
+use database::{Json, Result, Tx, params};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 /// A service in a run.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct Participant {
     /// The service.
     pub service: String,

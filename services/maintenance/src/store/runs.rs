@@ -1,15 +1,14 @@
 //! The `runs` table: what runs, what waits, and the history.
 
 use contracts::http::{MaintenanceRun, RunStatus, RunTrigger};
-use database::{Database, Result, Timestamp, Tx, Value as Bound, params};
+use database::{Database, Json, Result, Timestamp, Tx, Value as Bound, params};
 use serde_json::Value;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::holds::Hold;
 
 /// A run as it is stored.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct Run {
     /// The run.
     pub id: Uuid,

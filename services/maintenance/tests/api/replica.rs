@@ -6,7 +6,7 @@ use contracts::{
     Event, Payload, Recorded,
     events::{MaintenanceAsked, MaintenanceDone},
 };
-use database::{Database, Options, params};
+use database::{Database, Json, Options, params};
 use event_store::Outbox;
 use maintenance::{
     config::JobSettings,
@@ -17,7 +17,6 @@ use maintenance::{
 };
 use sagas::ManualClock;
 use serde_json::{Value, json};
-use sqlx::types::Json;
 use testkit::Backend;
 use uuid::Uuid;
 

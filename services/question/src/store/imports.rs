@@ -1,9 +1,8 @@
 //! Rows of the monolith, and how far an import of them came.
 
 use contracts::events::Choice;
-use database::{Database, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use serde_json::json;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{index, named, revision};
@@ -13,7 +12,7 @@ use crate::domain::Question;
 const SOURCE: &str = "legacy.questions";
 
 /// A question as the monolith stores it.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, database::Record)]
 pub struct LegacyQuestion {
     /// The same on both sides.
     pub id: Uuid,

@@ -28,10 +28,10 @@ macro_rules! stale {
     };
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     updated_at: Timestamp,
-    #[sqlx(flatten)]
+    #[record(flatten)]
     question: questions::Row,
 }
 

@@ -1,15 +1,14 @@
 //! Reading the `questions` table. Deleted ones are never seen here.
 
 use contracts::events::Choice;
-use database::{Database, Dialect, Result, Sql, Value, params};
-use sqlx::types::Json;
+use database::{Database, Dialect, Json, Result, Sql, Value, params};
 use uuid::Uuid;
 
 use super::named;
 use crate::domain::{Filter, Place, Pool, Question, Search};
 
 /// A row of `questions`, without what only the projection needs.
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 pub(super) struct Row {
     id: Uuid,
     text: String,
@@ -171,7 +170,7 @@ pub async fn ids(db: &Database, pool: &Pool) -> Result<Vec<Uuid>> {
         )
         .await?;
     let (ids, _) = all.as_bytes().as_chunks::<{ uuid::fmt::Simple::LENGTH }>();
-    let undecodable = |error| database::Error::Query(sqlx::Error::Decode(Box::new(error)));
+    let undecodable = |error| database::Error::Query(Box::new(error));
     ids.iter()
         .map(|hex| Uuid::try_parse_ascii(hex).map_err(undecodable))
         .collect()

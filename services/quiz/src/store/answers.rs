@@ -4,8 +4,7 @@ use contracts::{
     QuizMode,
     http::{AnswerStatus, BadgeRef, Standing},
 };
-use database::{Database, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{json, named};
@@ -49,7 +48,7 @@ pub struct Answer {
     pub reason: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     user_id: Uuid,
@@ -126,7 +125,7 @@ pub async fn insert(tx: &mut Tx, given: &Given, before: &Tally, at: Timestamp) -
 }
 
 /// What keeps a player from answering, while the player's row is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, database::Record)]
 pub struct Obstacles {
     /// The account was deleted.
     pub has_left: bool,

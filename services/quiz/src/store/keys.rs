@@ -17,7 +17,7 @@ pub struct Key {
 }
 
 /// What a key stood for before.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, database::Record)]
 pub struct Used {
     /// SHA-256 of the body that it came with.
     pub fingerprint: Vec<u8>,

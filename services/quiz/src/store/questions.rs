@@ -1,7 +1,6 @@
 //! The service's own copy of the questions, with the right choice.
 
-use database::{Database, Result, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{json, named};
@@ -16,7 +15,7 @@ pub enum Change {
     Deleted(Uuid),
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     id: Uuid,
     category: String,

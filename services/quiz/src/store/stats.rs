@@ -1,7 +1,6 @@
 //! Stats: what was imported, and what was counted here.
 
-use database::{Database, Result, Sql, Timestamp, Tx, params};
-use sqlx::types::Json;
+use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::json;

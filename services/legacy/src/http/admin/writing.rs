@@ -112,7 +112,7 @@ async fn try_batch(
                 if !curation::insert(&mut tx, question, now).await? {
                     // Somebody else added it since it was looked for.
                     tx.rollback().await?;
-                    let lost = sqlx::Error::Protocol("a question was added meanwhile".into());
+                    let lost = "a question was added meanwhile".into();
                     return Err(database::Error::Contention(lost));
                 }
             }

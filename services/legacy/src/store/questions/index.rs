@@ -36,10 +36,10 @@ macro_rules! stale {
     };
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(database::Record)]
 struct Row {
     updated_at: Timestamp,
-    #[sqlx(flatten)]
+    #[record(flatten)]
     question: Stored,
 }
 

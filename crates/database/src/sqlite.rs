@@ -1,0 +1,88 @@
+//! SQLite: one connection that writes, some that read, and no server.
+//!
+//! A statement of a transaction runs where it is called, in microseconds: handing each to a thread
+//! would cost more than it takes. What waits for the disk, a commit, and what may be long, a read
+//! outside of a transaction, run on the runtime's blocking threads.
+
+mod readers;
+mod statement;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, config::DbConfig};
+
+pub(crate) use self::{readers::Readers, writer::Unit, writer::Writer};
+use crate::{Error, Options, Result, signal::Signals};
+
+/// Statements that a connection keeps prepared; a service has fewer.
+const STATEMENTS: usize = 512;
+
+/// An open file.
+pub(crate) struct Sqlite {
+    pub(crate) path: PathBuf,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Arc<Readers>,
+}
+
+impl Sqlite {
+    /// Opens the file, or creates it and its folder.
+    pub(crate) fn open(path: &str, options: &Options, signals: Arc<Signals>) -> Result<Self> {
+        let path = PathBuf::from(path);
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Error::Configuration(format!(
+                    "cannot create the folder {}: {error}",
+                    folder.display()
+                ))
+            })?;
+        }
+        let connection = writing(&path, options).map_err(|error| {
+            Error::Configuration(format!(
+                "cannot open the SQLite file {}: {error}",
+                path.display()
+            ))
+        })?;
+        Ok(Self {
+            writer: Writer::new(connection, options.acquire_timeout, signals),
+            readers: Arc::new(Readers::new(path.clone(), options)),
+            path,
+        })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The connection that writes. Beginning to write is the one thing that another process can make it
+/// wait for, and that is done elsewhere than where statements run: so it waits for nothing here.
+fn writing(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(options.acquire_timeout)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+/// One of those that read.
+fn reading(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(options.acquire_timeout)?;
+    prepare(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
