@@ -30,8 +30,8 @@ use crate::{
 /// Units that share a commit at most: what an error of it takes back at once.
 const GROUP: usize = 256;
 
-/// How long the first of a group waits for others to be done at most; far below what anybody
-/// waits for an answer, and above what a commit to a slow disk takes.
+/// How long a group takes more units once its first is done, so that nobody's commit waits for ever
+/// new ones; far below what anybody waits for an answer, and what a commit takes on a slow disk.
 const GROUP_FOR: Duration = Duration::from_millis(10);
 
 /// The way to the one connection. Clones share it.
@@ -56,7 +56,8 @@ struct Queue {
 struct Lent {
     connection: Connection,
     done: Vec<Done>,
-    began: Instant,
+    /// When the first of them was done.
+    since: Instant,
 }
 
 /// A unit that is part of the open transaction and waits for its commit.
@@ -70,7 +71,7 @@ impl Writer {
         let lent = Lent {
             connection,
             done: Vec::new(),
-            began: Instant::now(),
+            since: Instant::now(),
         };
         let queue = Queue {
             resting: Some(Box::new(lent)),
@@ -240,7 +241,7 @@ impl Lent {
     /// Whether the group, if there is one, takes another unit.
     fn may_grow(&self) -> bool {
         self.done.is_empty()
-            || (self.is_open() && self.done.len() < GROUP && self.began.elapsed() < GROUP_FOR)
+            || (self.is_open() && self.done.len() < GROUP && self.since.elapsed() < GROUP_FOR)
     }
 }
 
@@ -281,7 +282,6 @@ async fn begin_transaction(mut held: Held) -> Result<Held> {
     if let Err(Error::Contention(_)) = begun {
         let waiting = tokio::task::spawn_blocking(move || {
             held.run(BEGIN)?;
-            held.lent().began = Instant::now();
             Ok(held)
         });
         return waiting
@@ -289,7 +289,6 @@ async fn begin_transaction(mut held: Held) -> Result<Held> {
             .map_err(|error| Error::Unavailable(error.into()))?;
     }
     begun?;
-    lent.began = Instant::now();
     Ok(held)
 }
 
@@ -344,7 +343,11 @@ impl Unit {
             return Err(error);
         }
         let (outcome, told) = oneshot::channel();
-        held.lent().done.push(Done { signals, outcome });
+        let lent = held.lent();
+        if lent.done.is_empty() {
+            lent.since = Instant::now();
+        }
+        lent.done.push(Done { signals, outcome });
         drop(held);
         told.await
             .map_err(|_| closed())?
