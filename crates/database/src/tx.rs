@@ -79,6 +79,29 @@ impl Tx {
         done.map_err(|error| self.database.noted(error))
     }
 
+    /// Runs a statement once for each of `rows`; the number of rows that all of them touched. On
+    /// PostgreSQL one statement over arrays is the better way for many.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`]. The rows before the one that failed stay in the
+    /// transaction on SQLite.
+    pub async fn execute_each(
+        &mut self,
+        sql: impl Into<Sql>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<u64> {
+        let sql = sql.into();
+        if let Inside::Sqlite(unit) = &mut self.inner {
+            let done = unit.execute_each(sql.text(Dialect::Sqlite), &rows);
+            return done.map_err(|error| self.database.noted(error));
+        }
+        let mut touched = 0;
+        for values in rows {
+            touched += self.execute(sql, values).await?;
+        }
+        Ok(touched)
+    }
+
     /// Reads all rows.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use database::{Database, Error, Json, Timestamp, Tx, params};
-use serde_json::{Value, json};
+use database::{Database, Error, Json, Record, Timestamp, Tx, Value as Bound, params};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -22,12 +22,14 @@ struct Known {
     versions: HashMap<String, i64>,
 }
 
+#[derive(Record)]
 struct Stored {
     position: i64,
     stream: String,
     version: i64,
+    #[record(name = "type")]
     event_type: String,
-    payload: Value,
+    payload: Json<Value>,
 }
 
 /// An event that gets a place.
@@ -37,72 +39,86 @@ struct Placed<'a> {
     version: i64,
 }
 
+/// Appends a group. The usual one has only new events whose versions fit, so it is written as if
+/// they were; the file refuses an id that it has, and then, or when a version does not fit, the group
+/// is done again with all that the file knows about it.
 pub(super) async fn append(database: &Database, batches: &[Vec<Append>]) -> Result<Written, Error> {
+    match try_append(database, batches, Ids::TakenAsNew).await? {
+        Some(written) => Ok(written),
+        None => {
+            let written = try_append(database, batches, Ids::LookedFor).await?;
+            written.ok_or(Error::NotFound)
+        }
+    }
+}
+
+/// What is known of a group's ids before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ids {
+    TakenAsNew,
+    LookedFor,
+}
+
+/// `None` when something was refused that may be there already.
+async fn try_append(
+    database: &Database,
+    batches: &[Vec<Append>],
+    ids: Ids,
+) -> Result<Option<Written>, Error> {
     let mut tx = database.begin().await?;
-    let mut known = load(&mut tx, batches).await?;
+    let mut known = load(&mut tx, batches, ids).await?;
     let head_was = known.head;
     let mut placed = Vec::new();
-    let outcomes = batches
+    let outcomes: Vec<Outcome> = batches
         .iter()
         .map(|batch| place(batch, &mut known, &mut placed))
         .collect();
+    let is_usual = outcomes.iter().all(Result::is_ok);
+    if ids == Ids::TakenAsNew && !is_usual {
+        tx.rollback().await?;
+        return Ok(None);
+    }
     if known.head > head_was {
-        insert(&mut tx, &placed).await?;
+        match insert(&mut tx, &placed).await {
+            Err(error) if ids == Ids::TakenAsNew && error.is_unique_violation() => {
+                tx.rollback().await?;
+                return Ok(None);
+            }
+            inserted => inserted?,
+        }
         tx.execute("UPDATE log_head SET head = $1", params![known.head])
             .await?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;
     }
-    Ok(Written {
+    Ok(Some(Written {
         head: known.head,
         outcomes,
-    })
+    }))
 }
 
-async fn load(tx: &mut Tx, batches: &[Vec<Append>]) -> Result<Known, Error> {
+async fn load(tx: &mut Tx, batches: &[Vec<Append>], ids: Ids) -> Result<Known, Error> {
     let (head,): (i64,) = tx
         .fetch_one("SELECT head FROM log_head", Vec::new())
         .await?;
-    let events = || batches.iter().flatten().map(|append| &append.event);
-    let ids: Vec<Uuid> = events().map(|event| event.id).collect();
-    let mut streams: Vec<String> = events().map(|event| event.stream.clone()).collect();
-    streams.sort_unstable();
-    streams.dedup();
-    let stored: Vec<(Uuid, i64, String, i64, String, Json<Value>)> = tx
-        .fetch_all(
-            "SELECT id, position, stream, version, type, payload FROM events
-             WHERE id IN (SELECT unhex(value) FROM json_each($1))",
-            params![ids],
-        )
-        .await?;
-    let versions: Vec<(String, i64)> = tx
-        .fetch_all(
-            "SELECT s.value, coalesce((SELECT max(version) FROM events WHERE stream = s.value), 0)
-             FROM json_each($1) s",
-            params![streams],
-        )
-        .await?;
-    let stored = stored
-        .into_iter()
-        .map(|(id, position, stream, version, event_type, payload)| {
-            (
-                id,
-                Stored {
-                    position,
-                    stream,
-                    version,
-                    event_type,
-                    payload: payload.0,
-                },
-            )
-        });
-    Ok(Known {
+    let mut known = Known {
         head,
-        fresh: HashMap::new(),
-        stored: stored.collect(),
-        versions: versions.into_iter().collect(),
-    })
+        ..Known::default()
+    };
+    for Append { event, .. } in batches.iter().flatten() {
+        if !known.versions.contains_key(&event.stream) {
+            let sql = "SELECT coalesce(max(version), 0) FROM events WHERE stream = $1";
+            let (version,) = tx.fetch_one(sql, params![&event.stream]).await?;
+            known.versions.insert(event.stream.clone(), version);
+        }
+        if ids == Ids::LookedFor {
+            let sql = "SELECT position, stream, version, type, payload FROM events WHERE id = $1";
+            let stored = tx.fetch_optional(sql, params![event.id]).await?;
+            known.stored.extend(stored.map(|stored| (event.id, stored)));
+        }
+    }
+    Ok(known)
 }
 
 /// Gives every event of a batch its place, or leaves everything as it was.
@@ -185,7 +201,7 @@ impl Stored {
         let event = &append.event;
         let same = self.stream == event.stream
             && self.event_type == event.event_type
-            && self.payload == event.payload;
+            && self.payload.0 == event.payload;
         duplicate(append, self.position, self.version, same)
     }
 }
@@ -223,40 +239,37 @@ fn duplicate(
 }
 
 async fn insert(tx: &mut Tx, placed: &[Placed<'_>]) -> Result<(), Error> {
-    let rows: Vec<Value> = placed.iter().map(row).collect();
-    tx.execute(
+    let recorded_at = Timestamp::system();
+    let rows = placed.iter().map(|placed| row(placed, recorded_at));
+    tx.execute_each(
         "INSERT INTO events (position, id, stream, version, type, aggregate_id, schema_version,
                              payload, occurred_at, correlation_id, causation_id, saga_id, step,
                              service_id, traceparent, recorded_at)
-         SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
-                value ->> 5, value ->> 6, value -> 7, value ->> 8, unhex(value ->> 9),
-                unhex(value ->> 10), unhex(value ->> 11), value ->> 12, value ->> 13, value ->> 14,
-                $2
-         FROM json_each($1)",
-        params![Value::Array(rows), Timestamp::system()],
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        rows.collect(),
     )
     .await?;
     Ok(())
 }
 
-fn row(placed: &Placed<'_>) -> Value {
+fn row(placed: &Placed<'_>, recorded_at: Timestamp) -> Vec<Bound> {
     let event = &placed.append.event;
-    let hex = |id: Uuid| id.simple().to_string();
-    json!([
+    params![
         placed.position,
-        hex(event.id),
-        event.stream,
+        event.id,
+        &event.stream,
         placed.version,
-        event.event_type,
-        event.aggregate_id,
+        &event.event_type,
+        &event.aggregate_id,
         event.schema_version,
-        event.payload,
-        Timestamp::from(event.timestamp).as_micros(),
-        hex(event.correlation_id),
-        event.causation_id.map(hex),
-        event.saga_id.map(hex),
-        event.step,
-        event.service_id,
-        event.traceparent,
-    ])
+        event.payload.clone(),
+        Timestamp::from(event.timestamp),
+        event.correlation_id,
+        event.causation_id,
+        event.saga_id,
+        event.step.clone(),
+        &event.service_id,
+        event.traceparent.clone(),
+        recorded_at,
+    ]
 }

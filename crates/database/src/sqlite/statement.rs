@@ -16,6 +16,23 @@ pub(super) fn execute(connection: &Connection, text: &str, values: &[Value]) -> 
     Ok(connection.changes())
 }
 
+/// Runs a statement once for each of `rows`; the number of rows that all of them touched.
+pub(super) fn execute_each(
+    connection: &Connection,
+    text: &str,
+    rows: &[Vec<Value>],
+) -> Result<u64> {
+    let mut statement = connection.prepare_cached(text)?;
+    let places = places(&statement)?;
+    let mut touched = 0;
+    for values in rows {
+        bind_at(&mut statement, &places, values)?;
+        statement.raw_execute()?;
+        touched += connection.changes();
+    }
+    Ok(touched)
+}
+
 /// Reads all rows.
 pub(super) fn fetch_all<T: Record>(
     connection: &Connection,
@@ -45,20 +62,30 @@ pub(super) fn fetch_optional<T: Record>(
     row.map(|row| T::read(&Row::sqlite(row))).transpose()
 }
 
-/// SQLite numbers parameters as they appear; `$3` is the third value wherever it stands.
 fn bind(statement: &mut Statement<'_>, values: &[Value]) -> Result<()> {
-    for index in 1..=statement.parameter_count() {
-        let number = statement.parameter_name(index).and_then(|name| {
-            let digits = name.strip_prefix('$')?;
-            digits.parse::<usize>().ok()
-        });
-        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
-        let Some(value) = value else {
-            return Err(Error::Query(
-                format!("no value for parameter {index}").into(),
-            ));
-        };
-        bind_one(statement, index, value)?;
+    let places = places(statement)?;
+    bind_at(statement, &places, values)
+}
+
+/// Which value each parameter takes. SQLite numbers parameters as they appear; `$3` is the third value
+/// wherever it stands.
+fn places(statement: &Statement<'_>) -> Result<Vec<usize>> {
+    let place = |index| {
+        let name = statement.parameter_name(index)?;
+        let number: usize = name.strip_prefix('$')?.parse().ok()?;
+        number.checked_sub(1)
+    };
+    let places = 1..=statement.parameter_count();
+    let places = places.map(|index| {
+        place(index).ok_or_else(|| Error::query(format!("parameter {index} is not named $n")))
+    });
+    places.collect()
+}
+
+fn bind_at(statement: &mut Statement<'_>, places: &[usize], values: &[Value]) -> Result<()> {
+    for (index, place) in (1..).zip(places) {
+        let missing = || Error::query(format!("no value for ${}", place + 1));
+        bind_one(statement, index, values.get(*place).ok_or_else(missing)?)?;
     }
     Ok(())
 }

@@ -313,6 +313,10 @@ impl Unit {
         statement::execute(self.connection()?, text, values)
     }
 
+    pub(crate) fn execute_each(&mut self, text: &str, rows: &[Vec<Value>]) -> Result<u64> {
+        statement::execute_each(self.connection()?, text, rows)
+    }
+
     pub(crate) fn fetch_all<T: Record>(&mut self, text: &str, values: &[Value]) -> Result<Vec<T>> {
         statement::fetch_all(self.connection()?, text, values)
     }
