@@ -129,6 +129,17 @@ impl Field for Timestamp {
     }
 }
 
+/// PostgreSQL: `BIGINT[]`; SQLite: a JSON array.
+impl Field for Vec<i64> {
+    fn of_postgres(row: &PgRow, column: Column) -> Result<Self> {
+        postgres(row, column)
+    }
+
+    fn of_sqlite(row: &rusqlite::Row<'_>, column: Column) -> Result<Self> {
+        Json::<Self>::of_sqlite(row, column).map(|Json(values)| values)
+    }
+}
+
 impl<T: DeserializeOwned + 'static> Field for Json<T> {
     fn of_postgres(row: &PgRow, column: Column) -> Result<Self> {
         postgres(row, column)

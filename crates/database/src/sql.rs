@@ -57,6 +57,14 @@ pub enum Value {
     Texts(Vec<String>),
     /// `BIGINT[]` / a JSON array, as above
     Integers(Vec<i64>),
+    /// `TEXT[]` with NULLs / a JSON array
+    OptionalTexts(Vec<Option<String>>),
+    /// `BIGINT[]` with NULLs / a JSON array
+    OptionalIntegers(Vec<Option<i64>>),
+    /// `UUID[]` with NULLs / a JSON array of lower-case hex
+    OptionalUuids(Vec<Option<Uuid>>),
+    /// `TIMESTAMPTZ[]` / a JSON array of microseconds
+    Times(Vec<Timestamp>),
     /// `UUID[]` for `= ANY($n)` / a JSON array of lower-case hex, for
     /// `lower(hex(id)) IN (SELECT value FROM json_each($n))`
     Uuids(Vec<Uuid>),
@@ -102,6 +110,26 @@ impl From<Vec<i64>> for Value {
         Self::Integers(values)
     }
 }
+impl From<Vec<Option<String>>> for Value {
+    fn from(values: Vec<Option<String>>) -> Self {
+        Self::OptionalTexts(values)
+    }
+}
+impl From<Vec<Option<i64>>> for Value {
+    fn from(values: Vec<Option<i64>>) -> Self {
+        Self::OptionalIntegers(values)
+    }
+}
+impl From<Vec<Option<Uuid>>> for Value {
+    fn from(values: Vec<Option<Uuid>>) -> Self {
+        Self::OptionalUuids(values)
+    }
+}
+impl From<Vec<Timestamp>> for Value {
+    fn from(values: Vec<Timestamp>) -> Self {
+        Self::Times(values)
+    }
+}
 impl From<Vec<Uuid>> for Value {
     fn from(values: Vec<Uuid>) -> Self {
         Self::Uuids(values)
@@ -122,6 +150,10 @@ pub(crate) fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments> {
             Value::Time(v) => arguments.add(v),
             Value::Texts(v) => arguments.add(v),
             Value::Integers(v) => arguments.add(v),
+            Value::OptionalTexts(v) => arguments.add(v),
+            Value::OptionalIntegers(v) => arguments.add(v),
+            Value::OptionalUuids(v) => arguments.add(v),
+            Value::Times(v) => arguments.add(v),
             Value::Uuids(v) => arguments.add(v),
         }
         .map_err(Error::Query)?;

@@ -1,5 +1,10 @@
-//! Append on PostgreSQL: one call of `log_append` per group, in a transaction of its own that the
-//! server ends, so that no client can sit on the lock.
+//! Append on PostgreSQL: one call of a function per group, in a transaction of its own that the server
+//! ends, so that no client can sit on the lock.
+//!
+//! `log_append_rows` takes the usual group, whose events are all new and fit; where it cannot,
+//! `log_append` decides batch by batch.
+
+mod usual;
 
 use contracts::Event;
 use database::{Database, Error, Json, params};
@@ -53,6 +58,11 @@ enum Refusal {
 }
 
 pub(super) async fn append(database: &Database, batches: &[Vec<Append>]) -> Result<Written, Error> {
+    if let Some(group) = usual::Group::of(batches)
+        && let Some(written) = group.append(database, batches).await?
+    {
+        return Ok(written);
+    }
     let sql = "SELECT log_append($1)";
     let (Json(answer),): (Json<Answer>,) =
         database.fetch_one(sql, params![entries(batches)?]).await?;

@@ -103,9 +103,19 @@ fn bind_one(statement: &mut Statement<'_>, index: usize, value: &Value) -> Resul
         Value::Json(Some(v)) => bind(&json(v)?),
         Value::Texts(v) => bind(&json(v)?),
         Value::Integers(v) => bind(&json(v)?),
+        Value::OptionalTexts(v) => bind(&json(v)?),
+        Value::OptionalIntegers(v) => bind(&json(v)?),
+        Value::Times(v) => {
+            let micros: Vec<_> = v.iter().map(|time| time.as_micros()).collect();
+            bind(&json(&micros)?)
+        }
         Value::Uuids(v) => {
             let hex: Vec<_> = v.iter().map(|id| id.simple().to_string()).collect();
             bind(&json(&hex)?)
+        }
+        Value::OptionalUuids(v) => {
+            let hex = v.iter().map(|id| id.map(|id| id.simple().to_string()));
+            bind(&json(&hex.collect::<Vec<_>>())?)
         }
         Value::Integer(None)
         | Value::Float(None)
