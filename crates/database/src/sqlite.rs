@@ -1,8 +1,8 @@
 //! SQLite: one connection that writes, some that read, and no server.
 //!
-//! A statement of a transaction runs where it is called, in microseconds: handing each to a thread
-//! would cost more than it takes. What waits for the disk, a commit, and what may be long, a read
-//! outside of a transaction, run on the runtime's blocking threads.
+//! A statement runs where it is called, in microseconds: handing each to a thread would cost more than
+//! it takes. What waits for the disk, a commit, runs on the runtime's blocking threads, and so does a
+//! read outside of a transaction that turns out to be long.
 
 mod readers;
 mod statement;
@@ -84,5 +84,7 @@ fn reading(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    // A prepared statement's plan stays as it is; else it is made anew for values that it could depend on.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "synchronous", "FULL")
 }

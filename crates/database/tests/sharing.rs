@@ -244,3 +244,25 @@ async fn a_closed_database_refuses_and_one_that_waited_is_done_first() {
     assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
     assert_eq!(file.numbers().await, [1, 2]);
 }
+
+#[tokio::test]
+async fn a_long_read_holds_up_no_other_task_of_its_thread() {
+    let file = File::new().await;
+    // Some seconds of counting on the slowest machine, unless it is given up.
+    let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000)
+                SELECT COUNT(*) FROM n";
+    let database = file.database.clone();
+    let reading = tokio::spawn(async move {
+        let counted: Result<(i64,), Error> = database.fetch_one(long, params![]).await;
+        counted.expect("a count").0
+    });
+    tokio::task::yield_now().await;
+    assert!(!reading.is_finished());
+    let short: (i64,) = {
+        let read = file.database.fetch_one("SELECT 7", params![]).await;
+        read.expect("another connection reads meanwhile")
+    };
+    assert_eq!(short.0, 7);
+    assert!(!reading.is_finished(), "it did not run here");
+    assert_eq!(reading.await.expect("no panic"), 3_000_000);
+}
