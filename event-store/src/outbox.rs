@@ -245,10 +245,10 @@ impl Outbox {
             }
             let version = versions.next(new.stream_name()).ok_or(Error::NotFound)?;
             let event = self.event(new, version, versions.now)?;
-            written.push(serde_json::to_value(&event).map_err(|e| encoding(e.to_string()))?);
+            written.push(event.clone());
             events.push(event);
         }
-        writing::insert(tx, written, versions.now).await?;
+        writing::insert(tx, &written, versions.now).await?;
         tx.signal(SIGNAL);
         Ok(events)
     }

@@ -171,8 +171,9 @@ impl Engine {
     /// its first local steps run now. Register a [`Engine::waiter`] before the commit.
     ///
     /// # Errors
-    /// After any error roll back; nothing was started. [`Error::AlreadyStarted`] for a known id;
-    /// [`Error::Workflow`] when a first local step failed.
+    /// After any error roll back; nothing was started. [`Error::Workflow`] when a first local step
+    /// failed, as it may for a known id whose effects are there already; else, for a known id,
+    /// [`Error::AlreadyStarted`].
     pub async fn start(&self, tx: &mut Tx, new: NewSaga) -> Result<Saga, Error> {
         let workflow = self.inner.workflows.newest(new.definition)?;
         let definition = workflow.definition();
@@ -193,7 +194,6 @@ impl Engine {
             moment: crate::saga::Moment::default(),
         };
         saga.moment.cause = new.cause;
-        store::insert(tx, &saga).await?;
         self.inner
             .move_saga(
                 tx,

@@ -130,15 +130,15 @@ pub(crate) async fn load(database: &Database, id: Uuid) -> Result<Option<Saga>, 
     row.map(Row::into_saga).transpose()
 }
 
-/// Writes a saga that has not begun, at version 0.
-pub(crate) async fn insert(tx: &mut Tx, saga: &Saga) -> Result<(), Error> {
+/// Writes a saga that has just begun, as version 1.
+pub(crate) async fn insert(tx: &mut Tx, saga: &mut Saga) -> Result<(), Error> {
     let (steps, policy, suspended) = encode(saga)?;
     let inserted = tx
         .execute(
             "INSERT INTO sagas (id, definition, definition_version, state, version,
                  correlation_id, traceparent, data, rolled_back, reason, suspended, steps, policy,
-                 created_at, updated_at)
-             VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+                 created_at, updated_at, ended_at)
+             VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (id) DO NOTHING",
             params![
                 saga.id,
@@ -154,10 +154,13 @@ pub(crate) async fn insert(tx: &mut Tx, saga: &Saga) -> Result<(), Error> {
                 steps,
                 policy,
                 saga.created_at,
+                saga.updated_at,
+                saga.ended_at,
             ],
         )
         .await?;
     if inserted == 1 {
+        saga.version = 1;
         Ok(())
     } else {
         Err(Error::AlreadyStarted(saga.id))

@@ -1,6 +1,7 @@
 //! Who calls: verifies access tokens against the issuer's public keys.
 
 mod issuer;
+mod verified;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use jsonwebtoken::{
 };
 use uuid::Uuid;
 
-use self::issuer::Issuer;
+use self::{issuer::Issuer, verified::Verified};
 use crate::Problem;
 
 /// Clocks of issuer and verifier may differ by this much.
@@ -21,7 +22,10 @@ const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Verifies tokens. Clones share the keys.
 #[derive(Clone)]
-pub struct Verifier(Source);
+pub struct Verifier {
+    source: Source,
+    verified: Arc<Verified>,
+}
 
 /// Finds a key by its id.
 type Find = dyn Fn(&str) -> Option<Jwk> + Send + Sync;
@@ -42,13 +46,20 @@ impl Verifier {
     /// Asks `find` for the key of each token: for an issuer that verifies its own tokens, with
     /// keys that change while it runs.
     pub fn local(find: impl Fn(&str) -> Option<Jwk> + Send + Sync + 'static) -> Self {
-        Self(Source::Here(Arc::new(find)))
+        Self::of(Source::Here(Arc::new(find)))
     }
 
     /// Fetches keys from a JWKS endpoint when it meets a key id that it does not know, and again
     /// when they are old; keeps them while the endpoint is down.
     pub fn jwks(url: impl Into<String>) -> Self {
-        Self(Source::Issuer(Arc::new(Issuer::new(url.into()))))
+        Self::of(Source::Issuer(Arc::new(Issuer::new(url.into()))))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            verified: Arc::default(),
+        }
     }
 
     /// The claims of a valid token.
@@ -61,21 +72,26 @@ impl Verifier {
         let kid = header
             .kid
             .ok_or_else(|| invalid("The token names no key."))?;
-        let key = match &self.0 {
+        let key = match &self.source {
             Source::Here(find) => find(&kid),
             Source::Issuer(issuer) => issuer.key(&kid).await?,
         };
-        let key = key
-            .and_then(|key| DecodingKey::from_jwk(&key).ok())
-            .ok_or_else(|| invalid("The token's key is unknown."))?;
+        let unknown = || invalid("The token's key is unknown.");
+        let jwk = key.ok_or_else(unknown)?;
+        if let Some(claims) = self.verified.claims(token, &jwk, LEEWAY) {
+            return Ok(claims);
+        }
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| unknown())?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY.as_secs();
         validation.set_audience(&[Claims::AUDIENCE]);
         validation.set_issuer(&[Claims::ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        decode::<Claims>(token, &key, &validation)
+        let claims = decode::<Claims>(token, &key, &validation)
             .map(|data| data.claims)
-            .map_err(|error| invalid(&format!("The token is not valid: {error}.")))
+            .map_err(|error| invalid(&format!("The token is not valid: {error}.")))?;
+        self.verified.keep(token, jwk, claims.clone());
+        Ok(claims)
     }
 }
 

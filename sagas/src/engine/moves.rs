@@ -57,7 +57,7 @@ impl Steering {
 }
 
 impl Inner {
-    /// Moves a saga that `tx` has locked or just inserted, runs the effects, and writes it.
+    /// Moves a saga that `tx` has locked or that has just begun, runs the effects, and writes it.
     pub(super) async fn move_saga(
         &self,
         tx: &mut Tx,
@@ -120,7 +120,11 @@ impl Inner {
         if let Some(first) = inputs.first() {
             trace::moved(span, saga, phase, first);
         }
-        store::update(tx, saga).await?;
+        if saga.version == 0 {
+            store::insert(tx, saga).await?;
+        } else {
+            store::update(tx, saga).await?;
+        }
         store::add_entry(tx, saga, &inputs).await?;
         if store::sync_timers(tx, saga.id, &timers, &saga.state).await? {
             tx.signal(TIMERS);

@@ -1,11 +1,17 @@
 //! Whoever waits for a saga: registered before the commit, woken when it is decided, on whichever
 //! replica that happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::Shutdown;
 use dashmap::DashMap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
 use super::{Engine, Inner, moves::DECIDED};
@@ -26,15 +32,42 @@ pub(super) struct Waiters {
 }
 
 struct Waiting {
-    decided: Arc<Notify>,
+    decision: Arc<Decision>,
     waiters: usize,
+}
+
+/// Whether this process knows that a saga is decided; what is known so is never taken back.
+#[derive(Default)]
+struct Decision {
+    is_known: AtomicBool,
+    became_known: Notify,
+}
+
+impl Decision {
+    fn tell(&self) {
+        self.is_known.store(true, Ordering::Release);
+        self.became_known.notify_waiters();
+    }
+
+    /// Waits until it is known, or `deadline`.
+    async fn known_by(&self, deadline: Instant) -> bool {
+        // Listening before looking: a decision in between is not missed.
+        let told = self.became_known.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
+        if !self.is_known.load(Ordering::Acquire) {
+            // Out of time is no error: whoever waits is told where things stand.
+            let _ = tokio::time::timeout_at(deadline, told).await;
+        }
+        self.is_known.load(Ordering::Acquire)
+    }
 }
 
 /// A place in line for one saga's decision. Take it before the commit that starts the saga.
 pub struct Waiter {
     engine: Engine,
     saga: Uuid,
-    decided: Arc<Notify>,
+    decision: Arc<Decision>,
 }
 
 impl Engine {
@@ -46,17 +79,17 @@ impl Engine {
             .by_saga
             .entry(saga)
             .or_insert_with(|| Waiting {
-                decided: Arc::default(),
+                decision: Arc::default(),
                 waiters: 0,
             });
         waiting.waiters += 1;
-        let decided = Arc::clone(&waiting.decided);
+        let decision = Arc::clone(&waiting.decision);
         drop(waiting);
         self.inner.waiters.began.notify_one();
         Waiter {
             engine: self.clone(),
             saga,
-            decided,
+            decision,
         }
     }
 
@@ -76,21 +109,20 @@ impl Waiter {
     /// # Errors
     /// As [`Engine::wait`].
     pub async fn wait(self, timeout: Duration) -> Result<Saga, Error> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        loop {
-            // Listening before reading: a decision in between is not missed.
-            let decided = self.decided.notified();
-            tokio::pin!(decided);
-            decided.as_mut().enable();
-            let saga = self.engine.load(self.saga).await?;
-            if saga.is_decided() || tokio::time::timeout_at(deadline, decided).await.is_err() {
-                return if saga.is_decided() {
-                    Ok(saga)
-                } else {
-                    self.engine.load(self.saga).await
-                };
-            }
+        let deadline = Instant::now() + timeout;
+        // It may have been decided before anybody waited for it here.
+        let saga = self.engine.load(self.saga).await?;
+        if saga.is_decided() {
+            return Ok(saga);
         }
+        self.decision.known_by(deadline).await;
+        self.engine.load(self.saga).await
+    }
+
+    /// As [`Waiter::wait`] for a saga that was started after this place in line was taken, and without
+    /// reading it: whether it is decided by then.
+    pub async fn is_decided_within(self, timeout: Duration) -> bool {
+        self.decision.known_by(Instant::now() + timeout).await
     }
 }
 
@@ -134,12 +166,13 @@ impl Inner {
             .waiters
             .by_saga
             .iter()
+            .filter(|entry| !entry.decision.is_known.load(Ordering::Acquire))
             .map(|entry| *entry.key())
             .collect();
         for some in waited_for.chunks(BATCH) {
             for id in store::decided_of(&self.database, some.to_vec()).await? {
                 if let Some(waiting) = self.waiters.by_saga.get(&id) {
-                    waiting.decided.notify_waiters();
+                    waiting.decision.tell();
                 }
             }
         }

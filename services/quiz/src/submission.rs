@@ -135,7 +135,10 @@ impl Submissions {
             self.find(answer_id).await?
         };
         let is_open = |answer: &Answer| answer.status == AnswerStatus::Pending;
-        let answer = if is_new || before.as_ref().is_some_and(is_open) {
+        let answer = if is_new {
+            waiter.is_decided_within(wait).await;
+            self.find(answer_id).await?
+        } else if before.as_ref().is_some_and(is_open) {
             waiter.wait(wait).await?;
             self.find(answer_id).await?
         } else {
