@@ -107,7 +107,8 @@ enum Known<'a> {
 fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
     let these = |names: &[&'static str]| Some(Known::These(names.to_vec()));
     match member.name.as_str() {
-        "contracts" | "database" | "xtask" => these(&[]),
+        "contracts" | "database-derive" | "xtask" => these(&[]),
+        "database" => these(&["database-derive"]),
         "bus" => these(&["contracts"]),
         "chassis" => these(&["contracts", "database"]),
         "event-store" => these(&["bus", "chassis", "contracts", "database"]),
