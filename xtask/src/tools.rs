@@ -20,8 +20,9 @@ const DENY_INSTALLED: &str = "cargo-deny@^0.20";
 const HTTPWG: &str = "httpwg-cli@^0.2";
 
 /// Programs that the tests run, and the Debian package that each comes in.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nats-server", "nats-server"),
+    ("rabbitmq-server", "rabbitmq-server"),
     ("promtool", "prometheus"),
     ("shellcheck", "shellcheck"),
     ("docker-compose", "docker-compose"),

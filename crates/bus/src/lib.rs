@@ -1,16 +1,20 @@
 //! The event bus: fast, and allowed to lose. The log is the truth; whoever reads the bus compares
 //! positions and fills every hole from the log.
 //!
-//! Two buses: [`InProcessBus`] for the embedded form, [`NatsBus`] (JetStream) for the distributed
-//! one, whose messages are CloudEvents that a service in any language can read.
+//! Three buses: [`InProcessBus`] for the embedded form, [`NatsBus`] (JetStream) and [`RabbitBus`]
+//! for the distributed one, whose messages are CloudEvents that a service in any language can read.
+//! [`connect`] chooses between the two by the address.
 //!
 //! What a [`Subscription`] promises: within one epoch, events of one publisher arrive in position
 //! order, except that any of them may be missing, and any may come again later.
 
+mod address;
 pub mod asyncapi;
 mod in_process;
 mod message;
 mod nats;
+mod rabbit;
+mod remembering;
 
 use std::sync::Arc;
 
@@ -19,8 +23,10 @@ use contracts::Recorded;
 use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
 
+pub use address::{check, connect};
 pub use in_process::InProcessBus;
 pub use nats::{NatsBus, NatsOptions, reach};
+pub use rabbit::{RabbitBus, RabbitOptions};
 
 /// A way to hand recorded events to whoever listens.
 #[async_trait]

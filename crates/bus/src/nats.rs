@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, ServerAddr,
+    Client, ConnectOptions, Event, Message, ServerAddr,
     connection::State,
     jetstream::{
         self,
@@ -20,28 +20,22 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use contracts::Recorded;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Mutex;
 
 use crate::{
     Bus, BusError, BusStatus, Delivery, Memory, Subscription,
     message::{decode, encode},
+    remembering::MAX_IN_FLIGHT,
 };
 
-/// Publishes that may wait for their confirmation at once: beyond about 64 the server is busy all
-/// the time, and a lost connection repeats no more than these.
-const MAX_IN_FLIGHT: usize = 256;
 /// How long a confirmation may take; a leader's election in a cluster takes longer, and is then
 /// met by the publisher's own repeats.
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest pause between two attempts to reach the server.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
-/// Messages a subscription holds for a slow reader; what comes beyond is dropped by the client and
-/// read from the log.
-const SUBSCRIPTION_CAPACITY: usize = 16_384;
-
-/// How the JetStream stream is made when it is missing. A stream that is there keeps its settings.
+/// How the bus behaves, and how its JetStream stream is made when it is missing. A stream that is there keeps its settings.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
     /// The stream's name.
@@ -56,6 +50,9 @@ pub struct NatsOptions {
     pub max_bytes: i64,
     /// Copies in a cluster; 3 in production.
     pub replicas: usize,
+    /// Messages a subscription holds for a slow reader; what comes beyond is dropped by the client
+    /// and read from the log.
+    pub subscription_capacity: usize,
 }
 
 impl Default for NatsOptions {
@@ -67,6 +64,7 @@ impl Default for NatsOptions {
             max_age: Duration::from_secs(24 * 60 * 60),
             max_bytes: 256 * 1024 * 1024,
             replicas: 1,
+            subscription_capacity: 16_384,
         }
     }
 }
@@ -122,7 +120,7 @@ impl NatsBus {
         let (servers, options_with_login) = reach(url)?;
         let client = options_with_login
             .name("banyan")
-            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .subscription_capacity(options.subscription_capacity)
             .event_callback(move |event| {
                 if matches!(event, Event::Disconnected | Event::Connected) {
                     seen.store(false, Ordering::Release);
@@ -229,6 +227,16 @@ pub fn reach(url: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), BusError> {
     Ok((servers, options))
 }
 
+fn delivery(message: &Message) -> Delivery {
+    match decode(&message.payload) {
+        Ok(event) => Delivery::Event(Arc::new(event)),
+        Err(error) => {
+            tracing::warn!(subject = %message.subject, %error, "foreign message on the bus");
+            Delivery::Gap
+        }
+    }
+}
+
 /// User and password.
 type Login = (String, String);
 
@@ -290,12 +298,13 @@ impl Bus for NatsBus {
             .subscribe(subject)
             .await
             .map_err(|error| BusError::Unavailable(error.to_string()))?;
-        let deliveries = messages.map(|message| match decode(&message.payload) {
-            Ok(event) => Delivery::Event(Arc::new(event)),
-            Err(error) => {
-                tracing::warn!(subject = %message.subject, %error, "foreign message on the bus");
-                Delivery::Gap
-            }
+        let overruns = Arc::clone(&self.overruns);
+        let mut told = overruns.load(Ordering::Relaxed);
+        let deliveries = messages.flat_map(move |message| {
+            let now = overruns.load(Ordering::Relaxed);
+            // Some subscription of this connection was too slow; it may have been this one.
+            let lost = (std::mem::replace(&mut told, now) != now).then_some(Delivery::Gap);
+            stream::iter(lost.into_iter().chain([delivery(&message)]))
         });
         Ok(Subscription::new(deliveries.boxed()))
     }

@@ -1,4 +1,4 @@
-//! What tests stand on: private PostgreSQL and NATS servers, child processes, a fault-injecting
+//! What tests stand on: private PostgreSQL, NATS and RabbitMQ servers, child processes, a fault-injecting
 //! TCP proxy, a receiver of traces, commits that fail on demand, and waiting with a bound.
 //!
 //! Only tests depend on this crate. Its invariant: nothing outlives the test that started it, not
@@ -16,6 +16,7 @@ mod postgres;
 mod process;
 pub mod proxy;
 mod python;
+mod rabbit;
 mod server;
 mod traces;
 
@@ -23,11 +24,12 @@ pub use backend::{Backend, backends};
 pub use commit_faults::CommitFaults;
 pub use eventually::{Outcome, eventually};
 pub use issuer::Issuer;
-pub use nats::{Nats, NatsBinary};
+pub use nats::{Disturbance, Nats, NatsBinary, NatsCluster, NatsDisturber};
 pub use ports::{free_port, free_port_offset};
 pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
 pub use process::Process;
 pub use python::python;
+pub use rabbit::Rabbit;
 pub use tempfile::TempDir;
 pub use traces::{ReceivedSpan, TraceReceiver};
 

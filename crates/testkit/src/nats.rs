@@ -1,5 +1,8 @@
 //! Private nats-servers with JetStream.
 
+mod cluster;
+mod disturber;
+
 use std::{
     collections::HashSet,
     io::{BufRead, BufReader},
@@ -12,7 +15,12 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
+pub use self::{
+    cluster::NatsCluster,
+    disturber::{Disturbance, NatsDisturber},
+};
 use crate::{
     free_port, guard,
     server::{Server, search_path},
@@ -24,6 +32,8 @@ const BINARIES: &str = "BANYAN_TEST_NATS_SERVER";
 const TOOL: &str = "../../target/tools/nats-server/bin/nats-server";
 /// A local server greets at once, or it is not ready.
 const GREETING_WITHIN: Duration = Duration::from_secs(1);
+/// How long a server may take to answer [`Nats::ask`].
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A nats-server program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +49,8 @@ pub struct Nats {
     server: Option<Server>,
     binary: NatsBinary,
     port: u16,
+    /// What it is told beyond its port and its store.
+    arguments: Vec<String>,
     folder: TempDir,
 }
 
@@ -85,16 +97,22 @@ impl Nats {
     /// # Errors
     /// When it does not start; the text holds its last output.
     pub async fn start_version(binary: NatsBinary) -> anyhow::Result<Self> {
+        let mut nats = Self::prepared(binary, Vec::new())?;
+        nats.restart().await?;
+        Ok(nats)
+    }
+
+    /// A server that does not run yet.
+    fn prepared(binary: NatsBinary, arguments: Vec<String>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("banyan-nats-").tempdir()?;
         guard::remove_at_death(folder.path());
-        let mut nats = Self {
+        Ok(Self {
             server: None,
             binary,
             port: free_port(),
+            arguments,
             folder,
-        };
-        nats.restart().await?;
-        Ok(nats)
+        })
     }
 
     /// `nats://127.0.0.1:PORT`, the same over restarts.
@@ -156,7 +174,8 @@ impl Nats {
                 "--jetstream",
             ])
             .arg("--store_dir")
-            .arg(self.store());
+            .arg(self.store())
+            .args(&self.arguments);
         let output = self.folder.path().join("output");
         let server = tokio::task::spawn_blocking(move || {
             Server::start("nats-server", command, &output, Signal::KILL, |_| {
@@ -178,6 +197,31 @@ impl Nats {
             std::fs::remove_dir_all(self.store())?;
         }
         self.restart().await
+    }
+
+    /// Asks the server for something of its own (`$JS.API.…`); the answer's JSON. Speaks just enough
+    /// of the protocol, so that no client has to be trusted.
+    ///
+    /// # Errors
+    /// When it does not answer: without a leader a cluster does not.
+    pub async fn ask(&self, subject: &str, body: &str) -> anyhow::Result<serde_json::Value> {
+        let asking = async {
+            let stream = tokio::net::TcpStream::connect(self.address()).await?;
+            let (from, mut to) = stream.into_split();
+            let request = format!(
+                "CONNECT {{\"verbose\":false}}\r\nSUB inbox 1\r\nPUB {subject} inbox {}\r\n{body}\r\n",
+                body.len()
+            );
+            to.write_all(request.as_bytes()).await?;
+            let mut lines = tokio::io::BufReader::new(from).lines();
+            while let Some(line) = lines.next_line().await? {
+                if line.starts_with('{') {
+                    return Ok(serde_json::from_str(&line)?);
+                }
+            }
+            bail!("the server closed the connection")
+        };
+        tokio::time::timeout(ANSWER_WITHIN, asking).await?
     }
 
     /// All that the server wrote, over its restarts.

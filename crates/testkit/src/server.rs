@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::guard;
 
-/// A start on a machine that is busy compiling; a healthy one takes well under a second.
-const START_WITHIN: Duration = Duration::from_secs(60);
+/// A start on a machine that is busy compiling; a healthy one takes under a second, and RabbitMQ some.
+const START_WITHIN: Duration = Duration::from_secs(180);
 /// After this a server that was asked to stop is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Between two looks at a starting or stopping server.

@@ -4,10 +4,7 @@ use std::{path::Path, process::Command, time::Duration};
 
 use database::{Database, Options, params};
 use testkit::{Backend, Nats, POSTGRES_URL, Postgres, Process, eventually};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -86,30 +83,6 @@ async fn committed_rows_survive_a_crash_of_postgres() {
         .unwrap();
 }
 
-/// Speaks just enough of the protocol to create a stream; the answer's JSON.
-async fn create_stream(nats: &Nats) -> String {
-    let stream = TcpStream::connect(nats.address())
-        .await
-        .expect("the server listens");
-    let (from, mut to) = stream.into_split();
-    let body = r#"{"name":"kept","subjects":["kept.>"]}"#;
-    let subject = "$JS.API.STREAM.CREATE.kept";
-    let request = format!(
-        "CONNECT {{\"verbose\":false}}\r\nSUB inbox 1\r\nPUB {subject} inbox {}\r\n{body}\r\n",
-        body.len()
-    );
-    to.write_all(request.as_bytes())
-        .await
-        .expect("the server reads");
-    let mut lines = BufReader::new(from).lines();
-    while let Some(line) = lines.next_line().await.expect("the server answers") {
-        if line.starts_with('{') {
-            return line;
-        }
-    }
-    panic!("the server closed the connection");
-}
-
 /// Whether the store holds the stream.
 fn has_stream(folder: &Path) -> bool {
     let mut folders = vec![folder.to_path_buf()];
@@ -132,8 +105,12 @@ async fn every_installed_nats_server_keeps_its_streams_until_its_disk_is_wiped()
     assert!(!versions.is_empty(), "no nats-server found");
     for version in versions {
         let mut nats = Nats::start_version(version).await.unwrap();
-        let answer = create_stream(&nats).await;
-        assert!(answer.contains("stream_create_response"), "{answer}");
+        let stream = r#"{"name":"kept","subjects":["kept.>"]}"#;
+        let answer = nats
+            .ask("$JS.API.STREAM.CREATE.kept", stream)
+            .await
+            .unwrap();
+        assert_eq!(answer["config"]["name"], "kept", "{answer}");
         let url = nats.url();
         nats.stop().await.unwrap();
         assert!(TcpStream::connect(nats.address()).await.is_err());

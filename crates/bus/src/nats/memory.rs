@@ -11,15 +11,12 @@ use async_nats::{
 };
 use contracts::Recorded;
 
-use super::{MAX_IN_FLIGHT, NatsBus};
-use crate::{BusError, message::decode};
-
-/// A stored message.
-enum Stored {
-    Event(Box<Recorded>),
-    /// It aged out, or is none of ours and says nothing about events.
-    Nothing,
-}
+use super::NatsBus;
+use crate::{
+    BusError,
+    message::decode,
+    remembering::{Gathering, MAX_IN_FLIGHT, Memorized, Stored, beginning},
+};
 
 impl NatsBus {
     /// The stream as it is now, if there is one.
@@ -54,50 +51,36 @@ impl NatsBus {
         // What is none of ours may lie behind it.
         let backward = (state.first_sequence..=state.last_sequence).rev();
         for sequence in backward.take(MAX_IN_FLIGHT) {
-            if let Stored::Event(event) = stored(&stream, sequence).await? {
+            if let Stored::Event(event) = stream.stored(sequence).await? {
                 return Ok(Some(*event));
             }
         }
         Ok(None)
     }
 
-    /// Events of the positions `after + 1..=until`. The stream's order is that of publishing: runs of
-    /// ascending positions, of which each begins at or below the end of the one before. What was
-    /// repeated stands behind its successors, by what was in flight at most.
+    /// Events of the positions `after + 1..=until`.
     pub(super) async fn stored_between(
         &self,
         after: i64,
         until: i64,
     ) -> Result<Vec<Recorded>, BusError> {
-        let mut found = Vec::new();
+        let mut gathering = Gathering::new(after, until);
         let Some(stream) = self.look().await? else {
-            return Ok(found);
+            return Ok(Vec::new());
         };
         let state = &stream.cached_info().state;
         if state.messages == 0 {
-            return Ok(found);
+            return Ok(Vec::new());
         }
-        let (first, last) = (state.first_sequence, state.last_sequence);
-        let in_flight = u64::try_from(MAX_IN_FLIGHT).unwrap_or(u64::MAX);
-        let begin = beginning(&stream, first, last, after).await?;
-        let mut beyond = 0;
-        for sequence in begin.saturating_sub(in_flight).max(first)..=last {
-            let Stored::Event(event) = stored(&stream, sequence).await? else {
-                continue;
-            };
-            if event.position > until {
-                beyond += 1;
-                if beyond > in_flight {
-                    break;
-                }
-            } else {
-                beyond = 0;
-                if event.position > after {
-                    found.push(*event);
-                }
+        let (first, end) = (state.first_sequence, state.last_sequence + 1);
+        for sequence in beginning(&stream, first, end, after).await?..end {
+            if let Stored::Event(event) = stream.stored(sequence).await?
+                && !gathering.take(*event)
+            {
+                break;
             }
         }
-        Ok(found)
+        Ok(gathering.found())
     }
 
     pub(super) async fn forget_stored(&self) -> Result<(), BusError> {
@@ -111,35 +94,15 @@ impl NatsBus {
     }
 }
 
-/// By bisection, a sequence that begins what lies above the position `after`.
-async fn beginning(stream: &Stream, first: u64, last: u64, after: i64) -> Result<u64, BusError> {
-    let (mut low, mut high) = (first, last + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        // What cannot be read says nothing; the next one that can speaks for it.
-        let mut at = middle;
-        let event = loop {
-            if at == high {
-                break None;
+impl Memorized for Stream {
+    async fn stored(&self, sequence: u64) -> Result<Stored, BusError> {
+        match self.get_raw_message(sequence).await {
+            Ok(message) => Ok(decode(&message.payload)
+                .map_or(Stored::Nothing, |event| Stored::Event(Box::new(event)))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {
+                Ok(Stored::Nothing)
             }
-            match stored(stream, at).await? {
-                Stored::Event(event) => break Some(event),
-                Stored::Nothing => at += 1,
-            }
-        };
-        match event {
-            Some(event) if event.position <= after => low = at + 1,
-            Some(_) | None => high = middle,
+            Err(error) => Err(BusError::Unavailable(error.to_string())),
         }
-    }
-    Ok(low)
-}
-
-async fn stored(stream: &Stream, sequence: u64) -> Result<Stored, BusError> {
-    match stream.get_raw_message(sequence).await {
-        Ok(message) => Ok(decode(&message.payload)
-            .map_or(Stored::Nothing, |event| Stored::Event(Box::new(event)))),
-        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(Stored::Nothing),
-        Err(error) => Err(BusError::Unavailable(error.to_string())),
     }
 }

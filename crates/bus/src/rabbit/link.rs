@@ -1,0 +1,179 @@
+//! The connection to RabbitMQ: made in the background, and made again for ever.
+//!
+//! The client's own recovery is not used: it gives up after some attempts, and brings back what was
+//! declared but not the knowledge that messages were missed meanwhile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt;
+use lapin::{Channel, Connection, ConnectionProperties, Event, uri::AMQPUri};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::BusError;
+
+/// How long a server may take to say hello.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Silence of twice this and the connection counts as lost; the server's own default is a minute.
+const HEARTBEAT_SECONDS: u16 = 5;
+/// The first and the longest pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// How often the connection is looked at, should its end have gone unsaid.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The connection as it is now; it is kept up for as long as somebody holds the value.
+pub(super) struct Link {
+    current: watch::Receiver<Option<Arc<Connection>>>,
+    connects: Arc<AtomicU64>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Link {
+    /// Begins to connect to the first of the servers that answers.
+    pub(super) fn new(servers: Vec<AMQPUri>) -> Self {
+        let (sender, current) = watch::channel(None);
+        let connects = Arc::new(AtomicU64::new(0));
+        let upkeep = tokio::spawn(keep_up(servers, sender, Arc::clone(&connects)));
+        Self {
+            current,
+            connects,
+            upkeep,
+        }
+    }
+
+    /// Whether the server can be reached now, and takes messages.
+    pub(super) fn state(&self) -> Result<(), String> {
+        match &*self.current.borrow() {
+            Some(connection) if !connection.status().connected() => Err("not connected".to_owned()),
+            Some(connection) if connection.status().blocked() => {
+                Err("the broker takes no messages: it lacks memory or disk".to_owned())
+            }
+            Some(_) => Ok(()),
+            None => Err("not connected".to_owned()),
+        }
+    }
+
+    pub(super) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
+    }
+
+    /// A channel on the connection that is there now.
+    pub(super) async fn channel(&self) -> Result<Channel, BusError> {
+        let connection = self.current.borrow().clone();
+        let connection =
+            connection.ok_or_else(|| BusError::Unavailable("not connected".to_owned()))?;
+        connection.create_channel().await.map_err(unavailable)
+    }
+
+    /// Returns once there is a connection. Never, where there will be none.
+    pub(super) async fn connected(&self) {
+        let mut current = self.current.clone();
+        if current.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}
+
+pub(super) fn unavailable(error: lapin::Error) -> BusError {
+    if error.is_amqp_soft_error() {
+        BusError::Refused(error.to_string())
+    } else {
+        BusError::Unavailable(error.to_string())
+    }
+}
+
+/// Reads the addresses; nothing in an error holds a password.
+pub(super) fn servers(list: &str) -> Result<Vec<AMQPUri>, BusError> {
+    let unusable =
+        |reason: String| BusError::Configuration(format!("cannot use RabbitMQ: {reason}"));
+    let mut servers = Vec::new();
+    for text in list.split(',').map(str::trim) {
+        if !text.starts_with("amqp://") {
+            let reason = "an address is not amqp://user:password@host:port/vhost";
+            return Err(unusable(reason.to_owned()));
+        }
+        let mut server: AMQPUri = text.parse().map_err(|_| {
+            // The error itself may repeat the address, and the password with it.
+            unusable("an address is not amqp://user:password@host:port/vhost".to_owned())
+        })?;
+        // Without a path the client means the virtual host without a name, and with a bare slash too.
+        if server.vhost.is_empty() {
+            "/".clone_into(&mut server.vhost);
+        }
+        server.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+async fn keep_up(
+    servers: Vec<AMQPUri>,
+    sender: watch::Sender<Option<Arc<Connection>>>,
+    connects: Arc<AtomicU64>,
+) {
+    let mut pause = PAUSE;
+    let mut turns = servers.iter().cycle();
+    loop {
+        // After the last of them, and after a connection, it begins again with the preferred one.
+        let mut lost = None;
+        for server in turns.by_ref().take(servers.len()) {
+            match connect(server).await {
+                Ok(connection) => {
+                    connects.fetch_add(1, Ordering::Relaxed);
+                    pause = PAUSE;
+                    let server = format!("{}:{}", server.authority.host, server.authority.port);
+                    tracing::info!(server, "rabbitmq connection: connected");
+                    sender.send_replace(Some(Arc::clone(&connection)));
+                    lost = Some(ended(&connection).await);
+                    sender.send_replace(None);
+                    break;
+                }
+                Err(reason) => tracing::debug!(reason, "rabbitmq does not answer"),
+            }
+        }
+        if let Some(reason) = lost {
+            tracing::info!(reason, "rabbitmq connection: disconnected");
+            turns = servers.iter().cycle();
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    }
+}
+
+async fn connect(server: &AMQPUri) -> Result<Arc<Connection>, String> {
+    let properties = ConnectionProperties::default().with_connection_name("banyan".into());
+    let connecting = Connection::connect_uri(server.clone(), properties);
+    match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok(connection)) => Ok(Arc::new(connection)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {CONNECT_WITHIN:?}")),
+    }
+}
+
+/// Returns once the connection is lost, with the reason.
+async fn ended(connection: &Connection) -> String {
+    let mut events = Box::pin(connection.events_listener());
+    loop {
+        let event = tokio::time::timeout(LOOK_AGAIN, events.next()).await;
+        if let Ok(Some(Event::Error(error))) = &event
+            && !connection.status().connected()
+        {
+            return error.to_string();
+        }
+        if !connection.status().connected() || matches!(event, Ok(None)) {
+            return "the connection ended".to_owned();
+        }
+    }
+}
