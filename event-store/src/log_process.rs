@@ -6,7 +6,7 @@ mod config;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus::{Bus, NatsBus, NatsOptions};
+use bus::Bus;
 use chassis::{Health, Metrics, Shutdown, http::Service, tasks::Supervisor};
 use tokio::{net::TcpListener, sync::watch};
 
@@ -21,21 +21,15 @@ use crate::{
 /// already.
 ///
 /// # Errors
-/// When the log's database cannot be opened, NATS's address is unusable, or a task fails.
+/// When the log's database cannot be opened, the bus's address is unusable, or a task fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
     let log = Log::open(&config.log, LogOptions::default())
         .await
         .context("cannot open the log (setting `log`)")?;
-    let bus = match &config.nats {
-        Some(nats) => {
-            let options = NatsOptions {
-                replicas: config.nats_replicas,
-                ..NatsOptions::default()
-            };
-            let bus = NatsBus::connect(nats, options)
-                .await
-                .context("cannot use NATS (setting `nats`)")?;
-            Some(Arc::new(bus) as Arc<dyn Bus>)
+    let bus = match &config.bus {
+        Some(url) => {
+            let connected = bus::connect(url, config.nats_replicas).await;
+            Some(connected.context("cannot use the bus (setting `bus`)")?)
         }
         None => None,
     };

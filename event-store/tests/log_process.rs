@@ -111,14 +111,21 @@ async fn bad_settings_are_told_all_at_once_with_exit_code_64() {
     let settings = [
         ("LISTEN", "0.0.0.0:0"),
         ("LOG", "mysql://x"),
+        ("BUS", "amqps://banyan:secret@b"),
         ("NATS_REPLICAS", "9"),
     ];
     let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(64));
     let output = process.output().join("\n");
-    for setting in ["ops_token: required", "log: must", "nats_replicas: must"] {
+    for setting in [
+        "ops_token: required",
+        "log: must",
+        "bus: cannot use RabbitMQ",
+        "nats_replicas: must",
+    ] {
         assert!(output.contains(setting), "{output}");
     }
+    assert!(!output.contains("secret"), "{output}");
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ async fn values_that_can_be_read_and_are_wrong_are_told_together_whatever_the_ta
     );
     let legacy = format!("database = \"mysql://root:secret@db/legacy\"\n{mail}");
     for (service, settings, keys) in [
-        ("quiz", quiz, vec!["database", "nats", "ops_token"]),
+        ("quiz", quiz, vec!["database", "bus", "ops_token"]),
         (
             "auth",
             &auth,

@@ -16,7 +16,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::{Router, routing::get};
-use bus::{Bus, Memory, NatsBus, NatsOptions};
+use bus::{Bus, Memory};
 use chassis::{
     Health, Metrics, Shutdown,
     config::Faults,
@@ -43,25 +43,24 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Opens the log (setting `log`) and connects to NATS (setting `nats`), where one is given.
+    /// Opens the log (setting `log`) and connects to the bus (setting `bus`), where one is given.
     ///
     /// # Errors
-    /// One line that names the setting. An absent NATS is no error: the log is the truth, and the
+    /// One line that names the setting. An absent broker is no error: the log is the truth, and the
     /// connection comes up by itself.
-    pub async fn connect(log: &str, nats: Option<&str>) -> anyhow::Result<Self> {
+    pub async fn connect(log: &str, bus: Option<&str>) -> anyhow::Result<Self> {
         let options = LogOptions {
-            notified: nats.is_none(),
+            notified: bus.is_none(),
             ..LogOptions::default()
         };
         let log = Log::open(log, options)
             .await
             .context("cannot open the log (setting `log`)")?;
-        let bus = match nats {
+        let bus = match bus {
             Some(url) => {
-                let bus = NatsBus::connect(url, NatsOptions::default())
-                    .await
-                    .context("cannot use NATS (setting `nats`)")?;
-                Some(Arc::new(bus) as Arc<dyn Bus>)
+                // The log's own process makes the stream, with the copies that it is told.
+                let connected = bus::connect(url, 1).await;
+                Some(connected.context("cannot use the bus (setting `bus`)")?)
             }
             None => None,
         };

@@ -3,7 +3,6 @@
 
 use std::{future::Future, net::SocketAddr, path::Path, process::ExitCode};
 
-use bus::NatsBus;
 use chassis::{
     Shutdown,
     config::{self, Faults, database_fault},
@@ -50,8 +49,8 @@ pub struct Settings<'a> {
     pub database: &'a str,
     /// `log`
     pub log: &'a str,
-    /// `nats`
-    pub nats: Option<&'a str>,
+    /// `bus`
+    pub bus: Option<&'a str>,
     /// `legacy_database`, where the service imports from the monolith.
     pub legacy_database: Option<&'a str>,
     /// `ops_token`
@@ -67,7 +66,7 @@ macro_rules! settings {
             listen: $config.listen,
             database: &$config.database,
             log: &$config.log,
-            nats: $config.nats.as_deref(),
+            bus: $config.bus.as_deref(),
             legacy_database: $config.legacy_database.as_deref(),
             ops_token: $config.ops_token.as_deref(),
         }
@@ -100,9 +99,9 @@ fn faults<S: Service>(config: &S) -> Vec<String> {
     ];
     let databases = databases.into_iter();
     let databases = databases.filter_map(|(key, url)| database_fault(key, url?));
-    let nats = settings.nats.and_then(|url| NatsBus::check(url).err());
+    let bus = settings.bus.and_then(|url| bus::check(url).err());
     let mut faults: Vec<String> = databases.collect();
-    faults.extend(nats.map(|fault| format!("nats: {fault}")));
+    faults.extend(bus.map(|fault| format!("bus: {fault}")));
     faults.extend(ops::fault(settings.listen, settings.ops_token));
     faults.extend(config.faults());
     faults
@@ -149,7 +148,7 @@ impl<S: Service> Part for OfEvents<S> {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let settings = self.0.settings();
-        let shared = Shared::connect(settings.log, settings.nats).await?;
+        let shared = Shared::connect(settings.log, settings.bus).await?;
         self.0.run(shared, shutdown).await
     }
 }

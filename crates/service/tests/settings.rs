@@ -13,7 +13,8 @@ struct Sample {
     listen: SocketAddr,
     database: String,
     log: String,
-    nats: Option<String>,
+    #[serde(alias = "nats", skip_serializing_if = "Option::is_none")]
+    bus: Option<String>,
     legacy_database: Option<String>,
     ops_token: Option<String>,
     speed: u8,
@@ -25,7 +26,7 @@ impl Default for Sample {
             listen: ([127, 0, 0, 1], 0).into(),
             database: "sqlite:sample.db".to_owned(),
             log: "postgres://banyan@nowhere/event_log".to_owned(),
-            nats: Some("nats://a:4222,nats://b:4222".to_owned()),
+            bus: None,
             legacy_database: None,
             ops_token: None,
             speed: 1,
@@ -73,7 +74,7 @@ fn everything_that_is_wrong_is_told_at_once_and_no_password_with_it() {
         "database",
         "log",
         "legacy_database",
-        "nats",
+        "bus",
         "ops_token",
         "speed",
     ];
@@ -85,6 +86,26 @@ fn everything_that_is_wrong_is_told_at_once_and_no_password_with_it() {
         .collect();
     assert_eq!(told, keys, "{faults}");
     assert!(!faults.to_string().contains("secret"), "{faults}");
+}
+
+#[test]
+fn a_bus_is_nats_or_rabbitmq_and_its_old_name_is_known() {
+    for bus in ["nats://a:4222,nats://b:4222", "amqp://a:p%40ss@b/events,amqp://c"] {
+        for key in ["bus", "nats"] {
+            let text = format!("{key} = {bus:?}\n");
+            let sample = load(&text).unwrap_or_else(|faults| panic!("{faults}"));
+            assert_eq!(sample.bus.as_deref(), Some(bus), "{key}");
+        }
+    }
+    for wrong in [
+        "bus = \"amqp://a:secret@b,nats://a:secret@c\"\n",
+        "bus = \"amqps://a:secret@b\"\n",
+        "bus = \"nats://a\"\nnats = \"nats://b\"\n",
+    ] {
+        let faults = load(wrong).err().expect(wrong);
+        assert!(faults.to_string().contains("bus"), "{faults}");
+        assert!(!faults.to_string().contains("secret"), "{faults}");
+    }
 }
 
 #[test]

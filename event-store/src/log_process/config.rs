@@ -11,10 +11,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The log: `postgres://…` or `sqlite:path`.
     pub log: String,
-    /// `nats://host:port`, several with commas; absent: nothing is forwarded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats: Option<String>,
-    /// Copies of the stream in a NATS cluster.
+    /// `nats://host:port` or `amqp://host:port`, several with commas; absent: nothing is forwarded.
+    #[serde(alias = "nats", skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
+    /// Copies of the stream in a NATS cluster; RabbitMQ keeps one on each of its nodes.
     pub nats_replicas: usize,
     /// Opens `/ops`; required off loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ impl Default for Config {
         Self {
             listen: ([127, 0, 0, 1], 9010).into(),
             log: "sqlite:.banyan/log.db".to_owned(),
-            nats: None,
+            bus: None,
             nats_replicas: 1,
             ops_token: None,
         }
@@ -49,6 +49,10 @@ impl Config {
             .any(|s| config.log.starts_with(s))
         {
             faults.push("log: must start with postgres:// or sqlite:".to_owned());
+        }
+        let bus = config.bus.as_deref().map(bus::check);
+        if let Some(Err(fault)) = bus {
+            faults.push(format!("bus: {fault}"));
         }
         if !(1..=5).contains(&config.nats_replicas) {
             faults.push("nats_replicas: must be 1 to 5".to_owned());

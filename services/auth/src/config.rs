@@ -30,8 +30,9 @@ pub struct Config {
     pub database: String,
     /// The log's database; not used where the log is shared in one process.
     pub log: String,
-    /// NATS, where there is one; likewise.
-    pub nats: Option<String>,
+    /// The bus, where there is one: `nats://…` or `amqp://…`; likewise.
+    #[serde(alias = "nats", skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
     /// The keys that sign access tokens; made when missing. Legacy uses the same file.
     pub signing_key: PathBuf,
     /// How long a new key is published before it signs.
@@ -76,7 +77,7 @@ impl Default for Config {
             listen: (Ipv4Addr::LOCALHOST, 9001).into(),
             database: "sqlite:.banyan/auth.db".to_owned(),
             log: "sqlite:.banyan/log.db".to_owned(),
-            nats: None,
+            bus: None,
             signing_key: ".banyan/keys/signing.pem".into(),
             // Minutes: it always fits.
             key_lead_ms: u64::try_from(keys::LEAD.as_millis()).unwrap_or(u64::MAX),

@@ -36,8 +36,9 @@ pub struct Config {
     pub database: String,
     /// The log's database; not used where the log is shared in one process.
     pub log: String,
-    /// NATS, where there is one; likewise.
-    pub nats: Option<String>,
+    /// The bus, where there is one: `nats://…` or `amqp://…`; likewise.
+    #[serde(alias = "nats", skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
     /// Where the keys are that access tokens are verified with.
     pub jwks_url: String,
     /// The monolith's database, to import from.
@@ -62,7 +63,7 @@ impl Default for Config {
             listen: (Ipv4Addr::LOCALHOST, 9005).into(),
             database: "sqlite:.banyan/leaderboard.db".to_owned(),
             log: "sqlite:.banyan/log.db".to_owned(),
-            nats: None,
+            bus: None,
             jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
             ops_token: None,

@@ -89,7 +89,7 @@ impl Service for Config {
             listen: self.listen,
             database: &self.database,
             log: &self.log,
-            nats: self.nats.as_deref(),
+            bus: self.bus.as_deref(),
             legacy_database: None,
             ops_token: self.ops_token.as_deref(),
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bus::{Bus, NatsBus, NatsOptions};
+use bus::{Bus, NatsBus};
 use clap::Args;
 use database::{Database, Options};
 use event_store::{
@@ -25,7 +25,7 @@ use crate::output::Format;
 /// Events that are in memory at once.
 const CHUNK: usize = 10_000;
 
-/// How often NATS is asked before it counts as away, and how long between: five seconds.
+/// How often the bus is asked before it counts as away, and how long between: five seconds.
 const CONNECT_TRIES: u32 = 20;
 const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -41,9 +41,10 @@ pub struct Restore {
     /// The database of each service: what its outbox sent is kept until it is archived.
     #[arg(long = "outbox", value_name = "URL")]
     outboxes: Vec<String>,
-    /// NATS, where it has not lost its disk: it remembers a day, or its last 256 MiB.
-    #[arg(long, value_name = "URL")]
-    nats: Option<String>,
+    /// The bus (nats://… or amqp://…), where it has not lost its disk: it remembers a day, or its last
+    /// 256 MiB.
+    #[arg(long, visible_alias = "nats", value_name = "URL")]
+    bus: Option<String>,
     /// Why, for the record.
     #[arg(long)]
     reason: String,
@@ -99,14 +100,17 @@ impl Restore {
             let database = database.context("cannot open a service's database (--outbox)")?;
             remains = remains.outbox(database);
         }
-        let mut newest = None;
-        if let Some(url) = &self.nats {
+        let mut published = None;
+        if let Some(url) = &self.bus {
             let bus = connected(url).await?;
-            newest = bus.newest().await.context("cannot read NATS (--nats)")?;
+            let newest = bus.newest().await.context("cannot read the bus (--bus)")?;
+            published = Some((bus.name(), newest));
             remains = remains.bus(bus);
         }
         let Refilled { head, lost } = log.refill_from(&remains).await?;
-        publisher::go_on(&log, NatsBus::NAME, newest.as_ref()).await?;
+        // Without a word about the bus it is the one that it was by default.
+        let (bus, newest) = published.unwrap_or((NatsBus::NAME, None));
+        publisher::go_on(&log, bus, newest.as_ref()).await?;
         let epoch = log.begin_epoch(&self.reason, actor).await?;
         Ok(Restored {
             archived,
@@ -157,16 +161,16 @@ fn epoch_of(folder: &Path) -> anyhow::Result<Uuid> {
     })
 }
 
-/// NATS, once it answers: the connection comes up in the background.
+/// The bus, once it answers: the connection comes up in the background.
 async fn connected(url: &str) -> anyhow::Result<Arc<dyn Bus>> {
-    let bus = NatsBus::connect(url, NatsOptions::default()).await?;
+    let bus = bus::connect(url, 1).await?;
     let mut tries = 0;
     while let Err(error) = bus.newest().await {
         tries += 1;
         if tries > CONNECT_TRIES {
-            return Err(error).context("cannot read NATS (--nats)");
+            return Err(error).context("cannot read the bus (--bus)");
         }
         tokio::time::sleep(CONNECT_PAUSE).await;
     }
-    Ok(Arc::new(bus))
+    Ok(bus)
 }
