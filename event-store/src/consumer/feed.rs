@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bus::{Bus, Delivery, Subscription};
+use bus::{Bus, BusError, Delivery, Subscription};
 use contracts::Recorded;
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub(super) struct Feed {
     appended: watch::Receiver<i64>,
     bus: Option<Arc<dyn Bus>>,
     subscription: Option<Subscription>,
+    /// The bus was asked for a subscription, and has not answered yet.
+    subscribing: Option<BoxFuture<'static, Result<Subscription, BusError>>>,
     /// An event beyond a hole, which comes into its own once the hole is filled.
     held: Option<Arc<Recorded>>,
     /// What is next lies in the log: a hole, or more than one read's worth.
@@ -59,6 +61,7 @@ impl Feed {
             log,
             bus,
             subscription: None,
+            subscribing: None,
             held: None,
             read_log: true,
             bus_is_slow: false,
@@ -76,7 +79,7 @@ impl Feed {
     /// The next events after `after`: contiguous, at least one, at most [`MAX_BATCH`]. Waits until
     /// there are some; safe to drop while it waits.
     pub(super) async fn next(&mut self, after: i64) -> Result<Vec<Arc<Recorded>>, FeedError> {
-        self.subscribe().await;
+        self.subscribe();
         loop {
             let run = self.take_delivered(after);
             if !run.is_empty() {
@@ -98,17 +101,27 @@ impl Feed {
         }
     }
 
-    async fn subscribe(&mut self) {
+    /// Asks the bus for a subscription, and waits for none: a bus that hangs keeps nobody from the log.
+    fn subscribe(&mut self) {
         if self.subscription.is_some() {
             return;
         }
-        if let Some(bus) = &self.bus {
-            match bus.subscribe().await {
-                Ok(subscription) => self.subscription = Some(subscription),
-                Err(error) => {
-                    tracing::warn!(bus = bus.name(), %error, "no subscription; reading the log");
-                }
-            }
+        if self.subscribing.is_none()
+            && let Some(bus) = self.bus.clone()
+        {
+            self.subscribing = Some(async move { bus.subscribe().await }.boxed());
+        }
+        let asked = self.subscribing.as_mut();
+        if let Some(answer) = asked.and_then(FutureExt::now_or_never) {
+            self.subscribed(answer);
+        }
+    }
+
+    fn subscribed(&mut self, answer: Result<Subscription, BusError>) {
+        self.subscribing = None;
+        match answer {
+            Ok(subscription) => self.subscription = Some(subscription),
+            Err(error) => tracing::warn!(%error, "no subscription; reading the log"),
         }
     }
 
@@ -174,9 +187,17 @@ impl Feed {
     /// Waits until there may be something to do.
     async fn wait(&mut self, after: i64) {
         let Some(subscription) = &mut self.subscription else {
+            let asked = async {
+                match &mut self.subscribing {
+                    Some(subscribing) => subscribing.await,
+                    None => std::future::pending().await,
+                }
+            };
             // An error would mean that the log is gone, which ends this process's consumers too.
-            if self.appended.wait_for(|head| *head > after).await.is_ok() {
-                self.read_log = true;
+            let grown = async { self.appended.wait_for(|head| *head > after).await.is_ok() };
+            tokio::select! {
+                grown = grown => self.read_log |= grown,
+                answer = asked => self.subscribed(answer),
             }
             return;
         };

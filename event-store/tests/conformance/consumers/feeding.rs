@@ -23,6 +23,7 @@ testkit::both_databases!(
     a_bus_that_says_nothing_costs_time_and_no_event,
     a_subscriber_that_lags_fills_the_gap_from_the_log,
     a_bus_that_repeats_old_events_without_end_keeps_nobody_from_the_log,
+    a_bus_that_does_not_answer_keeps_nobody_from_the_log_and_is_heard_once_it_does,
 );
 
 async fn events_flow_over_the_bus(backend: Backend) {
@@ -178,5 +179,59 @@ async fn a_bus_that_repeats_old_events_without_end_keeps_nobody_from_the_log(bac
         running.at(head).await;
     }
     assert_eq!(handled(&database).await, (1..=7).collect::<Vec<_>>());
+    running.stop().await;
+}
+
+/// Answers who subscribes once it is let.
+struct Hanging {
+    inner: InProcessBus,
+    let_go: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Bus for Hanging {
+    async fn publish(&self, events: &[Recorded]) -> Result<(), BusError> {
+        self.inner.publish(events).await
+    }
+    async fn subscribe(&self) -> Result<Subscription, BusError> {
+        self.let_go.acquire().await.unwrap().forget();
+        self.inner.subscribe().await
+    }
+    fn status(&self) -> bus::BusStatus {
+        self.inner.status()
+    }
+    fn memory(&self) -> Memory {
+        Memory::None
+    }
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+}
+
+async fn a_bus_that_does_not_answer_keeps_nobody_from_the_log_and_is_heard_once_it_does(
+    backend: Backend,
+) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let bus = Arc::new(Hanging {
+        inner: InProcessBus::new(),
+        let_go: tokio::sync::Semaphore::new(0),
+    });
+    let running = start(&database, &log, &Journal::new(), Some(bus.clone()));
+    for _ in 0..3 {
+        let head = append_to(&log, &["a", "b"]).await;
+        running.at(head).await;
+    }
+    bus.let_go.add_permits(1);
+    // Whoever waits for the log to grow hears the bus's answer, too.
+    testkit::eventually(crate::fixture::PATIENCE, || async {
+        let again = all(&log).await;
+        bus.publish(&again).await.unwrap();
+        bus.status().received_messages > 0
+    })
+    .await;
+    let head = append_to(&log, &["a"]).await;
+    running.at(head).await;
+    assert_eq!(handled(&database).await, (1..=head).collect::<Vec<_>>());
     running.stop().await;
 }
