@@ -13,7 +13,7 @@ use testkit::{
 };
 
 use crate::{
-    consumers::handler::{Journal, handled, options},
+    consumers::handler::{Journal, create_journal, handled, options},
     fixture::{OUTBOX, PATIENCE, draft, run_of, soon},
 };
 
@@ -44,8 +44,7 @@ async fn databases(server: &Postgres) -> (Log, Database) {
         .await
         .unwrap();
     database.migrate(outbox::migrations()).await.unwrap();
-    let table = "CREATE TABLE journal (position BIGINT, stream TEXT, version BIGINT)";
-    database.execute(table, params![]).await.unwrap();
+    create_journal(&database).await;
     (log, database)
 }
 

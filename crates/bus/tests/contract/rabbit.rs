@@ -11,7 +11,10 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use testkit::{Rabbit, eventually};
+use testkit::{
+    Rabbit, eventually,
+    proxy::{FaultProxy, Mode},
+};
 
 use crate::{
     brokers::rabbit_options,
@@ -37,6 +40,7 @@ async fn its_messages_are_cloud_events_and_what_somebody_deleted_is_made_again()
     a_stream_that_somebody_deleted_is_made_again(&server).await;
     an_exchange_that_somebody_deleted_is_made_again(&server).await;
     a_queue_that_is_no_stream_is_told(&server).await;
+    a_network_that_swallows_everything_is_told_in_bounded_time(&server).await;
 }
 
 async fn messages_are_cloud_events(server: &Rabbit) {
@@ -138,4 +142,24 @@ async fn a_queue_that_is_no_stream_is_told(server: &Rabbit) {
         matches!(&refused, BusError::Refused(why) if why.contains("banyan.plain.stream")),
         "{refused}"
     );
+}
+
+async fn a_network_that_swallows_everything_is_told_in_bounded_time(server: &Rabbit) {
+    let proxy = FaultProxy::start(server.address()).await.unwrap();
+    let url = format!("amqp://{}", proxy.address());
+    let bus = RabbitBus::connect(&url, rabbit_options("swallowed")).unwrap();
+    let mut subscription = subscribe(&bus).await;
+    publish(&bus, &run(1..=3)).await;
+    until(&mut subscription, 3).await;
+    proxy.set(Mode::Blackhole).await;
+    let unconfirmed = tokio::time::timeout(PATIENCE, bus.publish(&run(4..=4))).await;
+    let error = unconfirmed.expect("in time").expect_err("nobody answers");
+    assert!(matches!(error, BusError::Unavailable(_)), "{error}");
+    // Nothing is heard, not even that the server is there.
+    eventually(PATIENCE, || async { bus.reachable().is_err() }).await;
+    proxy.set(Mode::Pass).await;
+    proxy.sever().await;
+    publish(&bus, &run(4..=5)).await;
+    let newest = bus.newest().await.unwrap();
+    assert_eq!(newest, Some(recorded(5)));
 }

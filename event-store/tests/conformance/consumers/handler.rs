@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bus::Bus;
 use chassis::Shutdown;
 use contracts::Recorded;
-use database::{Database, Tx, params};
+use database::{Database, Sql, Tx, params};
 use event_store::{
     Consumers, Handler, HandlerError, Kind, Log,
     consumer::{ConsumerOptions, Fault, Order},
@@ -118,9 +118,20 @@ impl Handler for Journal {
 /// the primary key only within one order, so the table has none: doubles are seen.
 pub(crate) async fn journal_database(backend: &Backend) -> Database {
     let database = service(backend).await;
-    let sql = "CREATE TABLE journal (position BIGINT, stream TEXT, version BIGINT)";
-    database.execute(sql, params![]).await.expect("a table");
+    create_journal(&database).await;
     database
+}
+
+/// Each row with its place in the order in which they were written: PostgreSQL's own addresses follow
+/// it only while one connection writes.
+pub(crate) async fn create_journal(database: &Database) {
+    let sql = Sql::by_dialect(
+        "CREATE TABLE journal (place BIGINT GENERATED ALWAYS AS IDENTITY, position BIGINT,
+                               stream TEXT, version BIGINT)",
+        "CREATE TABLE journal (place INTEGER PRIMARY KEY, position BIGINT, stream TEXT,
+                               version BIGINT)",
+    );
+    database.execute(sql, params![]).await.expect("a table");
 }
 
 /// Quick repeats, so that tests of them are quick.
@@ -171,10 +182,7 @@ impl Running {
 
 /// Positions in the order in which they were handled.
 pub(crate) async fn handled(database: &Database) -> Vec<i64> {
-    let sql = match database.dialect() {
-        database::Dialect::Postgres => "SELECT position FROM journal ORDER BY ctid",
-        database::Dialect::Sqlite => "SELECT position FROM journal ORDER BY rowid",
-    };
+    let sql = "SELECT position FROM journal ORDER BY place";
     let rows: Vec<(i64,)> = database.fetch_all(sql, params![]).await.expect("rows");
     rows.into_iter().map(|(position,)| position).collect()
 }
