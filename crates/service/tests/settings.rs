@@ -90,7 +90,10 @@ fn everything_that_is_wrong_is_told_at_once_and_no_password_with_it() {
 
 #[test]
 fn a_bus_is_nats_or_rabbitmq_and_its_old_name_is_known() {
-    for bus in ["nats://a:4222,nats://b:4222", "amqp://a:p%40ss@b/events,amqp://c"] {
+    for bus in [
+        "nats://a:4222,nats://b:4222",
+        "amqp://a:p%40ss@b/events,amqp://c",
+    ] {
         for key in ["bus", "nats"] {
             let text = format!("{key} = {bus:?}\n");
             let sample = load(&text).unwrap_or_else(|faults| panic!("{faults}"));

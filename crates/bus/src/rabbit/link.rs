@@ -86,6 +86,7 @@ impl Drop for Link {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 pub(super) fn unavailable(error: lapin::Error) -> BusError {
     if error.is_amqp_soft_error() {
         BusError::Refused(error.to_string())
