@@ -156,6 +156,24 @@ impl System {
         Ok(said.json)
     }
 
+    /// Where a service listens: `http://ADDRESS:PORT`.
+    ///
+    /// # Errors
+    /// When nobody said so.
+    pub fn service(&self, name: &str) -> anyhow::Result<String> {
+        let operator = self.operator.as_ref().context("no --operator is given")?;
+        let text = std::fs::read_to_string(operator)?;
+        let table: toml::Table = toml::from_str(&text)?;
+        let urls = table.get("services").and_then(|all| all.get(name));
+        // One of several replicas serves as well as another.
+        let first = |urls: &toml::Value| match urls {
+            toml::Value::Array(several) => several.first()?.as_str().map(ToOwned::to_owned),
+            one => one.as_str().map(ToOwned::to_owned),
+        };
+        let missing = || format!("{} names no service {name}", operator.display());
+        urls.and_then(first).with_context(missing)
+    }
+
     /// Copies what the new side lacks, then moves traffic: `percent` of what players play with, and
     /// all of the rest.
     ///

@@ -1,7 +1,15 @@
 //! `cargo xtask bench`: measurements, each of which prints a table. They run alone and optimised; no
 //! test has a bar for speed.
 
+mod figures;
 mod gateway;
+mod log;
+mod options;
+mod page;
+mod place;
+mod process;
+mod programs;
+mod sagas;
 
 use std::process::Command;
 
@@ -24,19 +32,43 @@ const BENCHES: [Bench; 1] = [Bench {
     what: "own place and top 6 among 1,000,000 players, over HTTP, on both databases",
 }];
 
-/// The one that is no example program, since it starts other people's programs.
-const GATEWAY: (&str, &str) = (
-    "gateway",
-    "the gateway beside nginx, HAProxy, Pingora, Traefik and Caddy: docs/benchmarks/gateway.md; \
-     -- [--only PART,…] [--peers NAME,…] [--repetitions N] [--seconds N] \
-     [--gateway PROGRAM] [--before PROGRAM]",
-);
+/// One that is no example program, since it starts other people's programs.
+struct Beside {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Workspace, &[String]) -> anyhow::Result<()>,
+}
+
+const BESIDE: [Beside; 3] = [
+    Beside {
+        name: "gateway",
+        what: "the gateway beside nginx, HAProxy, Pingora, Traefik and Caddy: \
+               docs/benchmarks/gateway.md; \
+               -- [--only PART,…] [--peers NAME,…] [--repetitions N] [--seconds N] \
+               [--gateway PROGRAM] [--before PROGRAM]",
+        run: gateway::run,
+    },
+    Beside {
+        name: "log",
+        what: "the log beside rows written by hand, Emmett and eventsourcing: \
+               docs/benchmarks/log.md; \
+               -- [--only append,batches,hop,backlog] [--peers NAME,…|none] [--repetitions N] [--seconds N]",
+        run: log::run,
+    },
+    Beside {
+        name: "sagas",
+        what: "the answer-submission saga beside Restate, DBOS and its writes by hand: \
+               docs/benchmarks/sagas.md; \
+               -- [--only embedded,distributed] [--peers NAME,…|none] [--repetitions N] [--seconds N]",
+        run: sagas::run,
+    },
+];
 
 /// The names, for those who ask.
 pub(crate) fn names() -> String {
     let examples = BENCHES.iter().map(|bench| (bench.name, bench.what));
     let lines: Vec<String> = examples
-        .chain([GATEWAY])
+        .chain(BESIDE.iter().map(|bench| (bench.name, bench.what)))
         .map(|(name, what)| format!("    {name:<12} {what}"))
         .collect();
     lines.join("\n")
@@ -47,8 +79,8 @@ pub(crate) fn names() -> String {
 /// # Errors
 /// When there is none of this name, or it fails.
 pub(crate) fn run(workspace: &Workspace, name: &str, arguments: &[String]) -> anyhow::Result<()> {
-    if name == GATEWAY.0 {
-        return gateway::run(workspace, arguments);
+    if let Some(bench) = BESIDE.iter().find(|bench| bench.name == name) {
+        return (bench.run)(workspace, arguments);
     }
     let Some(bench) = BENCHES.iter().find(|bench| bench.name == name) else {
         bail!("there is no measurement {name:?}; there are:\n{}", names());

@@ -6,6 +6,7 @@
 
 mod append;
 mod by_hand;
+mod consume;
 mod event;
 mod window;
 
@@ -43,6 +44,14 @@ enum What {
         #[command(flatten)]
         load: Load,
     },
+    /// From an append to its effect in another process, at a fixed rate.
+    Hop(consume::Hop),
+    /// How quickly a new consumer reads a full log, and how much memory it takes.
+    Backlog(consume::Backlog),
+    /// A part of `hop`: forwards the log to NATS.
+    Forward(consume::Places),
+    /// A part of `hop` and `backlog`: handles.
+    Handle(consume::Places),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -124,6 +133,10 @@ async fn main() -> anyhow::Result<()> {
         What::Servers => return servers().await,
         What::Append { on, load } => append::run(on, load).await?,
         What::ByHand { order, load } => by_hand::run(order, load).await?,
+        What::Hop(hop) => consume::hop(hop).await?,
+        What::Backlog(backlog) => consume::backlog(backlog).await?,
+        What::Forward(places) => return consume::forward(places).await,
+        What::Handle(places) => consume::handle(places).await?,
     };
     println!("{measured}");
     Ok(())

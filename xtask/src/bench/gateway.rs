@@ -9,7 +9,6 @@ mod configs;
 mod figures;
 mod measures;
 mod peers;
-mod process;
 mod programs;
 mod report;
 mod verdict;
@@ -18,12 +17,12 @@ mod wrk;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 
+use super::place::{named, place};
 use crate::workspace::Workspace;
 use figures::Figures;
 use measures::{Bench, Part};
@@ -86,20 +85,6 @@ impl Options {
     }
 }
 
-/// The things of a list, by their names with commas between.
-fn named<T: Copy>(list: &str, all: &[T], name: fn(T) -> &'static str) -> anyhow::Result<Vec<T>> {
-    let one = |wanted: &str| {
-        let found = all
-            .iter()
-            .find(|it| name(**it).eq_ignore_ascii_case(wanted));
-        found.copied().with_context(|| {
-            let names: Vec<&str> = all.iter().map(|it| name(*it)).collect();
-            format!("there is no {wanted:?}; there are {}", names.join(", "))
-        })
-    };
-    list.split(',').map(one).collect()
-}
-
 /// Measures, prints the page, and keeps it.
 ///
 /// # Errors
@@ -117,7 +102,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         figures: Figures::default(),
     };
     measures::run(&mut bench, &options.parts)?;
-    let page = report::markdown(&bench.figures, &place(&options));
+    let page = report::markdown(&bench.figures, &place(options.repetitions, options.time));
     let plot = report::svg(&bench.figures);
     println!("\n{page}");
     let mut folders = vec![folder];
@@ -131,30 +116,6 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         println!("    written: {}", folder.join("gateway.md").display());
     }
     Ok(())
-}
-
-/// Where and when, for the page.
-fn place(options: &Options) -> String {
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
-    let model = model.and_then(|rest| rest.split_once(':'));
-    let model = model.map_or("unknown", |(_, name)| name.trim());
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let commit = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .output();
-    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let today = time::OffsetDateTime::now_utc().date();
-    format!(
-        "Measured on {today}, commit {}, on {processors} × {model}, Linux {}: {} repetitions of {} s.",
-        commit.unwrap_or_default(),
-        kernel.trim(),
-        options.repetitions,
-        options.time.as_secs(),
-    )
 }
 
 #[cfg(test)]

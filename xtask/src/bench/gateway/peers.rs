@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::configs::{self, Ports};
-use super::process::Process;
 use super::programs::Programs;
+use crate::bench::process::Process;
 
 /// Who stands between the load and the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::figures::{Figure, Figures, What};
+use super::figures::{Figures, What};
 use super::measures::{CONNECTIONS, RATE, ROUTES};
 use super::peers::Peer;
 use super::verdict;
+use crate::bench::page::{self, Row, cell};
 
 /// The page, but for where it was measured.
 pub(super) fn markdown(figures: &Figures, place: &str) -> String {
@@ -18,17 +19,7 @@ pub(super) fn markdown(figures: &Figures, place: &str) -> String {
          origin share the machine's processors; repetitions are interleaved, and only figures of one run\n\
          compare. CPU is what the system accounts to the proxy's own processes.\n\n{place}\n\n"
     );
-    text.push_str("## Bars\n\n| | measured | bar | |\n| --- | ---: | ---: | --- |\n");
-    for bar in verdict::bars(figures) {
-        let verdict = if bar.is_met() { "met" } else { "**missed**" };
-        let (measured, at_most) = (number(bar.measured), number(bar.at_most));
-        let unit = bar.unit;
-        let _ = writeln!(
-            text,
-            "| {} | {measured} {unit} | {at_most} {unit} | {verdict} |",
-            bar.what
-        );
-    }
+    text.push_str(&page::bars(&verdict::bars(figures)));
     text.push_str("\n## Figures\n\nMedians, with the least and the most of the repetitions.\n");
     for (title, columns) in tables() {
         text.push_str(&table(figures, title, &columns));
@@ -123,94 +114,25 @@ fn table(figures: &Figures, title: &str, columns: &[(String, What)]) -> String {
     text
 }
 
-fn cell(figure: Option<Figure>) -> String {
-    match figure {
-        None => "–".to_owned(),
-        Some(figure) => {
-            let [median, least, most] = [figure.median, figure.least, figure.most].map(number);
-            format!("{median} ({least}–{most})")
-        }
-    }
-}
-
-/// Three digits that say something.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1_000.0 => {
-            let thousands = (value / 1_000.0).trunc();
-            format!(
-                "{thousands:.0},{:03.0}",
-                (value - thousands * 1_000.0).abs().min(999.0)
-            )
-        }
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-const ROW: f64 = 30.0;
-const LEFT: f64 = 90.0;
-const WIDTH: f64 = 720.0;
-const RIGHT: f64 = 80.0;
-
 /// The plot: CPU for a million answers at 64 connections, a bar for each proxy, with its ends.
 pub(super) fn svg(figures: &Figures) -> String {
-    let what = What::Cpu(64);
-    let rows: Vec<(Peer, Figure)> = Peer::ALL
-        .into_iter()
-        .filter_map(|peer| Some((peer, figures.of(what, peer)?)))
-        .collect();
-    let highest = rows
-        .iter()
-        .map(|(_, figure)| figure.most)
-        .fold(1e-9, f64::max);
-    let across = |value: f64| value / highest * (WIDTH - LEFT - RIGHT);
-    let height = 50.0 + ROW * rows.len() as f64;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"10\" y=\"22\" font-weight=\"bold\">CPU-seconds per million answers of 1 KiB, \
-         64 connections, {ROUTES} routes (less is better)</text>\n"
+    let row = |peer: Peer| {
+        Some(Row {
+            name: peer.name(),
+            figure: figures.of(What::Cpu(64), peer)?,
+            is_ours: peer == Peer::Banyan,
+        })
+    };
+    let rows: Vec<Row> = Peer::ALL.into_iter().filter_map(row).collect();
+    let title = format!(
+        "CPU-seconds per million answers of 1 KiB, 64 connections, {ROUTES} routes (less is better)"
     );
-    for (row, (peer, figure)) in rows.iter().enumerate() {
-        let top = 40.0 + ROW * row as f64;
-        let colour = if *peer == Peer::Banyan {
-            "#2f6f4f"
-        } else {
-            "#9aa5b1"
-        };
-        let (middle, end) = (top + 10.0, LEFT + across(figure.median));
-        let (least, most) = (LEFT + across(figure.least), LEFT + across(figure.most));
-        let _ = writeln!(
-            text,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-             <rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"20\" fill=\"{colour}\"/>\
-             <path d=\"M{least:.1} {middle:.1}H{most:.1}\" stroke=\"#222222\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            LEFT - 8.0,
-            top + 14.0,
-            peer.name(),
-            end - LEFT,
-            most.max(end) + 6.0,
-            top + 14.0,
-            number(figure.median),
-        );
-    }
-    text.push_str("</svg>\n");
-    text
+    page::plot(&[(title, rows)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_the_digits_that_say_something() {
-        let texts = [0.456, 13.44, 123.4, 69_200.4, 1_000.0].map(number);
-        assert_eq!(texts, ["0.46", "13.4", "123", "69,200", "1,000"]);
-    }
 
     #[test]
     fn the_page_and_the_plot_name_who_was_measured_and_nobody_else() {
@@ -222,7 +144,7 @@ mod tests {
             page.contains("| nginx | – | 13.0 (13.0–13.0) | – |"),
             "{page}"
         );
-        assert!(page.contains("| 0.92 × | 1.10 × | met |"), "{page}");
+        assert!(page.contains("| 0.92 × | ≤ 1.10 × | met |"), "{page}");
         assert!(!page.contains("HAProxy") && !page.contains("GiB"), "{page}");
         let plot = svg(&figures);
         assert!(

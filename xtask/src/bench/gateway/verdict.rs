@@ -3,21 +3,7 @@
 use super::figures::{Figures, What};
 use super::measures::{CONNECTIONS, MANY_ROUTES, RATE, ROUTES};
 use super::peers::Peer;
-
-/// One bar.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bar {
-    pub(super) what: String,
-    pub(super) measured: f64,
-    pub(super) at_most: f64,
-    pub(super) unit: &'static str,
-}
-
-impl Bar {
-    pub(super) fn is_met(&self) -> bool {
-        self.measured <= self.at_most
-    }
-}
+use crate::bench::page::{Bar, Limit};
 
 /// The peers that the gateway's cost is held against, and how much of theirs it may be.
 const COSTS: [(Peer, f64); 5] = [
@@ -38,7 +24,7 @@ pub(super) fn bars(figures: &Figures) -> Vec<Bar> {
                 bars.push(Bar {
                     what: format!("CPU per request at {connections}, of {}'s", peer.name()),
                     measured: ratio,
-                    at_most: share,
+                    limit: Limit::AtMost(share),
                     unit: "×",
                 });
             }
@@ -70,7 +56,7 @@ pub(super) fn bars(figures: &Figures) -> Vec<Bar> {
             bars.push(Bar {
                 what: format!("CPU per request: {what}"),
                 measured,
-                at_most,
+                limit: Limit::AtMost(at_most),
                 unit: "×",
             });
         }
@@ -84,7 +70,7 @@ fn latencies(figures: &Figures) -> Vec<Bar> {
         Some(Bar {
             what: name,
             measured: median(what, Peer::Banyan)?,
-            at_most: median(what, Peer::Nginx)?,
+            limit: Limit::AtMost(median(what, Peer::Nginx)?),
             unit,
         })
     };
@@ -119,7 +105,7 @@ fn memories(figures: &Figures) -> Vec<Bar> {
             Some(Bar {
                 what: what.to_owned(),
                 measured: median(key)?,
-                at_most,
+                limit: Limit::AtMost(at_most),
                 unit,
             })
         })
@@ -129,7 +115,7 @@ fn memories(figures: &Figures) -> Vec<Bar> {
         bars.push(Bar {
             what: "memory that 64 stalled downloads add".to_owned(),
             measured: stalled - empty,
-            at_most: 16.0,
+            limit: Limit::AtMost(16.0),
             unit: "MiB",
         });
     }

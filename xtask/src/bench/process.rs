@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// A running program.
-pub(super) struct Process {
+pub(in crate::bench) struct Process {
     child: Child,
     name: String,
 }
@@ -38,7 +38,11 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(name: &str, command: &mut Command, folder: &Path) -> anyhow::Result<Self> {
+    pub(in crate::bench) fn start(
+        name: &str,
+        command: &mut Command,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let log = File::create(folder.join(format!("{name}.log")))?;
         let child = command
             .stdin(Stdio::null())
@@ -50,11 +54,16 @@ impl Process {
         Ok(Self { child, name })
     }
 
+    /// Its process id.
+    pub(in crate::bench) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it takes connections.
     ///
     /// # Errors
     /// When it ended, or does not in time.
-    pub(super) fn listens(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    pub(in crate::bench) fn listens(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
             if let Some(status) = self.child.try_wait()? {
@@ -69,7 +78,7 @@ impl Process {
     }
 
     /// Processor seconds that it and all that it started have used so far.
-    pub(super) fn cpu(&self) -> f64 {
+    pub(in crate::bench) fn cpu(&self) -> f64 {
         let family = self.family();
         let own = family.values().map(|stat| stat.ticks).sum::<u64>();
         let root = family.get(&self.child.id());
@@ -78,7 +87,7 @@ impl Process {
     }
 
     /// Memory that it and all that it started hold resident now, in MiB.
-    pub(super) fn memory(&self) -> f64 {
+    pub(in crate::bench) fn memory(&self) -> f64 {
         let resident = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
             let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
