@@ -24,6 +24,7 @@ pub(super) enum Peer {
     Distributed,
     Restate,
     Dbos,
+    DbosRust,
     ByHand,
 }
 
@@ -51,6 +52,7 @@ impl Named for Peer {
         Self::Distributed,
         Self::Restate,
         Self::Dbos,
+        Self::DbosRust,
         Self::ByHand,
     ];
 
@@ -59,7 +61,8 @@ impl Named for Peer {
             Self::Embedded => "Banyan, embedded",
             Self::Distributed => "Banyan, distributed",
             Self::Restate => "Restate",
-            Self::Dbos => "DBOS",
+            Self::Dbos => "DBOS, TypeScript",
+            Self::DbosRust => "DBOS, Rust",
             Self::ByHand => "by hand",
         }
     }
@@ -71,7 +74,7 @@ impl Named for Peer {
 
 impl Peer {
     pub(super) fn needs_postgres(self) -> bool {
-        matches!(self, Self::Dbos | Self::ByHand)
+        matches!(self, Self::Dbos | Self::DbosRust | Self::ByHand)
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) struct Programs {
     pub(super) measure: PathBuf,
     restate: Option<PathBuf>,
     dbos: Option<PathBuf>,
+    dbos_rust: Option<PathBuf>,
     by_hand: Option<PathBuf>,
 }
 
@@ -111,6 +115,7 @@ impl Programs {
             measure: programs::ours(workspace, "event-store", "--example", "measure")?,
             restate: wanted(Peer::Restate, &|| programs::from_npm(workspace, "restate")),
             dbos: wanted(Peer::Dbos, &|| programs::from_npm(workspace, "dbos")),
+            dbos_rust: wanted(Peer::DbosRust, &|| programs::beside(workspace, "dbos-rust")),
             by_hand: wanted(Peer::ByHand, &|| programs::beside(workspace, "by-hand")),
         })
     }
@@ -120,6 +125,7 @@ impl Programs {
             Peer::Embedded | Peer::Distributed => true,
             Peer::Restate => self.restate.is_some(),
             Peer::Dbos => self.dbos.is_some(),
+            Peer::DbosRust => self.dbos_rust.is_some(),
             Peer::ByHand => self.by_hand.is_some(),
         }
     }
@@ -156,17 +162,32 @@ impl Programs {
                 command.args([&postgres.postgres, &PORT.to_string()]);
                 return served(peer, "Node", command, postgres, folder, load);
             }
+            Peer::DbosRust => {
+                let programs = self.dbos_rust.as_ref().with_context(missing)?;
+                return program(peer, &programs.join("dbos-rust"), folder, servers, load);
+            }
             Peer::ByHand => {
-                let postgres = servers.with_context(missing)?;
-                let mut command =
-                    Command::new(self.by_hand.as_ref().with_context(missing)?.join("saga"));
-                command.args([&postgres.postgres, &PORT.to_string()]);
-                return served(peer, "program", command, postgres, folder, load);
+                let programs = self.by_hand.as_ref().with_context(missing)?;
+                return program(peer, &programs.join("saga"), folder, servers, load);
             }
         };
         load.args(["--form", form, "--banyan"]).arg(&self.banyan);
         Ok(Vec::new())
     }
+}
+
+/// A program of Rust.
+fn program(
+    peer: Peer,
+    path: &Path,
+    folder: &Path,
+    servers: Option<&Servers>,
+    load: &mut Command,
+) -> anyhow::Result<Vec<Process>> {
+    let postgres = servers.context("PostgreSQL does not run")?;
+    let mut command = Command::new(path);
+    command.args([&postgres.postgres, &PORT.to_string()]);
+    served(peer, "program", command, postgres, folder, load)
 }
 
 /// A program over PostgreSQL that serves sagas on the first port.
@@ -209,9 +230,10 @@ fn restate(programs: &Path, folder: &Path, load: &mut Command) -> anyhow::Result
     let mut server = Process::start("restate-server", &mut command, folder)?;
     let mut command = Command::new("node");
     command.current_dir(programs).arg("saga.mjs");
+    // It would write several lines for each saga.
     command
         .arg(services.to_string())
-        .env("NODE_ENV", "production");
+        .env("RESTATE_LOGGING", "ERROR");
     let mut node = Process::start("restate-services", &mut command, folder)?;
     server.listens(address(admin))?;
     server.listens(address(ingress))?;

@@ -26,8 +26,8 @@ What each makes durable before it answers (fsync on, everywhere):
   and NATS, and the CPU of all of them counts, of those that have nothing to do with answers too.
 - **Restate**: virtual objects for answers and for both participants. The request, the calls and their
   answers, and all state, in the server's own log and store.
-- **DBOS** (TypeScript): a workflow of four steps over PostgreSQL. The workflow's input and result, each
-  step's outcome, and the rows that a step writes, in a commit before its outcome's.
+- **DBOS** (in TypeScript and in Rust): a workflow of four steps over PostgreSQL. The workflow's input and
+  result, each step's outcome, and the rows that a step writes, in a commit before its outcome's.
 - **By hand**: the four writes as four statements, each with its commit, on PostgreSQL, from Rust. No
   engine: what a crash interrupts stays so.
 ";
@@ -134,12 +134,12 @@ mod tests {
             "{page}"
         );
         assert!(
-            !page.contains("banyan up |") && !page.contains("| DBOS |"),
+            !page.contains("banyan up |") && !page.contains("| DBOS, Rust |"),
             "{page}"
         );
         let plot = svg(&figures);
         assert!(
-            plot.contains(">Restate<") && !plot.contains(">DBOS<"),
+            plot.contains(">Restate<") && !plot.contains(">DBOS, Rust<"),
             "{plot}"
         );
     }
