@@ -42,15 +42,16 @@ pub(crate) async fn callers(system: &System, count: usize) -> anyhow::Result<Vec
     let page: QuestionPage = reply.read().with_context(|| reply.describe())?;
     let quiz = system.service("quiz")?;
     let address = quiz.trim_start_matches("http://");
-    let each = crowd.players.into_iter();
+    let each = crowd.players.iter();
     Ok(each
         .map(|player| answering(address, player, page.items.clone()))
         .collect())
 }
 
 /// Answers one question after the other, one choice after the other.
-fn answering(address: &str, player: Player, questions: Vec<Question>) -> Caller {
+fn answering(address: &str, player: &Player, questions: Vec<Question>) -> Caller {
     let host = address.to_owned();
+    let quiz_mode = player.quiz_mode;
     let authorization = format!("Bearer {}", player.pass.token);
     let next = move |number: u64| {
         let question = &questions[number as usize % questions.len()];
@@ -58,7 +59,7 @@ fn answering(address: &str, player: Player, questions: Vec<Question>) -> Caller 
         let body = json!({
             "questionId": question.id,
             "choiceId": choice.id,
-            "quizMode": player.quiz_mode,
+            "quizMode": quiz_mode,
         });
         let headers = [("authorization", authorization.as_str())];
         caller::post(&host, "/api/answers", &headers, &body.to_string())

@@ -12,10 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use load::{
-    machine,
-    process::{Machine, Parts},
-};
+use load::process::{Machine, Parts};
 use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -81,7 +78,6 @@ async fn main() -> anyhow::Result<()> {
         println!("{:?}", parts.0);
         std::io::stdin().read_line(&mut String::new())?;
     }
-    eprintln!("load {:.2}", machine::load_average());
     measure(&arguments, callers, &parts).await
 }
 

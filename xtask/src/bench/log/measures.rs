@@ -53,6 +53,9 @@ pub(super) enum What {
     BacklogMemory,
 }
 
+/// What of a load is measured, with its name.
+pub(super) type Kind = (&'static str, fn(Load) -> What);
+
 /// Callers that append one event at a time.
 pub(super) const ON_POSTGRES: [usize; 3] = [1, 16, 32];
 pub(super) const ON_SQLITE: [usize; 2] = [1, 32];
@@ -192,8 +195,7 @@ impl<'a> Bench<'a> {
         let command = self.programs.command(peer, load, seconds, &self.servers);
         let measured = programs::answers(&mut command?)?;
         let measured = measured.last().context("nothing was measured")?;
-        let keys: [(&str, fn(Load) -> What); 3] =
-            [("rate", What::Rate), ("p50", What::P50), ("p99", What::P99)];
+        let keys: [Kind; 3] = [("rate", What::Rate), ("p50", What::P50), ("p99", What::P99)];
         for (key, what) in keys {
             if let Some(value) = measured[key].as_f64() {
                 self.figures.add(what(load), peer, value);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Figures;
-use super::measures::{BACKLOG, Load, ON_POSTGRES, ON_SQLITE, Place, RATE, What};
+use super::measures::{BACKLOG, Kind, Load, ON_POSTGRES, ON_SQLITE, Place, RATE, What};
 use super::peers::Peer;
 use super::verdict::{self, load_name, place_name};
 use crate::bench::options::Named;
@@ -38,7 +38,7 @@ pub(super) fn markdown(figures: &Figures, place: &str) -> String {
     );
     text.push_str(&page::bars(&verdict::bars(figures)));
     text.push_str("\n## Figures\n\nMedians, with the least and the most of the repetitions.\n");
-    let kinds: [(&str, fn(Load) -> What); 3] = [
+    let kinds: [Kind; 3] = [
         ("Events a second", What::Rate),
         ("p50 until the caller has its answer, ms", What::P50),
         ("p99 until the caller has its answer, ms", What::P99),

@@ -22,6 +22,9 @@ pub(super) enum What {
     PartCpu(usize, &'static str),
 }
 
+/// What is measured for a number of callers, with its name.
+pub(super) type Kind = (&'static str, fn(usize) -> What);
+
 /// Callers that each wait for the end of one saga before they begin the next.
 pub(super) const CALLERS: [usize; 3] = [1, 16, 64];
 
@@ -105,7 +108,7 @@ fn measure(
             continue;
         };
         let callers = usize::try_from(callers)?;
-        let keys: [(&str, fn(usize) -> What); 4] = [
+        let keys: [Kind; 4] = [
             ("rate", What::Rate),
             ("p50", What::P50),
             ("p99", What::P99),

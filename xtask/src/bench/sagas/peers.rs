@@ -25,6 +25,7 @@ pub(super) enum Peer {
     Restate,
     Dbos,
     DbosRust,
+    Mire,
     ByHand,
 }
 
@@ -53,6 +54,7 @@ impl Named for Peer {
         Self::Restate,
         Self::Dbos,
         Self::DbosRust,
+        Self::Mire,
         Self::ByHand,
     ];
 
@@ -63,6 +65,7 @@ impl Named for Peer {
             Self::Restate => "Restate",
             Self::Dbos => "DBOS, TypeScript",
             Self::DbosRust => "DBOS, Rust",
+            Self::Mire => "mire-sagas",
             Self::ByHand => "by hand",
         }
     }
@@ -74,7 +77,7 @@ impl Named for Peer {
 
 impl Peer {
     pub(super) fn needs_postgres(self) -> bool {
-        matches!(self, Self::Dbos | Self::DbosRust | Self::ByHand)
+        !matches!(self, Self::Embedded | Self::Distributed | Self::Restate)
     }
 }
 
@@ -92,6 +95,7 @@ pub(super) struct Programs {
     restate: Option<PathBuf>,
     dbos: Option<PathBuf>,
     dbos_rust: Option<PathBuf>,
+    mire: Option<PathBuf>,
     by_hand: Option<PathBuf>,
 }
 
@@ -116,6 +120,7 @@ impl Programs {
             restate: wanted(Peer::Restate, &|| programs::from_npm(workspace, "restate")),
             dbos: wanted(Peer::Dbos, &|| programs::from_npm(workspace, "dbos")),
             dbos_rust: wanted(Peer::DbosRust, &|| programs::beside(workspace, "dbos-rust")),
+            mire: wanted(Peer::Mire, &|| programs::beside(workspace, "mire")),
             by_hand: wanted(Peer::ByHand, &|| programs::beside(workspace, "by-hand")),
         })
     }
@@ -126,6 +131,7 @@ impl Programs {
             Peer::Restate => self.restate.is_some(),
             Peer::Dbos => self.dbos.is_some(),
             Peer::DbosRust => self.dbos_rust.is_some(),
+            Peer::Mire => self.mire.is_some(),
             Peer::ByHand => self.by_hand.is_some(),
         }
     }
@@ -165,6 +171,10 @@ impl Programs {
             Peer::DbosRust => {
                 let programs = self.dbos_rust.as_ref().with_context(missing)?;
                 return program(peer, &programs.join("dbos-rust"), folder, servers, load);
+            }
+            Peer::Mire => {
+                let programs = self.mire.as_ref().with_context(missing)?;
+                return program(peer, &programs.join("mire-peer"), folder, servers, load);
             }
             Peer::ByHand => {
                 let programs = self.by_hand.as_ref().with_context(missing)?;

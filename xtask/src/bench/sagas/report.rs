@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Figures;
-use super::measures::{CALLERS, PARTS, What};
+use super::measures::{CALLERS, Kind, PARTS, What};
 use super::peers::Peer;
 use super::verdict;
 use crate::bench::options::Named;
@@ -28,6 +28,8 @@ What each makes durable before it answers (fsync on, everywhere):
   answers, and all state, in the server's own log and store.
 - **DBOS** (in TypeScript and in Rust): a workflow of four steps over PostgreSQL. The workflow's input and
   result, each step's outcome, and the rows that a step writes, in a commit before its outcome's.
+- **mire-sagas**: a saga of four steps with effects in its own process, over PostgreSQL. The start, each
+  step's request and its answer as events of the saga's stream, and the rows that an effect writes.
 - **By hand**: the four writes as four statements, each with its commit, on PostgreSQL, from Rust. No
   engine: what a crash interrupts stays so.
 ";
@@ -40,7 +42,7 @@ pub(super) fn markdown(figures: &Figures, place: &str) -> String {
     );
     text.push_str(&page::bars(&verdict::bars(figures)));
     text.push_str("\n## Figures\n\nMedians, with the least and the most of the repetitions.\n");
-    let kinds: [(&str, fn(usize) -> What); 4] = [
+    let kinds: [Kind; 4] = [
         ("Sagas a second", What::Rate),
         ("p50, ms", What::P50),
         ("p99, ms", What::P99),
