@@ -1,5 +1,6 @@
 //! What operators ask and tell a running system.
 
+mod asking;
 pub(crate) mod audit;
 mod consumers;
 mod dlq;

@@ -7,6 +7,7 @@ mod append;
 mod epochs;
 mod group_commit;
 mod holes;
+mod moment;
 mod postgres;
 mod read;
 mod refill;
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
 pub use epochs::Epoch;
-pub use read::{READ_LIMIT, ReadQuery};
+pub use read::{READ_LIMIT, ReadQuery, Replaced, category_of};
 pub use refill::{LOST, RefillError};
 pub use remains::{Refilled, Remains};
 
@@ -213,6 +214,18 @@ impl Log {
             read::events(&self.inner.database, query),
         )
         .await
+    }
+
+    /// The newest position whose event the log took before `time`, 0 when there is none: reading
+    /// [`ReadQuery::after`] it begins with that time. Exact while the log's clock never goes back;
+    /// where it did, what was taken within that step may lie on the wrong side, so whoever must miss
+    /// nothing asks for a time that is earlier by more than that. Events from before the log noted
+    /// when it took them count by when they happened.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn position_before(&self, time: Timestamp) -> Result<i64, Error> {
+        moment::position_before(&self.inner.database, time, self.inner.timeout).await
     }
 
     /// The newest head that this process knows of; changes with every append. A hint that may come

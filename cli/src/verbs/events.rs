@@ -4,14 +4,16 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use database::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::Context;
+use super::{Context, asking};
 use crate::output::{Column, Format};
 
-/// How often `tail` asks for what is new.
-const TAIL_EVERY: Duration = Duration::from_millis(250);
+/// How long the log holds a question of `tail` open while nothing is new.
+const TAIL_WAIT: Duration = Duration::from_secs(5);
 /// How many events `tail` asks for at once.
 const TAIL_PAGE: u32 = 500;
 
@@ -40,9 +42,21 @@ pub struct Tail {
     /// Begin after this position; else with the last few events.
     #[arg(long)]
     from: Option<i64>,
+    /// Begin with what the log took at this time or later, as `2026-03-01T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = asking::time, conflicts_with = "from")]
+    since: Option<Timestamp>,
     /// Only these types.
     #[arg(long = "type", value_delimiter = ',')]
     types: Vec<String>,
+    /// Only this stream.
+    #[arg(long)]
+    stream: Option<String>,
+    /// Only streams of this category: what stands before their first hyphen.
+    #[arg(long)]
+    category: Option<String>,
+    /// Only what one click caused.
+    #[arg(long)]
+    correlation: Option<Uuid>,
     /// How many to begin with.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
@@ -105,36 +119,63 @@ async fn at(context: &Context, position: i64) -> anyhow::Result<Value> {
 
 impl Tail {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let types = match self.types.as_slice() {
-            [] => String::new(),
-            types => format!("&types={}", types.join(",")),
-        };
-        let mut after = match self.from {
-            Some(position) => position,
-            None => {
-                let stats = context
-                    .client
-                    .ops("log", Method::GET, "/ops/events/head", None)
-                    .await?;
-                let head = stats["position"].as_i64().unwrap_or(0);
-                (head - i64::from(self.limit)).max(0)
-            }
-        };
+        let mut after = self.begin(context).await?;
         loop {
-            let path = format!("/ops/events?after={after}&limit={TAIL_PAGE}{types}");
+            let path = self.path(after);
             let page = context.client.ops("log", Method::GET, &path, None).await?;
             let items = page["items"].as_array().cloned().unwrap_or_default();
             for event in &items {
                 print(context.format, event)?;
                 after = event["position"].as_i64().unwrap_or(after);
             }
-            if items.is_empty() {
-                if self.no_follow {
-                    return Ok(());
-                }
-                tokio::time::sleep(TAIL_EVERY).await;
+            if items.is_empty() && self.no_follow {
+                return Ok(());
             }
         }
+    }
+
+    /// The position after which it begins.
+    async fn begin(&self, context: &Context) -> anyhow::Result<i64> {
+        if let Some(position) = self.from {
+            return Ok(position);
+        }
+        let path = match self.since {
+            Some(time) => format!(
+                "/ops/events/head?{}",
+                asking::query(&[("before", time.to_string())])
+            ),
+            None => "/ops/events/head".to_owned(),
+        };
+        let head = context.client.ops("log", Method::GET, &path, None).await?;
+        let position = head["position"].as_i64().unwrap_or(0);
+        Ok(match self.since {
+            Some(_) => position,
+            None => (position - i64::from(self.limit)).max(0),
+        })
+    }
+
+    fn path(&self, after: i64) -> String {
+        let mut asked = vec![
+            ("after", after.to_string()),
+            ("limit", TAIL_PAGE.to_string()),
+        ];
+        if !self.no_follow {
+            asked.push(("wait", TAIL_WAIT.as_secs().to_string()));
+        }
+        if !self.types.is_empty() {
+            asked.push(("types", self.types.join(",")));
+        }
+        let texts = [
+            ("stream", self.stream.clone()),
+            ("category", self.category.clone()),
+            ("correlation", self.correlation.map(|id| id.to_string())),
+        ];
+        asked.extend(
+            texts
+                .into_iter()
+                .filter_map(|(name, text)| Some((name, text?))),
+        );
+        format!("/ops/events?{}", asking::query(&asked))
     }
 }
 

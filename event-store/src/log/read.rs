@@ -1,37 +1,50 @@
-//! Reading by position, stream, type and correlation, always with a bound.
+//! Reading by position, stream, category, type and correlation, always with a bound.
+
+mod select;
+mod tail;
 
 use contracts::{Event, Recorded};
-use database::{Database, Dialect, Error, Json, Sql, Timestamp, Value, params};
+use database::{Database, Dialect, Error, Json, Timestamp};
 use uuid::Uuid;
+
+pub use tail::Replaced;
 
 use super::Head;
 
 /// Events in one answer at most: some megabytes.
 pub const READ_LIMIT: u32 = 1_000;
 
-/// What to read: a selection, a place to start, a direction and a bound (100 unless told).
+/// What to read: a selection, a place to start, a direction and a bound (100 unless told). What is
+/// asked for more than once, as a type and a correlation, must all be true of an event; asking
+/// again for the same replaces it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadQuery {
-    selection: Selection,
+    stream: Option<String>,
+    category: Option<String>,
+    /// Each once; none means all.
+    types: Vec<String>,
+    correlation: Option<Uuid>,
+    id: Option<Uuid>,
     /// Exclusive: above it forward, below it backward.
     from: i64,
+    /// The same for versions, where a stream is read.
+    version: i64,
     direction: Direction,
     limit: u32,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Selection {
-    All,
-    Stream(String),
-    Types(Vec<String>),
-    Correlation(Uuid),
-    Id(Uuid),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Direction {
     Forward,
     Backward,
+}
+
+/// What stands before the first hyphen of a stream's name, or all of it: `question` of `question-7`.
+#[must_use]
+pub fn category_of(stream: &str) -> &str {
+    stream
+        .split_once('-')
+        .map_or(stream, |(category, _)| category)
 }
 
 impl ReadQuery {
@@ -52,8 +65,16 @@ impl ReadQuery {
 
     fn new(from: i64, direction: Direction) -> Self {
         Self {
-            selection: Selection::All,
+            stream: None,
+            category: None,
+            types: Vec::new(),
+            correlation: None,
+            id: None,
             from,
+            version: match direction {
+                Direction::Forward => 0,
+                Direction::Backward => i64::MAX,
+            },
             direction,
             limit: 100,
         }
@@ -63,8 +84,12 @@ impl ReadQuery {
     /// [`ReadQuery::after`] with 0 starts at the head.
     #[must_use]
     pub fn backward(mut self) -> Self {
-        if self.direction == Direction::Forward && self.from == 0 {
-            self.from = i64::MAX;
+        if self.direction == Direction::Forward {
+            for bound in [&mut self.from, &mut self.version] {
+                if *bound == 0 {
+                    *bound = i64::MAX;
+                }
+            }
         }
         self.direction = Direction::Backward;
         self
@@ -77,60 +102,68 @@ impl ReadQuery {
         self
     }
 
-    /// Only this stream's events; replaces an earlier selection.
+    /// Only this stream's events.
     #[must_use]
     pub fn stream(mut self, stream: impl Into<String>) -> Self {
-        self.selection = Selection::Stream(stream.into());
+        self.stream = Some(stream.into());
         self
     }
 
-    /// Only these types' events; replaces an earlier selection.
+    /// Of the stream that is read only what lies beyond this version: above it forward, below it
+    /// backward. Without a stream it says nothing.
+    #[must_use]
+    pub fn beyond_version(mut self, version: i64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Only events of streams of this category, see [`category_of`].
+    #[must_use]
+    pub fn category(mut self, category: impl Into<String>) -> Self {
+        self.category = Some(category.into());
+        self
+    }
+
+    /// Only these types' events; none means all.
     #[must_use]
     pub fn types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.selection = Selection::Types(types.into_iter().map(Into::into).collect());
+        self.types = types.into_iter().map(Into::into).collect();
+        self.types.sort_unstable();
+        self.types.dedup();
         self
     }
 
-    /// Only the events of one correlation; replaces an earlier selection.
+    /// Only the events of one correlation.
     #[must_use]
     pub fn correlation(mut self, id: Uuid) -> Self {
-        self.selection = Selection::Correlation(id);
+        self.correlation = Some(id);
         self
     }
 
-    /// Only the event with this id; replaces an earlier selection.
+    /// Only the event with this id.
     #[must_use]
     pub fn id(mut self, id: Uuid) -> Self {
-        self.selection = Selection::Id(id);
+        self.id = Some(id);
         self
     }
-}
 
-/// Every statement reads the epoch with the events, so that an event always names the log that it
-/// really came from.
-macro_rules! select {
-    ($condition:literal) => {
-        [
-            concat!(select!(@base), $condition, " AND position > $1 ORDER BY position LIMIT $2"),
-            concat!(select!(@base), $condition, " AND position < $1 ORDER BY position DESC LIMIT $2"),
-        ]
-    };
-    (@base) => {
-        "SELECT (SELECT epoch FROM log_head) AS epoch, position, id, stream, version, type,
-                aggregate_id, schema_version, payload, occurred_at, correlation_id, causation_id,
-                saga_id, step, service_id, traceparent, recorded_at
-         FROM events WHERE "
-    };
-}
+    /// Whether a stream and a category are asked for that contradict each other.
+    fn is_empty(&self) -> bool {
+        let stream = self.stream.as_deref().map(category_of);
+        let category = self.category.as_deref();
+        stream.is_some() && category.is_some() && stream != category
+    }
 
-const ALL: [&str; 2] = select!("TRUE");
-const BY_STREAM: [&str; 2] = select!("stream = $3");
-const BY_CORRELATION: [&str; 2] = select!("correlation_id = $3");
-const BY_ID: [&str; 2] = select!("id = $3");
-const BY_TYPES: [[&str; 2]; 2] = [
-    select!("type = ANY($3)"),
-    select!("type IN (SELECT value FROM json_each($3))"),
-];
+    /// What the statement for an id leaves to be asked.
+    fn takes(&self, event: &Event) -> bool {
+        let stream = self.stream.as_ref();
+        let category = self.category.as_deref();
+        stream.is_none_or(|stream| *stream == event.stream)
+            && category.is_none_or(|category| category == category_of(&event.stream))
+            && (self.types.is_empty() || self.types.contains(&event.event_type))
+            && self.correlation.is_none_or(|id| id == event.correlation_id)
+    }
+}
 
 #[derive(database::Record)]
 struct Row {
@@ -181,29 +214,16 @@ impl From<Row> for Recorded {
 }
 
 pub(super) async fn events(database: &Database, query: &ReadQuery) -> Result<Vec<Recorded>, Error> {
-    let turn = query.direction as usize;
-    let mut values = params![query.from, query.limit];
-    let sql: Sql = match &query.selection {
-        Selection::All => ALL[turn].into(),
-        Selection::Stream(stream) => {
-            values.push(stream.into());
-            BY_STREAM[turn].into()
-        }
-        Selection::Types(types) => {
-            values.push(Value::Texts(types.clone()));
-            Sql::by_dialect(BY_TYPES[0][turn], BY_TYPES[1][turn])
-        }
-        Selection::Correlation(id) => {
-            values.push((*id).into());
-            BY_CORRELATION[turn].into()
-        }
-        Selection::Id(id) => {
-            values.push((*id).into());
-            BY_ID[turn].into()
-        }
-    };
+    if query.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (sql, values) = select::statement(query);
     let rows: Vec<Row> = database.fetch_all(sql, values).await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    let mut events: Vec<Recorded> = rows.into_iter().map(Into::into).collect();
+    if query.id.is_some() {
+        events.retain(|recorded| query.takes(&recorded.event));
+    }
+    Ok(events)
 }
 
 /// The head, and what the log's clock says while it is read; none where that is this machine's.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::unavailable;
 use crate::{
     Log, ReadQuery,
-    log::{Head, READ_LIMIT},
+    log::{Head, READ_LIMIT, category_of},
 };
 
 /// The longest wait of a tail: below the HTTP stack's own bound.
@@ -55,13 +55,22 @@ pub struct TypeCount {
 struct Reading {
     after: Option<i64>,
     before: Option<i64>,
+    /// What the log took at this time or later; backward, what it took before.
+    since: Option<Timestamp>,
     backward: bool,
     limit: Option<u32>,
     stream: Option<String>,
+    category: Option<String>,
     types: Option<String>,
     correlation: Option<Uuid>,
     /// Seconds to wait for an event above `after` when there is none.
     wait: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HeadAt {
+    before: Option<Timestamp>,
 }
 
 pub(super) fn router(log: Log) -> Router {
@@ -75,29 +84,17 @@ pub(super) fn router(log: Log) -> Router {
 }
 
 impl Reading {
-    fn query(&self) -> Result<ReadQuery, Problem> {
-        let mut query = match (self.after, self.before) {
-            (Some(_), Some(_)) => {
-                let detail = "Give `after` or `before`, not both.";
-                return Err(Problem::unprocessable("two_places", detail).field("before"));
-            }
-            (None, Some(before)) => ReadQuery::before(before),
-            (after, None) if self.backward => {
-                ReadQuery::after(after.unwrap_or_default()).backward()
-            }
-            (after, None) => ReadQuery::after(after.unwrap_or_default()),
-        };
-        let selections = [
-            self.stream.is_some(),
-            self.types.is_some(),
-            self.correlation.is_some(),
-        ];
-        if selections.into_iter().filter(|given| *given).count() > 1 {
-            let detail = "Give one of `stream`, `types` and `correlation`.";
-            return Err(Problem::unprocessable("two_selections", detail).field("stream"));
-        }
+    async fn query(&self, log: &Log) -> Result<ReadQuery, Problem> {
+        let mut query = self.place(log).await?;
         if let Some(stream) = &self.stream {
             query = query.stream(stream);
+        }
+        if let Some(category) = &self.category {
+            if category_of(category) != category {
+                let detail = "A category is what stands before a stream's first hyphen.";
+                return Err(Problem::unprocessable("invalid_field", detail).field("category"));
+            }
+            query = query.category(category);
         }
         if let Some(types) = &self.types {
             query = query.types(types.split(',').map(str::trim));
@@ -107,13 +104,43 @@ impl Reading {
         }
         Ok(query.limit(self.limit.unwrap_or(100)))
     }
+
+    async fn place(&self, log: &Log) -> Result<ReadQuery, Problem> {
+        let places = [
+            ("after", self.after.is_some()),
+            ("before", self.before.is_some()),
+            ("since", self.since.is_some()),
+        ];
+        let mut given = places.into_iter().filter(|(_, given)| *given);
+        if let (Some(_), Some((second, _))) = (given.next(), given.next()) {
+            let detail = "Give one of `after`, `before` and `since`.";
+            return Err(Problem::unprocessable("two_places", detail).field(second));
+        }
+        if let Some(before) = self.before {
+            return Ok(ReadQuery::before(before));
+        }
+        if let Some(since) = self.since {
+            let position = log.position_before(since).await.map_err(unavailable)?;
+            return Ok(if self.backward {
+                ReadQuery::before(position + 1)
+            } else {
+                ReadQuery::after(position)
+            });
+        }
+        let query = ReadQuery::after(self.after.unwrap_or_default());
+        Ok(if self.backward {
+            query.backward()
+        } else {
+            query
+        })
+    }
 }
 
 async fn read(
     State(log): State<Log>,
     Query(reading): Query<Reading>,
 ) -> Result<Json<Items<Recorded>>, Problem> {
-    let query = reading.query()?;
+    let query = reading.query(&log).await?;
     let forward = reading.before.is_none() && !reading.backward;
     let wait = Duration::from_secs(reading.wait.unwrap_or_default()).min(MAX_WAIT);
     let mut appended = log.appended();
@@ -155,8 +182,16 @@ async fn trace(
     Ok(Json(Items { items }))
 }
 
-async fn head(State(log): State<Log>) -> Result<Json<Head>, Problem> {
-    log.head().await.map(Json).map_err(unavailable)
+/// The head, or with `before` the newest position that the log took before that time.
+async fn head(
+    State(log): State<Log>,
+    Query(HeadAt { before }): Query<HeadAt>,
+) -> Result<Json<Head>, Problem> {
+    let mut head = log.head().await.map_err(unavailable)?;
+    if let Some(time) = before {
+        head.position = log.position_before(time).await.map_err(unavailable)?;
+    }
+    Ok(Json(head))
 }
 
 async fn stats(State(log): State<Log>) -> Result<Json<Stats>, Problem> {

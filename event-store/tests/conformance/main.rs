@@ -11,6 +11,8 @@ mod log_alike;
 mod log_append;
 mod log_order;
 mod log_read;
+mod log_tail;
+mod log_times;
 mod measured;
 mod operating;
 mod outage;

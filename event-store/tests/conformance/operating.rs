@@ -144,6 +144,12 @@ async fn the_log_is_read_tailed_traced_and_counted(backend: Backend) {
         ("backward=true&limit=1", vec![3]),
         ("stream=a", vec![1, 3]),
         ("types=two,none", vec![2]),
+        ("stream=a&types=one,two", vec![1, 3]),
+        ("category=b", vec![2]),
+        ("category=a&backward=true&limit=1", vec![3]),
+        ("since=2000-01-01T00:00:00Z&limit=2", vec![1, 2]),
+        ("since=2000-01-01T00:00:00Z&backward=true", vec![]),
+        ("since=2999-01-01T00:00:00Z&backward=true", vec![3, 2, 1]),
     ] {
         let (_, body) = call(&router, "GET", &format!("/events?{query}")).await;
         assert_eq!(positions(&body), expected, "{query}");
@@ -154,8 +160,17 @@ async fn the_log_is_read_tailed_traced_and_counted(backend: Backend) {
     assert_eq!((&body["id"], &body["type"]), (&json!(id), &json!("one")));
     let (status, _) = call(&router, "GET", &format!("/events/{}", Uuid::nil())).await;
     assert_eq!(status, 404);
-    let (status, body) = call(&router, "GET", "/events?after=1&before=2").await;
-    assert_eq!((status, &body["field"]), (422, &json!("before")));
+    for (query, code, field) in [
+        ("after=1&before=2", "two_places", "before"),
+        ("after=1&since=2000-01-01T00:00:00Z", "two_places", "since"),
+        ("category=a-1", "invalid_field", "category"),
+    ] {
+        let (status, body) = call(&router, "GET", &format!("/events?{query}")).await;
+        let told = (status, &body["code"], &body["field"]);
+        assert_eq!(told, (422, &json!(code), &json!(field)));
+    }
+    let (_, head) = call(&router, "GET", "/events/head?before=2000-01-01T00:00:00Z").await;
+    assert_eq!(head, json!({ "epoch": log.epoch(), "position": 0 }));
     let (_, stats) = call(&router, "GET", "/events/stats").await;
     assert_eq!((&stats["head"], &stats["streams"]), (&json!(3), &json!(2)));
     assert_eq!(

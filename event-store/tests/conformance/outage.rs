@@ -101,7 +101,7 @@ async fn postgres_dies_and_comes_back_and_every_committed_event_is_handled_once(
 }
 
 /// The backend's URL by way of a proxy.
-async fn through_proxy(backend: &Backend) -> (String, FaultProxy) {
+pub(crate) async fn through_proxy(backend: &Backend) -> (String, FaultProxy) {
     let (user, rest) = backend.url.rsplit_once('@').unwrap();
     let (address, name) = rest.split_once('/').unwrap();
     let proxy = FaultProxy::start(address.parse().unwrap()).await.unwrap();

@@ -93,7 +93,6 @@ pub const CODES: &[&str] = &[
     "too_many_rows",
     "too_many_streams",
     "two_places",
-    "two_selections",
     "unauthenticated",
     "unauthorized",
     "unknown_choice",

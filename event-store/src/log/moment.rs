@@ -1,0 +1,35 @@
+//! Which position a time stands for.
+
+use std::time::Duration;
+
+use database::{Database, Error, Timestamp, params};
+
+use super::{read, within};
+
+/// The newest position whose event the log took before `time`; 0 when there is none.
+///
+/// A binary search: positions rise in commit order, and times nearly with them. It is exact as long
+/// as the log's clock never went back; where it did, by a correction or a fail-over to a server whose
+/// clock is behind, some of the events that were taken within that step lie on the wrong side. For
+/// events from before the log noted when it took them, the time at which they happened stands in.
+pub(super) async fn position_before(
+    database: &Database,
+    time: Timestamp,
+    timeout: Duration,
+) -> Result<i64, Error> {
+    let head = within(timeout, read::head(database)).await?.position;
+    // What is known: at or below `before` all was earlier, from `not_before` on nothing was.
+    let (mut before, mut not_before) = (0, head + 1);
+    while not_before - before > 1 {
+        let middle = before + (not_before - before) / 2;
+        // The next one there is, since archived positions are not.
+        let sql = "SELECT position, COALESCE(recorded_at, occurred_at) FROM events
+                   WHERE position >= $1 ORDER BY position LIMIT 1";
+        let found = database.fetch_optional::<(i64, Timestamp)>(sql, params![middle]);
+        match within(timeout, found).await? {
+            Some((position, taken)) if taken < time => before = position,
+            _ => not_before = middle,
+        }
+    }
+    Ok(before)
+}
