@@ -12,8 +12,10 @@ mod feed;
 mod operator;
 mod parking;
 mod progress;
+mod replaying;
 mod runner;
 mod shown;
+mod standby;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,10 +29,11 @@ use tracing::Instrument;
 
 pub use error::{Fault, HandlerError};
 pub use operator::{Beyond, ConsumerStatus, OperatorError};
-pub use parking::{Parked, Retried};
+pub use parking::{Parked, Retried, RetriedAll};
 pub use progress::{Progress, State};
+pub use replaying::Start;
 
-use self::{progress::Reporter, runner::Runner};
+use self::{progress::Reporter, runner::Runner, standby::Keeper};
 use crate::{Log, trace};
 
 /// What a consumer does with events.
@@ -89,6 +92,30 @@ pub trait Handler: Send + Sync + 'static {
             self.name()
         )))
     }
+
+    /// Projections: takes back what the events above `position` did and nothing else, for a replay
+    /// from there.
+    ///
+    /// # Errors
+    /// [`HandlerError`]; nothing is replayed then.
+    async fn rewind(&self, _tx: &mut Tx, _position: i64) -> Result<Rewound, HandlerError> {
+        Ok(Rewound::Unsupported)
+    }
+
+    /// Signals of the database that [`Handler::handle`] raises and others in this process wait for.
+    /// Where another replica is the active one, they are raised here once it has committed.
+    fn signals(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// What a projection did when it was to forget the newest events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewound {
+    /// It is what it was at that position.
+    Done,
+    /// It can only be built from the log's beginning.
+    Unsupported,
 }
 
 /// What a consumer's effects are.
@@ -110,6 +137,17 @@ pub enum Order {
     Unimportant,
 }
 
+/// Which of a service's replicas call their handlers. It only decides who does the work: whoever
+/// tries, the checkpoint lets one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// One at a time for each consumer, by a lease; the others read along and take over. On SQLite,
+    /// whose file is one process's, as [`Replicas::Race`].
+    OneActive,
+    /// All, and the losers of each race did their work in vain.
+    Race,
+}
+
 /// How consumers read and repeat.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerOptions {
@@ -123,6 +161,8 @@ pub struct ConsumerOptions {
     pub max_attempts: u32,
     /// A consumer that saw no event for this long stores how far it read and checks the log.
     pub idle: Duration,
+    /// Which replicas work.
+    pub replicas: Replicas,
 }
 
 impl Default for ConsumerOptions {
@@ -133,6 +173,7 @@ impl Default for ConsumerOptions {
             max_backoff: Duration::from_secs(5),
             max_attempts: 5,
             idle: Duration::from_secs(5),
+            replicas: Replicas::OneActive,
         }
     }
 }
@@ -257,6 +298,7 @@ impl Consumers {
     pub async fn run(&self, bus: Option<Arc<dyn Bus>>, shutdown: Shutdown) {
         // A task each: one consumer's long handler must not hold up another's.
         let mut tasks = JoinSet::new();
+        let mut keeper = Keeper::new(&self.database, self.options.replicas, &self.readers);
         for reader in &self.readers {
             let runner = Runner::new(
                 Arc::clone(reader),
@@ -264,6 +306,7 @@ impl Consumers {
                 self.log.clone(),
                 bus.clone(),
                 self.options,
+                keeper.is_active(reader.name()),
                 shutdown.clone(),
             );
             let run = self.tracer().within(runner.run());
@@ -273,12 +316,21 @@ impl Consumers {
         if tasks.is_empty() {
             shutdown.cancelled().await;
         }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a consumer's task panicked");
-                tasks.shutdown().await;
+        let ended = async {
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a consumer's task panicked");
+                    tasks.shutdown().await;
+                }
             }
+        };
+        tokio::select! {
+            () = ended => {}
+            // Ends with the others only.
+            () = keeper.keep() => {}
         }
+        // Last: a replica that takes over earlier would race for what is being handled.
+        keeper.release().await;
     }
 
     fn reader(&self, name: &str) -> Option<&Arc<Reader>> {

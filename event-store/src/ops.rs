@@ -3,17 +3,20 @@
 //! | verb and path | what |
 //! | --- | --- |
 //! | GET `/consumers` | every consumer: checkpoint, lag, parked events, state |
-//! | POST `/consumers/{name}/pause`, `/resume`, `/replay` | on all replicas |
+//! | POST `/consumers/{name}/pause`, `/resume` | on all replicas |
+//! | POST `/consumers/{name}/replay?after=&since=` | from the log's beginning, a position or a time |
 //! | POST `/consumers/{name}/adopt?rewind=` | goes on with a log that was restored |
 //! | GET `/dlq?consumer=&limit=` | parked events, oldest first |
 //! | GET `/dlq/{consumer}/{event id}` | one of them, whole |
-//! | POST `/dlq/{consumer}/{event id}/retry`, `/discard` | `{handled, error}` |
+//! | POST `/dlq/{consumer}/{event id}/retry?alone=`, `/discard` | `{handled, error}` |
+//! | POST `/dlq/{consumer}/retry?after=` | all that is parked, for some seconds: `{handled, failed, error, next}` |
 //! | GET `/outbox` | `{service, unsent, oldestSeconds, stuck, items}`: the events that the log refused |
 //! | POST `/outbox/{event id}/retry` | lets a stuck stream be tried again |
-//! | GET `/events?after=&before=&backward=&limit=&stream=&types=a,b&correlation=&wait=` | read; `wait` seconds for a tail |
+//! | GET `/events?after=&before=&since=&backward=&limit=&stream=&category=&types=a,b&correlation=&wait=` | read what fits all of these; `wait` seconds for a tail |
 //! | GET `/log/epochs`; POST `/log/epochs` `{reason}` | the log's identities; a new one after a restore |
 //! | POST `/log/backed-up` `{position}` | a backup up to there is safe |
-//! | GET `/events/{event id}`, `/events/trace/{correlation}`, `/events/stats`, `/events/head` | the log |
+//! | GET `/events/{event id}`, `/events/trace/{correlation}`, `/events/stats` | the log |
+//! | GET `/events/head?before=` | its identity and newest position; the newest one before a time |
 
 mod consumers;
 mod dlq;
@@ -60,6 +63,7 @@ fn problem(error: OperatorError) -> Problem {
         OperatorError::UnknownConsumer(_) => Problem::not_found("no_such_consumer", detail),
         OperatorError::NotParked(_) => Problem::not_found("not_parked", detail),
         OperatorError::NotReplayable(_) => Problem::conflict("not_replayable", detail),
+        OperatorError::NotRewindable(_) => Problem::conflict("not_rewindable", detail),
         OperatorError::NotAdoptable(_) => Problem::conflict("not_adoptable", detail),
         OperatorError::Reset(_) => Problem::conflict("reset_failed", detail),
         OperatorError::Database(error) => unavailable(error),

@@ -2,10 +2,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use database::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, asking};
 use crate::{
     endpoints::Endpoints,
     output::{Column, Format},
@@ -16,7 +17,8 @@ use crate::{
 pub enum Consumers {
     /// Every consumer of every service: checkpoint, lag, parked events.
     List,
-    /// Empty a projection and read the log again from its beginning.
+    /// Empty a projection and read the log again from its beginning, or from where its handler can
+    /// take it back to.
     Replay(Replay),
     /// After the log was restored: let consumers go on with it, each from where it was, as far as
     /// that is provably right.
@@ -63,6 +65,12 @@ pub struct Replay {
     /// Which one.
     #[command(flatten)]
     named: Named,
+    /// Take it back to this position and go on from there, instead of beginning anew.
+    #[arg(long, value_name = "POSITION", conflicts_with = "since")]
+    from: Option<i64>,
+    /// Take it back to what the log had before this time, as `2026-03-01T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = asking::time)]
+    since: Option<Timestamp>,
     /// Wait until it has read the log, for this long at most, and tell how far it is.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     wait: Option<u64>,
@@ -213,12 +221,22 @@ async fn adopt_all(context: &Context) -> (Vec<Value>, usize) {
 }
 
 impl Replay {
-    async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let Self { named, wait } = self;
-        let Some(seconds) = wait else {
-            return named.tell(context, "replay", "reads the log again").await;
+    fn verb(&self) -> String {
+        let asked = match (self.from, self.since) {
+            (Some(position), _) => ("after", position.to_string()),
+            (None, Some(time)) => ("since", time.to_string()),
+            (None, None) => return "replay".to_owned(),
         };
-        let path = format!("/ops/consumers/{}/replay", named.consumer);
+        format!("replay?{}", asking::query(&[asked]))
+    }
+
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let verb = self.verb();
+        let Self { named, wait, .. } = self;
+        let Some(seconds) = wait else {
+            return named.tell(context, &verb, "reads the log again").await;
+        };
+        let path = format!("/ops/consumers/{}/{verb}", named.consumer);
         let client = &context.client;
         let begun = client
             .ops(&named.service, Method::POST, &path, None)

@@ -8,9 +8,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{
-    Consumers, HandlerError, Kind, Order, Parked, Reader, Retried, State,
+    Consumers, HandlerError, Kind, Order, Parked, Reader, Retried, RetriedAll, State,
     checkpoint::{self, CONTROL},
-    parking,
+    parking::{self, Target},
 };
 
 /// A consumer as an operator sees it.
@@ -34,7 +34,8 @@ pub struct ConsumerStatus {
     pub parked: i64,
     /// Whether an operator paused it.
     pub paused: bool,
-    /// `running`, `paused`, `refused`, `stopped`: what it does in this process.
+    /// `running`, `standby` (another replica handles), `paused`, `refused`, `stopped`: what it does
+    /// in this process.
     pub state: &'static str,
     /// Why it refuses the log, where it does.
     pub reason: Option<String>,
@@ -52,6 +53,9 @@ pub enum OperatorError {
     /// A process is never replayed: its events would be emitted again.
     #[error("{0} is a process; only projections are replayed")]
     NotReplayable(&'static str),
+    /// The projection cannot be taken back to that place; the text says why and what to do.
+    #[error("{0}")]
+    NotRewindable(String),
     /// Its checkpoint has no place in the log as it is; the text says why and what to do.
     #[error("{0}")]
     NotAdoptable(String),
@@ -89,7 +93,7 @@ impl Consumers {
             let state = progress.state();
             let read_here = progress
                 .position_from(checkpoint.place())
-                .filter(|_| state == State::Running);
+                .filter(|_| matches!(state, State::Running | State::Standby));
             let position = read_here.unwrap_or(checkpoint.position);
             list.push(ConsumerStatus {
                 name: name.to_owned(),
@@ -102,13 +106,14 @@ impl Consumers {
                 paused: checkpoint.paused,
                 state: match state {
                     State::Running => "running",
+                    State::Standby => "standby",
                     State::Paused => "paused",
                     State::Refused(_) => "refused",
                     State::Stopped => "stopped",
                 },
                 reason: match state {
                     State::Refused(reason) => Some(reason),
-                    State::Running | State::Paused | State::Stopped => None,
+                    State::Running | State::Standby | State::Paused | State::Stopped => None,
                 },
             });
         }
@@ -138,38 +143,6 @@ impl Consumers {
         let sql = "UPDATE consumer_checkpoints SET paused = $2 WHERE consumer = $1";
         let paused = database::Value::Boolean(Some(paused));
         tx.execute(sql, vec![name.into(), paused]).await?;
-        tx.signal(CONTROL);
-        Ok(tx.commit().await?)
-    }
-
-    /// Empties a projection and starts it again at the log's beginning, in one transaction; what
-    /// was parked comes again by itself. Also the way out for one that refuses the log.
-    ///
-    /// # Errors
-    /// [`OperatorError`].
-    pub async fn replay(&self, name: &str) -> Result<(), OperatorError> {
-        let reader = self.known(name)?;
-        if reader.handler.kind() == Kind::Process {
-            return Err(OperatorError::NotReplayable(reader.name()));
-        }
-        let epoch = self.log.head().await?.epoch;
-        checkpoint::load(&self.database, name, epoch).await?;
-        let mut tx = self.database.begin().await?;
-        let now = tx.now().await?;
-        // First the checkpoint: whoever handles an event at this moment has it, and ends before us
-        // or loses its claim.
-        tx.execute(
-            "UPDATE consumer_checkpoints SET epoch = $2, position = 0, updated_at = $3
-             WHERE consumer = $1",
-            params![name, epoch, now],
-        )
-        .await?;
-        reader.handler.reset(&mut tx).await?;
-        tx.execute(
-            "DELETE FROM parked_events WHERE consumer = $1",
-            params![name],
-        )
-        .await?;
         tx.signal(CONTROL);
         Ok(tx.commit().await?)
     }
@@ -211,7 +184,29 @@ impl Consumers {
     pub async fn retry(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
         let parked = self.parked_event(name, id).await?;
         let reader = self.known(name)?;
-        Ok(parking::retry(&self.database, reader, &parked).await?)
+        let target = Target::of(&reader.handler, &parked);
+        Ok(parking::retry(&self.database, reader, target).await?)
+    }
+
+    /// Handles one parked event again, alone: also before earlier ones of its stream, where its
+    /// handler counts on their order. For whoever knows that it does no harm.
+    ///
+    /// # Errors
+    /// As [`Consumers::retry`].
+    pub async fn retry_alone(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
+        let reader = self.known(name)?;
+        self.parked_event(name, id).await?;
+        Ok(parking::retry(&self.database, reader, Target::Event(id)).await?)
+    }
+
+    /// Handles again what a consumer has parked above a position, stream by stream and each in order,
+    /// for some seconds; [`RetriedAll::next`] says where to go on.
+    ///
+    /// # Errors
+    /// As [`Consumers::retry`].
+    pub async fn retry_all(&self, name: &str, after: i64) -> Result<RetriedAll, OperatorError> {
+        let reader = self.known(name)?;
+        Ok(parking::retry_all(&self.database, reader, after).await?)
     }
 
     /// Gives a parked event up for good; those that only waited behind it are handled then.
@@ -231,7 +226,8 @@ impl Consumers {
         let drain = reader.handler.order() == Order::ByStream
             && parking::next_waiting(&self.database, name, &parked.stream).await?;
         if drain {
-            return Ok(parking::retry(&self.database, reader, &parked).await?);
+            let target = Target::Stream(parked.stream);
+            return Ok(parking::retry(&self.database, reader, target).await?);
         }
         Ok(Retried {
             handled: 0,

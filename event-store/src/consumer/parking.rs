@@ -1,21 +1,21 @@
 //! Events that their consumer could not process, set aside with the error: the dead letters.
 
+mod retrying;
+
 use std::collections::HashSet;
 
 use contracts::Recorded;
 use database::{Database, Error, Json, Timestamp, Tx, params};
 use serde::Serialize;
-use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Order, Reader, attempt::call, checkpoint::hold};
-use crate::trace;
+pub use retrying::{Retried, RetriedAll};
+pub(super) use retrying::{Target, retry, retry_all};
+
+use super::checkpoint::hold;
 
 /// Errors are shown in tables; the tail of a longer one is in the process's log.
 const MAX_ERROR: usize = 2_000;
-
-/// Events drained by one retry at most; the rest is drained by the next.
-const MAX_DRAIN: u32 = 10_000;
 
 /// A parked event.
 #[derive(Clone, Debug, Serialize)]
@@ -40,16 +40,6 @@ pub struct Parked {
     pub parked_at: Timestamp,
     /// The whole event.
     pub event: Recorded,
-}
-
-/// What a retry came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Retried {
-    /// Events of the stream that were handled now, in order.
-    pub handled: u32,
-    /// Why the next one failed again; it stays parked, and so do those behind it.
-    pub error: Option<String>,
 }
 
 type Row = (
@@ -170,90 +160,6 @@ pub(super) async fn find(
         )
         .await?;
     Ok(row.map(parked))
-}
-
-/// Handles a parked event again and, where the order matters, all that is parked with its stream,
-/// oldest first, each in a transaction that also deletes its row.
-pub(super) async fn retry(
-    database: &Database,
-    reader: &Reader,
-    parked: &Parked,
-) -> Result<Retried, Error> {
-    let mut handled = 0;
-    while handled < MAX_DRAIN {
-        match retry_next(database, reader, parked).await? {
-            One::Handled => handled += 1,
-            One::Nothing => break,
-            One::Failed(error) => {
-                return Ok(Retried {
-                    handled,
-                    error: Some(error),
-                });
-            }
-        }
-        if reader.handler.order() == Order::Unimportant {
-            break;
-        }
-    }
-    Ok(Retried {
-        handled,
-        error: None,
-    })
-}
-
-enum One {
-    Handled,
-    Nothing,
-    Failed(String),
-}
-
-async fn retry_next(database: &Database, reader: &Reader, parked: &Parked) -> Result<One, Error> {
-    let name = reader.name();
-    let mut tx = database.begin().await?;
-    hold(&mut tx, name).await?;
-    let next: Option<(Uuid, Json<Recorded>)> = match reader.handler.order() {
-        Order::ByStream => {
-            let sql = "SELECT event_id, event FROM parked_events
-                       WHERE consumer = $1 AND stream = $2 ORDER BY position LIMIT 1";
-            tx.fetch_optional(sql, params![name, &parked.stream])
-                .await?
-        }
-        Order::Unimportant => {
-            let sql = "SELECT event_id, event FROM parked_events
-                       WHERE consumer = $1 AND event_id = $2";
-            tx.fetch_optional(sql, params![name, parked.event_id])
-                .await?
-        }
-    };
-    let Some((id, Json(event))) = next else {
-        return Ok(One::Nothing);
-    };
-    delete(&mut tx, name, id).await?;
-    let mut span = trace::handling(name, &event);
-    let called = span
-        .scope(call(&*reader.handler, &mut tx, &[&event]))
-        .instrument(trace::named(name, &event))
-        .await;
-    if let Err(error) = &called {
-        span.fail(error.fault().as_str(), error);
-        span.set("banyan.outcome", "parked");
-    }
-    let error = match called {
-        Ok(()) => {
-            tx.commit().await?;
-            return Ok(One::Handled);
-        }
-        Err(error) => error.to_string(),
-    };
-    tx.rollback().await?;
-    database
-        .execute(
-            "UPDATE parked_events SET error = $3, attempts = attempts + 1
-             WHERE consumer = $1 AND event_id = $2",
-            params![name, id, shortened(&error)],
-        )
-        .await?;
-    Ok(One::Failed(error))
 }
 
 /// Gives an event up; says whether it was there.

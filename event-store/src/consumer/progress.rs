@@ -9,6 +9,8 @@ pub enum State {
     Stopped,
     /// It reads.
     Running,
+    /// It reads along, while another replica handles.
+    Standby,
     /// An operator paused it.
     Paused,
     /// It refuses the log, and says why: another epoch, or a checkpoint beyond the head.

@@ -1,6 +1,8 @@
 //! One consumer's task: reads its checkpoint, follows the feed, and looks again whenever somebody
 //! else had a hand in it.
 
+mod standby;
+
 use std::{sync::Arc, time::Duration};
 
 use bus::Bus;
@@ -34,6 +36,8 @@ pub(super) struct Runner {
     feed: Feed,
     options: ConsumerOptions,
     control: watch::Receiver<u64>,
+    /// Whether this replica handles; else it stands by.
+    active: watch::Receiver<bool>,
     shutdown: Shutdown,
     epoch: Uuid,
     /// The checkpoint as it lies in the database.
@@ -65,6 +69,7 @@ impl Runner {
         log: Log,
         bus: Option<Arc<dyn Bus>>,
         options: ConsumerOptions,
+        active: watch::Receiver<bool>,
         shutdown: Shutdown,
     ) -> Self {
         log.metrics().consumer_begins(reader.name());
@@ -76,6 +81,7 @@ impl Runner {
             epoch: log.epoch(),
             log,
             options,
+            active,
             shutdown,
             stored: 0,
             position: 0,
@@ -105,6 +111,7 @@ impl Runner {
     /// Reads the checkpoint and judges it against the log.
     async fn look(&mut self) -> Result<Looked, Error> {
         self.control.borrow_and_update();
+        let is_active = *self.active.borrow_and_update();
         let head = self.log.head().await?;
         let checkpoint = checkpoint::load(&self.database, self.reader.name(), head.epoch).await?;
         if let Some(reason) = refusal(checkpoint.epoch, checkpoint.position, &head) {
@@ -114,7 +121,7 @@ impl Runner {
             self.reader.reporter.is(State::Refused(reason));
             return Ok(Looked::Wait(self.options.idle));
         }
-        if checkpoint.place() != (self.epoch, self.stored) {
+        if checkpoint.epoch != self.epoch || checkpoint.position < self.stored {
             self.position = checkpoint.position;
         }
         self.epoch = checkpoint.epoch;
@@ -123,10 +130,10 @@ impl Runner {
         self.feed.start(self.epoch);
         self.may_be_parked = parking::any(&self.database, self.reader.name()).await?;
         self.database_failures = 0;
-        let state = if checkpoint.paused {
-            State::Paused
-        } else {
-            State::Running
+        let state = match (checkpoint.paused, is_active) {
+            (true, _) => State::Paused,
+            (false, true) => State::Running,
+            (false, false) => State::Standby,
         };
         self.reader.reporter.is(state);
         self.arrive(self.stored, self.position);
@@ -147,6 +154,7 @@ impl Runner {
                     return Interrupted::ShutDown;
                 }
                 _ = self.control.changed() => return Interrupted::LookAgain,
+                _ = self.active.changed() => return Interrupted::LookAgain,
                 events = self.feed.next(self.position) => events,
                 () = tokio::time::sleep_until(idle_at) => {
                     self.store_if_possible().await;
@@ -176,8 +184,12 @@ impl Runner {
         };
         let reader = Arc::clone(&self.reader);
         let wanted = wanted(&reader, events);
-        if !wanted.is_empty() {
-            return self.handle(&wanted, last.position).await;
+        if let Some(needed) = wanted.last() {
+            return if self.stands_by() {
+                self.attend(needed.position, last.position).await
+            } else {
+                self.handle(&wanted, last.position).await
+            };
         }
         self.arrive(self.stored, last.position);
         if self.position - self.stored >= STORE_EVERY {
@@ -252,6 +264,7 @@ impl Runner {
                     tokio::select! {
                         () = self.shutdown.cancelled() => return Ok(Some(Interrupted::ShutDown)),
                         _ = self.control.changed() => return Ok(Some(Interrupted::LookAgain)),
+                        _ = self.active.changed() => return Ok(Some(Interrupted::LookAgain)),
                         () = tokio::time::sleep(pause) => {}
                     }
                 }
@@ -286,7 +299,8 @@ impl Runner {
 
     /// Stores how far foreign events were passed over.
     async fn store(&mut self) -> Result<Option<Interrupted>, Error> {
-        if self.position == self.stored {
+        // The active replica's to store: moving its checkpoint would only cost it a race.
+        if self.position == self.stored || self.stands_by() {
             return Ok(None);
         }
         match self.standing().pass(self.position).await? {

@@ -62,6 +62,12 @@ impl Collector for Shown {
         )?;
         show(
             &mut encoder,
+            "consumer_standby",
+            "1 while another replica handles what this one only reads along",
+            is(|state| *state == State::Standby),
+        )?;
+        show(
+            &mut encoder,
             "consumer_paused",
             "1 while an operator has paused the consumer",
             is(|state| *state == State::Paused),

@@ -9,18 +9,26 @@ use chassis::{
     ops::Actor,
 };
 use contracts::http::Items;
+use database::Timestamp;
 use serde::Deserialize;
 
 use super::{problem, unavailable};
 use crate::{
     Consumers,
-    consumer::{Beyond, ConsumerStatus},
+    consumer::{Beyond, ConsumerStatus, Start},
 };
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Adopting {
     rewind: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Replaying {
+    after: Option<i64>,
+    since: Option<Timestamp>,
 }
 
 pub(super) fn router(consumers: Consumers) -> Router {
@@ -61,13 +69,24 @@ async fn resume(
 async fn replay(
     State(consumers): State<Consumers>,
     Path(name): Path<String>,
+    Query(Replaying { after, since }): Query<Replaying>,
     Actor(actor): Actor,
 ) -> Result<Json<ConsumerStatus>, Problem> {
-    consumers.replay(&name).await.map_err(problem)?;
+    let start = match (after, since) {
+        (None, None) => Start::Beginning,
+        (Some(position), None) => Start::After(position),
+        (None, Some(time)) => Start::At(time),
+        (Some(_), Some(_)) => {
+            let detail = "Give `after` or `since`, not both.";
+            return Err(Problem::unprocessable("two_places", detail).field("since"));
+        }
+    };
+    consumers.replay(&name, start).await.map_err(problem)?;
     tracing::warn!(
         consumer = name,
         actor,
-        "consumer starts again at the log's beginning"
+        ?start,
+        "consumer reads the log again"
     );
     status(&consumers, &name).await
 }

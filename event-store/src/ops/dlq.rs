@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{MAX_ITEMS, problem, unavailable};
 use crate::{
     Consumers,
-    consumer::{Parked, Retried},
+    consumer::{Parked, Retried, RetriedAll},
 };
 
 #[derive(Deserialize)]
@@ -24,6 +24,18 @@ use crate::{
 struct Listing {
     consumer: Option<String>,
     limit: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Retrying {
+    alone: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetryingAll {
+    after: i64,
 }
 
 /// A parked event without its payload.
@@ -59,6 +71,7 @@ impl From<Parked> for Summary {
 pub(super) fn router(consumers: Consumers) -> Router {
     Router::new()
         .route("/dlq", get(list))
+        .route("/dlq/{consumer}/retry", post(retry_all))
         .route("/dlq/{consumer}/{event_id}", get(show))
         .route("/dlq/{consumer}/{event_id}/retry", post(retry))
         .route("/dlq/{consumer}/{event_id}/discard", post(discard))
@@ -93,10 +106,31 @@ async fn show(
 async fn retry(
     State(consumers): State<Consumers>,
     Path((consumer, id)): Path<(String, Uuid)>,
+    Query(Retrying { alone }): Query<Retrying>,
     Actor(actor): Actor,
 ) -> Result<Json<Retried>, Problem> {
-    let retried = consumers.retry(&consumer, id).await.map_err(problem)?;
-    tracing::warn!(consumer, event = %id, actor, handled = retried.handled, "retried");
+    let retried = if alone {
+        consumers.retry_alone(&consumer, id).await
+    } else {
+        consumers.retry(&consumer, id).await
+    };
+    let retried = retried.map_err(problem)?;
+    tracing::warn!(consumer, event = %id, actor, alone, handled = retried.handled, "retried");
+    Ok(Json(retried))
+}
+
+async fn retry_all(
+    State(consumers): State<Consumers>,
+    Path(consumer): Path<String>,
+    Query(RetryingAll { after }): Query<RetryingAll>,
+    Actor(actor): Actor,
+) -> Result<Json<RetriedAll>, Problem> {
+    let retried = consumers.retry_all(&consumer, after).await;
+    let retried = retried.map_err(problem)?;
+    let RetriedAll {
+        handled, failed, ..
+    } = retried;
+    tracing::warn!(consumer, actor, handled, failed, "retried all");
     Ok(Json(retried))
 }
 

@@ -1,7 +1,9 @@
-//! Consumers: exactly once, in order, parked and drained, replayed, refused.
+//! Consumers: exactly once, in order, parked and drained, replayed, refused, by one replica at a time.
 
 mod feeding;
 pub(crate) mod handler;
 mod life;
 mod lines;
 mod park;
+mod replaying;
+mod standing_by;

@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    consumers::handler::{Journal, Mood, NAME, journal_database, start},
+    consumers::handler::{Journal, Mood, NAME, checkpoint, journal_database, start},
     fixture::{OUTBOX, PATIENCE, append_to, draft, log_apart, open_log, typed},
 };
 
@@ -37,7 +37,7 @@ async fn consumers_are_listed_paused_resumed_and_replayed(backend: Backend) {
     let (log, _place) = log_apart(&backend).await;
     let database = journal_database(&backend).await;
     let running = start(&database, &log, &Journal::new(), None);
-    let router = ops::service(running.consumers.clone(), "test", database);
+    let router = ops::service(running.consumers.clone(), "test", database.clone());
     append_to(&log, &["a", "b"]).await;
     running.at(2).await;
     let (status, body) = call(&router, "GET", "/consumers").await;
@@ -54,6 +54,22 @@ async fn consumers_are_listed_paused_resumed_and_replayed(backend: Backend) {
     assert_eq!((status, &body["paused"]), (200, &json!(false)));
     let (status, _) = call(&router, "POST", "/consumers/journal/replay").await;
     assert_eq!(status, 200);
+    let has_read = || async { checkpoint(&database).await == 2 };
+    for (from, expected, code) in [
+        ("after=1", 200, Value::Null),
+        ("since=2999-01-01T00:00:00Z", 200, Value::Null),
+        ("after=7", 409, json!("not_rewindable")),
+        (
+            "after=1&since=2999-01-01T00:00:00Z",
+            422,
+            json!("two_places"),
+        ),
+    ] {
+        eventually(PATIENCE, has_read).await;
+        let path = format!("/consumers/journal/replay?{from}");
+        let (status, body) = call(&router, "POST", &path).await;
+        assert_eq!((status, &body["code"]), (expected, &code), "{from}");
+    }
     let (status, body) = call(&router, "POST", "/consumers/nobody/pause").await;
     assert_eq!((status, &body["code"]), (404, &json!("no_such_consumer")));
     running.stop().await;
@@ -79,8 +95,13 @@ async fn parked_events_are_listed_shown_retried_and_discarded(backend: Backend) 
     let path = |item: &Value| format!("/dlq/journal/{}", item["eventId"].as_str().unwrap());
     let (status, body) = call(&router, "GET", &path(&items[0])).await;
     assert_eq!((status, &body["event"]["stream"]), (200, &json!("a")));
-    let (_, body) = call(&router, "POST", &format!("{}/retry", path(&items[0]))).await;
-    assert_eq!(body, json!({ "handled": 0, "error": "bad event" }));
+    for verb in ["retry", "retry?alone=true"] {
+        let (_, body) = call(&router, "POST", &format!("{}/{verb}", path(&items[0]))).await;
+        assert_eq!(body, json!({ "handled": 0, "error": "bad event" }));
+    }
+    let all = json!({ "handled": 0, "failed": 2, "error": "bad event", "next": null });
+    let (_, body) = call(&router, "POST", "/dlq/journal/retry").await;
+    assert_eq!(body, all);
     journal.cheer_up();
     let (_, body) = call(&router, "POST", &format!("{}/retry", path(&items[0]))).await;
     assert_eq!(body, json!({ "handled": 1, "error": null }));

@@ -6,7 +6,7 @@ use contracts::Recorded;
 use database::{Database, params};
 use event_store::{
     Append, Kind, Log, ReadQuery,
-    consumer::{Beyond, OperatorError, State},
+    consumer::{Beyond, OperatorError, Start, State},
     log::{LOST, RefillError, Remains},
     publisher::{Publisher, PublisherState},
 };
@@ -92,7 +92,7 @@ async fn who_has_seen_what_the_log_lost_stays_refused_and_a_process_may_rewind(b
             "{refused:?}"
         );
     }
-    seen.consumers.replay(NAME).await.unwrap();
+    seen.consumers.replay(NAME, Start::Beginning).await.unwrap();
     seen.at(2).await;
     assert_eq!(handled(&projection).await, [1, 2]);
     seen.stop().await;

@@ -8,7 +8,10 @@ use contracts::Recorded;
 use database::{Database, Tx};
 use event_store::{Handler, HandlerError, Kind, consumer::Order};
 
-use super::{CONSUMER, Inner, moves::Steering};
+use super::{
+    CONSUMER, Inner,
+    moves::{DECIDED, Steering, TIMERS},
+};
 use crate::{
     Error, Saga, Workflow,
     state::Outcome,
@@ -49,6 +52,11 @@ impl Handler for Replies {
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
         Ok(self.inner.take_reply(tx, event).await?)
+    }
+
+    /// Who waits on a replica that stands by is woken as soon as on the active one.
+    fn signals(&self) -> &'static [&'static str] {
+        &[DECIDED, TIMERS]
     }
 }
 

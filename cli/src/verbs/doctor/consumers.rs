@@ -31,7 +31,8 @@ async fn look(context: &Context, seen: &mut Seen) -> Vec<Value> {
 }
 
 fn is_behind(consumer: &Value) -> bool {
-    consumer["state"] == "running" && consumer["lag"].as_i64().unwrap_or(0) > 0
+    let reads = consumer["state"] == "running" || consumer["state"] == "standby";
+    reads && consumer["lag"].as_i64().unwrap_or(0) > 0
 }
 
 /// Those that were behind, and are where they were.

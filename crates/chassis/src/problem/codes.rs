@@ -63,6 +63,7 @@ pub const CODES: &[&str] = &[
     "not_parked",
     "not_possible_now",
     "not_replayable",
+    "not_rewindable",
     "not_stuck",
     "nothing_to_change",
     "oidc_provider_refused",

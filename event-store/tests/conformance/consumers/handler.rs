@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -12,7 +15,7 @@ use contracts::Recorded;
 use database::{Database, Sql, Tx, params};
 use event_store::{
     Consumers, Handler, HandlerError, Kind, Log,
-    consumer::{ConsumerOptions, Fault, Order},
+    consumer::{ConsumerOptions, Fault, Order, Rewound, State},
 };
 use std::time::Duration;
 use testkit::Backend;
@@ -21,6 +24,9 @@ use tokio::task::JoinHandle;
 use crate::fixture::{service, soon};
 
 pub(crate) const NAME: &str = "journal";
+
+/// What is raised with each event that was written.
+pub(crate) const WRITTEN: &str = "journal written";
 
 /// What the handler does with the events of a stream.
 #[derive(Clone, Copy, PartialEq)]
@@ -36,6 +42,10 @@ pub(crate) struct Journal {
     pub(crate) types: &'static [&'static str],
     moods: Arc<Mutex<HashMap<String, (Mood, u32)>>>,
     pub(crate) batches: Arc<Mutex<Vec<usize>>>,
+    /// Whether it can be taken back to a position.
+    pub(crate) rewinds: bool,
+    /// How often it was called for an event, whatever came of it.
+    pub(crate) calls: Arc<AtomicUsize>,
 }
 
 impl Journal {
@@ -46,6 +56,8 @@ impl Journal {
             types: &[],
             moods: Arc::default(),
             batches: Arc::default(),
+            rewinds: true,
+            calls: Arc::default(),
         }
     }
 
@@ -85,12 +97,14 @@ impl Handler for Journal {
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         // Before the mood, so that a roll-back that did not happen would show.
         tx.execute(
             "INSERT INTO journal (position, stream, version) VALUES ($1, $2, $3)",
             params![event.position, &event.event.stream, event.event.version],
         )
         .await?;
+        tx.signal(WRITTEN);
         match self.mood_of(&event.event.stream) {
             None => Ok(()),
             Some(Mood::Fails(Fault::Transient)) => Err(HandlerError::transient("not now")),
@@ -111,6 +125,19 @@ impl Handler for Journal {
     async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
         tx.execute("DELETE FROM journal", params![]).await?;
         Ok(())
+    }
+
+    async fn rewind(&self, tx: &mut Tx, position: i64) -> Result<Rewound, HandlerError> {
+        if !self.rewinds {
+            return Ok(Rewound::Unsupported);
+        }
+        let sql = "DELETE FROM journal WHERE position > $1";
+        tx.execute(sql, params![position]).await?;
+        Ok(Rewound::Done)
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &[WRITTEN]
     }
 }
 
@@ -155,8 +182,18 @@ pub(crate) fn start(
     journal: &Journal,
     bus: Option<Arc<dyn Bus>>,
 ) -> Running {
+    start_with(database, log, journal, bus, options())
+}
+
+pub(crate) fn start_with(
+    database: &Database,
+    log: &Log,
+    journal: &Journal,
+    bus: Option<Arc<dyn Bus>>,
+    options: ConsumerOptions,
+) -> Running {
     let consumers = Consumers::new(database.clone(), log.clone())
-        .with_options(options())
+        .with_options(options)
         .add(journal.clone());
     let stop = Shutdown::new();
     let running = consumers.clone();
@@ -172,6 +209,16 @@ pub(crate) fn start(
 impl Running {
     pub(crate) async fn at(&self, position: i64) {
         soon(self.consumers.caught_up_to(position)).await;
+    }
+
+    pub(crate) async fn is(&self, state: State) {
+        let progress = self.consumers.progress(NAME).expect("a consumer");
+        soon(progress.until_state(|now| *now == state)).await;
+    }
+
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn abort(self) {
+        self.task.abort();
     }
 
     pub(crate) async fn stop(self) {

@@ -4,13 +4,13 @@ use chassis::Shutdown;
 use database::{Options, params};
 use event_store::{
     Append, Consumers, Handler, Kind,
-    consumer::{Fault, OperatorError, State},
+    consumer::{ConsumerOptions, Fault, OperatorError, Replicas, Start, State},
     outbox,
 };
 use testkit::{Backend, CommitFaults, eventually};
 
 use super::handler::{
-    Journal, Mood, NAME, Running, checkpoint, handled, journal_database, options, start,
+    Journal, Mood, NAME, Running, checkpoint, handled, journal_database, options, start, start_with,
 };
 use super::lines::Lines;
 use crate::fixture::{
@@ -58,8 +58,12 @@ async fn every_event_is_handled_once_and_in_order_over_restarts(backend: Backend
 async fn two_replicas_race_and_every_event_is_handled_once(backend: Backend) {
     let (log, _place) = log_apart(&backend).await;
     let database = journal_database(&backend).await;
+    let race = ConsumerOptions {
+        replicas: Replicas::Race,
+        ..options()
+    };
     let replicas: Vec<Running> = (0..2)
-        .map(|_| start(&database, &log, &Journal::new(), None))
+        .map(|_| start_with(&database, &log, &Journal::new(), None, race))
         .collect();
     for round in 0..20 {
         append_to(&log, &["a", "b", "c"][..1 + round % 3]).await;
@@ -232,7 +236,11 @@ async fn a_replayed_projection_is_emptied_and_built_again(backend: Backend) {
         .await
         .unwrap();
     journal.cheer_up();
-    running.consumers.replay(NAME).await.unwrap();
+    running
+        .consumers
+        .replay(NAME, Start::Beginning)
+        .await
+        .unwrap();
     eventually(PATIENCE, || async { handled(&database).await == [1, 2, 3] }).await;
     assert!(running.consumers.parked(None, 10).await.unwrap().is_empty());
     running.stop().await;
@@ -250,7 +258,7 @@ async fn a_replay_is_not_told_as_read_by_a_replica_that_has_not_heard_of_it(back
     // Another process: its acts raise no signal in this one.
     let elsewhere = backend.open(Options::default()).await;
     let other = Consumers::new(elsewhere, log.clone()).add(journal.clone());
-    other.replay(NAME).await.unwrap();
+    other.replay(NAME, Start::Beginning).await.unwrap();
     for replica in [&running.consumers, &other] {
         let list = replica.list().await.unwrap();
         assert_eq!((list[0].position, list[0].lag), (0, 2));
@@ -266,7 +274,10 @@ async fn a_process_is_never_replayed(backend: Backend) {
     let running = start(&database, &log, &journal, None);
     append_to(&log, &["a"]).await;
     running.at(1).await;
-    let refused = running.consumers.replay(journal.name()).await;
+    let refused = running
+        .consumers
+        .replay(journal.name(), Start::Beginning)
+        .await;
     assert!(matches!(refused, Err(OperatorError::NotReplayable(NAME))));
     running.stop().await;
     assert_eq!(handled(&database).await, [1]);
@@ -294,7 +305,11 @@ async fn a_log_of_another_epoch_is_refused_loudly_and_never_skipped(backend: Bac
     assert_eq!(handled(&database).await, [1]);
     assert_eq!(checkpoint(&database).await, 1);
     // The way out of a projection: build it again from the new log.
-    running.consumers.replay(NAME).await.unwrap();
+    running
+        .consumers
+        .replay(NAME, Start::Beginning)
+        .await
+        .unwrap();
     running.at(3).await;
     assert_eq!(handled(&database).await, [1, 2, 3]);
     assert!(running.consumers.readiness().is_ok());
