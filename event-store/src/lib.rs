@@ -5,6 +5,7 @@
 //! - [`relay`]: moves outbox rows into the log.
 //! - [`publisher`]: forwards the log to the bus.
 //! - [`consumer`]: named readers whose effects happen exactly once; parking, retry, replay.
+//! - [`snapshot`]: an aggregate's state, without reading its stream from the beginning.
 //! - [`watch`]: looks at the outbox and at what is parked, for the metrics.
 //! - [`ops`]: what an operator sees and does over HTTP.
 //! - [`log_process`]: the `log` process of the distributed form.
@@ -22,6 +23,7 @@ pub mod ops;
 pub mod outbox;
 pub mod publisher;
 pub mod relay;
+pub mod snapshot;
 mod trace;
 pub mod watch;
 

@@ -19,3 +19,4 @@ mod outage;
 mod publishing;
 mod relaying;
 mod restoring;
+mod snapshots;
