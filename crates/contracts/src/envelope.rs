@@ -5,7 +5,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::Payload;
+use crate::{Payload, events::upcast};
 
 /// One event, as its owner wrote it. JSON in camelCase; never changed once stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -50,10 +50,11 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads the payload as `P`.
+    /// Reads the payload as `P`, in its newest shape whatever version was stored.
     ///
     /// # Errors
-    /// When the payload does not have `P`'s shape, or the type is another one.
+    /// When the payload does not have `P`'s shape, the type is another one, or the version is newer
+    /// than this program.
     pub fn payload<P: Payload>(&self) -> Result<P, serde_json::Error> {
         if self.event_type != P::TYPE {
             let text = format!(
@@ -64,7 +65,8 @@ impl Event {
             );
             return Err(serde::de::Error::custom(text));
         }
-        P::deserialize(&self.payload)
+        let newest = upcast::newest::<P>(self.schema_version, &self.payload);
+        P::deserialize(newest.map_err(serde::de::Error::custom)?.as_ref())
     }
 }
 

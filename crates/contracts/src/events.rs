@@ -9,8 +9,10 @@ use crate::schema;
 pub trait Payload: Serialize + DeserializeOwned {
     /// The event type on the wire.
     const TYPE: &'static str;
+    /// The ways from each earlier version of the shape to the next, the oldest first.
+    const UPCASTS: &'static [Upcast] = &[];
     /// The current version of the shape.
-    const SCHEMA_VERSION: i64;
+    const SCHEMA_VERSION: i64 = 1 + Self::UPCASTS.len() as i64;
     /// JSON pointers of fields that name a person.
     const PERSONAL: &'static [&'static str];
 }
@@ -34,6 +36,7 @@ pub struct Contract {
     shape: fn() -> schema::Shape,
     example: fn() -> Value,
     reads: fn(&Value) -> bool,
+    upcast: fn(i64, &Value) -> Result<Value, UpcastError>,
 }
 
 impl Contract {
@@ -53,6 +56,14 @@ impl Contract {
     #[must_use]
     pub fn example(&self) -> Value {
         (self.example)()
+    }
+
+    /// A payload of an earlier version in the newest shape.
+    ///
+    /// # Errors
+    /// As [`upcast::newest`].
+    pub fn upcast(&self, version: i64, payload: &Value) -> Result<Value, UpcastError> {
+        (self.upcast)(version, payload)
     }
 
     /// Whether the payload's type reads this.
@@ -78,11 +89,13 @@ pub fn may_send(service: &str, event_type: &str) -> bool {
     contract(event_type).is_some_and(sends) || !CATALOGUE.iter().any(sends)
 }
 
-/// Declares payload structs with their type names and senders, and the catalogue of all of them.
+/// Declares payload structs with their type names and senders, and the catalogue of all of them. A new
+/// schema version is one more function in `upcast [v1_to_v2, …]`.
 macro_rules! payloads {
     ($(
         $(#[$doc:meta])*
-        $name:ident = $event_type:literal, from $senders:tt $(, personal $personal:tt)? {
+        $name:ident = $event_type:literal, from $senders:tt
+            $(, upcast $upcasts:tt)? $(, personal $personal:tt)? {
             $($(#[$field_doc:meta])* $field:ident: $field_type:ty),* $(,)?
         }
     )+) => {
@@ -94,8 +107,8 @@ macro_rules! payloads {
 
             impl Payload for $name {
                 const TYPE: &'static str = $event_type;
-                const SCHEMA_VERSION: i64 = 1;
-                const PERSONAL: &'static [&'static str] = payloads!(@personal $($personal)?);
+                const UPCASTS: &'static [Upcast] = payloads!(@list $($upcasts)?);
+                const PERSONAL: &'static [&'static str] = payloads!(@list $($personal)?);
             }
         )+
 
@@ -109,16 +122,19 @@ macro_rules! payloads {
             shape: crate::schema::payload::<$name>,
             example: super::examples::example::<$name>,
             reads: super::examples::reads::<$name>,
+            upcast: super::upcast::owned::<$name>,
         }),+];
     };
-    (@personal) => { &[] };
-    (@personal $personal:tt) => { &$personal };
+    (@list) => { &[] };
+    (@list $list:tt) => { &$list };
 }
 
 mod declared;
 mod examples;
+pub mod upcast;
 
 pub use declared::*;
+pub use upcast::{Upcast, UpcastError};
 
 /// A badge as events and answers name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -7,3 +7,4 @@ mod lines;
 mod park;
 mod replaying;
 mod standing_by;
+mod upcasting;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{BadgeRef, Choice, Contract, OUTSIDE, Payload};
+use super::{BadgeRef, Choice, Contract, OUTSIDE, Payload, Upcast};
 use crate::{Difficulty, QuizMode};
 
 /// The services that do something in maintenance jobs: each that speaks through events.
