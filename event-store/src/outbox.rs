@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
 use database::{Error, Json, Timestamp, Tx, params};
+use faults::Write;
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
@@ -248,7 +249,9 @@ impl Outbox {
             written.push(event.clone());
             events.push(event);
         }
+        faults::before(Write::OutboxRows);
         writing::insert(tx, &written, versions.now).await?;
+        faults::after(Write::OutboxRows);
         tx.signal(SIGNAL);
         Ok(events)
     }

@@ -17,6 +17,7 @@ use bus::{Bus, BusError, Memory};
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Error, Tx, params};
+use faults::Write;
 use prometheus_client::registry::Registry;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -300,6 +301,7 @@ impl Publisher {
             "publish",
             events.iter().map(|recorded| &recorded.event),
         );
+        faults::before(Write::BusPublish);
         let published = self.bus.publish(events).await;
         if let Some(span) = &mut span {
             span.set("banyan.event.position", last.position);
@@ -308,6 +310,7 @@ impl Publisher {
             }
         }
         published?;
+        faults::after(Write::BusPublish);
         let (metrics, now) = (self.log.metrics(), self.log.clock());
         metrics.published(events, began.elapsed(), now);
         self.is(PublisherState::Forwarding(last.position));
@@ -342,7 +345,9 @@ impl Publisher {
             return Ok(Fence::Lost);
         }
         write_cursor(&mut tx, self.bus.name(), epoch, position).await?;
+        faults::before(Write::PublisherCursor);
         tx.commit().await?;
+        faults::after(Write::PublisherCursor);
         Ok(Fence::Held)
     }
 

@@ -10,13 +10,14 @@ use std::{collections::HashSet, time::Duration};
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Event;
 use database::{Database, Error};
+use faults::{Mutation, Write};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
-    Append, AppendError, Log,
+    Append, AppendError, Appended, Log,
     lease::{Fence, LOOK_AGAIN, Lease},
     metrics::Hop,
     outbox::SIGNAL,
@@ -141,7 +142,9 @@ enum Round {
 impl Relay {
     /// Works for as long as the lease is ours.
     async fn term(&mut self, first: bool, shutdown: &Shutdown) -> Result<(), RelayError> {
+        faults::before(Write::RelayLease);
         let acquired = Lease::acquire(&self.database, "relay", self.holder, first).await?;
+        faults::after(Write::RelayLease);
         let Some(lease) = acquired else { return Ok(()) };
         let mut signal = self.database.signal(SIGNAL);
         let mut renewed = Instant::now();
@@ -205,9 +208,11 @@ impl Relay {
         if sent.is_empty() && refused.is_empty() {
             return Ok(Round::Idle);
         }
+        faults::before(Write::RelayMark);
         if rows::mark_sent(&self.database, lease, self.epoch, &sent).await? == Fence::Lost {
             return Ok(Round::Overtaken);
         }
+        faults::after(Write::RelayMark);
         for (row, error) in &refused {
             rows::mark_refused(&self.database, row.sequence, &error.to_string()).await?;
         }
@@ -227,11 +232,12 @@ impl Relay {
         let mut refused = Vec::new();
         let mut ahead = HashSet::new();
         let appended = loop {
-            let batch = rows
-                .iter()
-                .map(|row| Append::exact(row.event.clone()))
-                .collect();
-            let error = match self.log.append(batch).await {
+            faults::before(Write::RelayAppend);
+            let error = match self
+                .log
+                .append(rows.iter().map(Row::append).collect())
+                .await
+            {
                 Ok(appended) => break appended,
                 Err(error) => error,
             };
@@ -248,6 +254,10 @@ impl Relay {
                 refused.push((left_out.swap_remove(0), error));
             }
         };
+        faults::after(Write::RelayAppend);
+        if faults::is_on(Mutation::DedupOff) {
+            self.append_repeats_as_new(&rows, &appended).await?;
+        }
         if !ahead.is_empty() {
             self.waiting = Some((Instant::now() + WAIT_FOR_PREDECESSOR, ahead));
         }
@@ -264,6 +274,29 @@ impl Relay {
         Ok(Moved { sent, refused })
     }
 
+    /// What a log would do that did not know its events by their ids.
+    async fn append_repeats_as_new(
+        &self,
+        rows: &[Row],
+        appended: &[Appended],
+    ) -> Result<(), RelayError> {
+        let repeated = rows.iter().zip(appended).filter(|(_, a)| a.duplicate);
+        let again = repeated.map(|(row, _)| {
+            let id = Uuid::now_v7();
+            Append::any(Event {
+                id,
+                ..row.event.clone()
+            })
+        });
+        for event in again {
+            self.log
+                .append(vec![event])
+                .await
+                .map_err(RelayError::Log)?;
+        }
+        Ok(())
+    }
+
     async fn keep_house(&mut self, lease: &Lease) -> Result<(), RelayError> {
         let service = self.options.service;
         let backed_up_to = self.log.backed_up_to().await?;
@@ -275,7 +308,9 @@ impl Relay {
         let again = rows::send_again(&mut tx, self.epoch).await?;
         let old = tx.now().await? - self.options.keep_sent;
         rows::prune(&mut tx, backed_up_to, old).await?;
+        faults::before(Write::RelayHouse);
         tx.commit().await?;
+        faults::after(Write::RelayHouse);
         if again > 0 {
             tracing::warn!(
                 service,

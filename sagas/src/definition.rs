@@ -47,7 +47,7 @@ pub enum Action {
 }
 
 /// What an unanswered ask means once its deadline has passed; its outcome is then unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTimeout {
     /// Turn back and undo everything that may have started.

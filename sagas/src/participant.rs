@@ -4,10 +4,14 @@
 //! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
 //! All of it happens in the handler's transaction, with the effect itself.
 
+pub mod rule;
+
 use database::{Database, Error, Json, Migrations, Timestamp, Tx, params};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
+
+use self::rule::{Ending, Line, OnAsk, OnComplete, OnRevoke, Settled};
 
 /// The ledger's table.
 pub fn migrations() -> Migrations {
@@ -88,12 +92,12 @@ impl Ledger {
     pub async fn ask(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Ask, Error> {
         let row = self.open(tx, saga, step).await?;
         let effect = row.effect();
-        Ok(match (row.outcome.as_deref(), row.ending.as_deref()) {
-            (_, Some(REVOKED)) => Ask::Revoked,
-            (Some(DONE), _) => Ask::Done(effect),
-            (Some(_), _) => Ask::Refused(effect),
-            (None, Some(COMPLETED)) => Ask::DoForGood,
-            (None, _) => Ask::Do,
+        Ok(match row.line().ask() {
+            OnAsk::Do => Ask::Do,
+            OnAsk::DoForGood => Ask::DoForGood,
+            OnAsk::Done => Ask::Done(effect),
+            OnAsk::Refused => Ask::Refused(effect),
+            OnAsk::Revoked => Ask::Revoked,
         })
     }
 
@@ -131,18 +135,13 @@ impl Ledger {
     /// As the database says.
     pub async fn revoke(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Revoke, Error> {
         let row = self.open(tx, saga, step).await?;
+        self.end(tx, saga, step, &row, Ending::Revoked).await?;
         let effect = row.effect();
-        let was_done = row.outcome.as_deref() == Some(DONE);
-        match row.ending.as_deref() {
-            Some(COMPLETED) => return Ok(Revoke::Completed),
-            Some(_) if was_done => return Ok(Revoke::Again(effect)),
-            Some(_) => return Ok(Revoke::Nothing),
-            None => self.end(tx, saga, step, REVOKED).await?,
-        }
-        Ok(if was_done {
-            Revoke::Undo(effect)
-        } else {
-            Revoke::Nothing
+        Ok(match row.line().revoke() {
+            OnRevoke::Undo => Revoke::Undo(effect),
+            OnRevoke::Nothing => Revoke::Nothing,
+            OnRevoke::Again => Revoke::Again(effect),
+            OnRevoke::Completed => Revoke::Completed,
         })
     }
 
@@ -152,16 +151,12 @@ impl Ledger {
     /// As the database says.
     pub async fn complete(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Complete, Error> {
         let row = self.open(tx, saga, step).await?;
-        match row.ending.as_deref() {
-            Some(REVOKED) => return Ok(Complete::Revoked),
-            Some(_) => return Ok(Complete::Again),
-            None => self.end(tx, saga, step, COMPLETED).await?,
-        }
-        let was_done = row.outcome.as_deref() == Some(DONE);
-        Ok(if was_done {
-            Complete::Settle(row.effect())
-        } else {
-            Complete::Nothing
+        self.end(tx, saga, step, &row, Ending::Completed).await?;
+        Ok(match row.line().complete() {
+            OnComplete::Settle => Complete::Settle(row.effect()),
+            OnComplete::Nothing => Complete::Nothing,
+            OnComplete::Again => Complete::Again,
+            OnComplete::Revoked => Complete::Revoked,
         })
     }
 
@@ -288,7 +283,23 @@ impl Ledger {
         Ok(())
     }
 
-    async fn end(self, tx: &mut Tx, saga: Uuid, step: &str, ending: &str) -> Result<(), Error> {
+    /// Writes the end into a line that has none.
+    async fn end(
+        self,
+        tx: &mut Tx,
+        saga: Uuid,
+        step: &str,
+        row: &Row,
+        ending: Ending,
+    ) -> Result<(), Error> {
+        let line = row.line();
+        if line.ended(ending) == line {
+            return Ok(());
+        }
+        let ending = match ending {
+            Ending::Revoked => REVOKED,
+            Ending::Completed => COMPLETED,
+        };
         let now = tx.now().await?;
         tx.execute(
             "UPDATE saga_ledger SET ending = $3, updated_at = $4
@@ -320,6 +331,21 @@ struct Row {
 }
 
 impl Row {
+    fn line(&self) -> Line {
+        let settled = |outcome| match outcome {
+            DONE => Settled::Done,
+            _ => Settled::Refused,
+        };
+        let ending = |ending| match ending {
+            COMPLETED => Ending::Completed,
+            _ => Ending::Revoked,
+        };
+        Line {
+            settled: self.outcome.as_deref().map(settled),
+            ending: self.ending.as_deref().map(ending),
+        }
+    }
+
     fn effect(&self) -> Value {
         self.effect
             .as_ref()

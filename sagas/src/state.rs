@@ -73,7 +73,7 @@ impl Phase {
 }
 
 /// How far a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// Not begun, or its last attempt is known to have left nothing behind.
@@ -91,7 +91,7 @@ pub enum Progress {
 }
 
 /// How far a step's undo is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undoing {
     /// Nothing is to be taken back.
@@ -107,7 +107,7 @@ pub enum Undoing {
 }
 
 /// What a reply says about a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done.
@@ -153,7 +153,7 @@ impl Timer {
 pub type Policy = BTreeMap<String, OnTimeout>;
 
 /// One step of one saga.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepState {
     /// The step's name.
@@ -189,7 +189,7 @@ pub struct StepState {
 }
 
 /// A saga whose definition is not registered waits, and is never guessed at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Suspension {
     /// The phase it returns to when its definition is there again.
@@ -199,7 +199,7 @@ pub struct Suspension {
 }
 
 /// Where a saga stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     /// The saga as a whole; `state` on the wire.

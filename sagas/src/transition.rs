@@ -13,6 +13,7 @@ mod input;
 mod intervention;
 
 use database::Timestamp;
+use faults::Mutation;
 use serde_json::Value;
 
 pub use self::{
@@ -103,7 +104,9 @@ impl<'a> Move<'a> {
     ) -> Result<(), IllegalMove> {
         let compensating = self.state.phase.is_compensating();
         let (_, step) = self.step(name)?;
+        let counts_late = faults::is_on(Mutation::LateReplyAccepted);
         match step.progress {
+            Progress::Unknown if counts_late => self.settle(name, outcome),
             Progress::Started | Progress::Held if !compensating => {
                 step.result = result.cloned();
                 self.settle(name, outcome)

@@ -4,6 +4,7 @@ use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use contracts::Recorded;
 use database::{Database, Error, Tx};
+use faults::{Mutation, Write};
 use futures::FutureExt;
 
 use super::{
@@ -45,7 +46,8 @@ impl Standing<'_> {
     pub(super) async fn handle(&self, events: &[&Recorded], to: i64) -> Result<Attempt, Error> {
         let mut tx = self.database.begin().await?;
         let name = self.reader.name();
-        if claim(&mut tx, name, self.epoch, self.from, to).await? == Claim::Lost {
+        let claims_later = faults::is_on(Mutation::CheckpointAfterCommit);
+        if !claims_later && claim(&mut tx, name, self.epoch, self.from, to).await? == Claim::Lost {
             return Ok(Attempt::Lost);
         }
         let parked = if self.may_be_parked && self.reader.handler.order() == Order::ByStream {
@@ -63,7 +65,11 @@ impl Standing<'_> {
             tx.rollback().await?;
             return Ok(Attempt::Refused(error));
         }
-        match tx.commit().await {
+        faults::before(Write::ConsumerHandle);
+        let committed = tx.commit().await;
+        faults::after(Write::ConsumerHandle);
+        match committed {
+            Ok(()) if claims_later => self.pass(to).await,
             Ok(()) => Ok(Attempt::Done),
             // A deferred constraint, or a statement whose error the handler swallowed: the
             // transaction is gone for certain.
@@ -85,7 +91,9 @@ impl Standing<'_> {
             return Ok(Attempt::Lost);
         }
         parking::park(&mut tx, name, event, &error.to_string(), attempts).await?;
+        faults::before(Write::ConsumerPark);
         tx.commit().await?;
+        faults::after(Write::ConsumerPark);
         Ok(Attempt::Done)
     }
 
@@ -95,7 +103,9 @@ impl Standing<'_> {
         match claim(&mut tx, self.reader.name(), self.epoch, self.from, to).await? {
             Claim::Lost => Ok(Attempt::Lost),
             Claim::Won => {
+                faults::before(Write::ConsumerPass);
                 tx.commit().await?;
+                faults::after(Write::ConsumerPass);
                 Ok(Attempt::Done)
             }
         }

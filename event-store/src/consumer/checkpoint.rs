@@ -1,6 +1,7 @@
 //! The checkpoint: one row per consumer, moved by compare-and-set in the handler's transaction.
 
 use database::{Database, Error, Sql, Tx, params};
+use faults::Write;
 use uuid::Uuid;
 
 /// Raised by every operator's act on consumers; runners look at their row then.
@@ -43,7 +44,9 @@ pub(super) async fn load(
             )
             .await?;
             let row = tx.fetch_one(sql, params![consumer]).await?;
+            faults::before(Write::ConsumerBegin);
             tx.commit().await?;
+            faults::after(Write::ConsumerBegin);
             row
         }
     };

@@ -162,6 +162,7 @@ impl Writer {
         let began = Instant::now();
         let events = batches.iter().flatten().map(|append| &append.event);
         let mut span = trace::moving(Tracer::of("log"), trace::SYSTEM, "log append", events);
+        faults::before(faults::Write::LogAppend);
         let written = within(self.timeout, async {
             match self.database.dialect() {
                 Dialect::Postgres => postgres::append(&self.database, batches).await,
@@ -174,6 +175,7 @@ impl Writer {
             span.fail("commit", error);
         }
         let written = written?;
+        faults::after(faults::Write::LogAppend);
         if let Some(span) = &mut span {
             span.set("banyan.log.head", written.head);
         }

@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::lease::{Fence, Lease};
+use crate::{
+    Append,
+    lease::{Fence, Lease},
+};
 
 /// The oldest rows that one pruning looks at: some milliseconds of deleting.
 const PRUNE_AT_ONCE: i64 = 5_000;
@@ -20,6 +23,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// What the log is asked to take.
+    pub(super) fn append(&self) -> Append {
+        Append::exact(self.event.clone())
+    }
+
     pub(super) fn sent(&self, position: i64) -> Sent {
         Sent {
             sequence: self.sequence,

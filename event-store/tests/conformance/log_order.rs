@@ -9,7 +9,8 @@ use std::{
 };
 
 use database::params;
-use event_store::{Log, ReadQuery};
+use event_store::{AppendError, Log, ReadQuery};
+use faults::Mutation;
 use serde_json::{Value, json};
 use testkit::Backend;
 
@@ -104,19 +105,7 @@ async fn write(log: &Log, writer: usize, turn: usize) {
 
 async fn two_processes_append_to_one_log_without_holes(backend: Backend) {
     let logs = [open_log(&backend).await, open_log(&backend).await];
-    let writers = (0..8).map(|writer| {
-        let log = logs[writer % 2].clone();
-        tokio::spawn(async move {
-            for version in 1..=20 {
-                log.append(vec![event(&format!("p{writer}"), version).into()])
-                    .await
-                    .unwrap();
-            }
-        })
-    });
-    for writer in futures::future::join_all(writers).await {
-        writer.unwrap();
-    }
+    append_at_once(&logs).await.unwrap();
     let events = logs[0]
         .read(&ReadQuery::after(0).limit(1_000))
         .await
@@ -128,6 +117,54 @@ async fn two_processes_append_to_one_log_without_holes(backend: Backend) {
             .await
             .unwrap();
     }
+}
+
+/// Eight writers over two logs; the first error of one of them.
+async fn append_at_once(logs: &[Log; 2]) -> Result<(), AppendError> {
+    let writers = (0..8).map(|writer| {
+        let log = logs[writer % 2].clone();
+        tokio::spawn(async move {
+            for version in 1..=20 {
+                let stream = format!("p{writer}");
+                log.append(vec![event(&stream, version).into()]).await?;
+            }
+            Ok(())
+        })
+    });
+    for writer in futures::future::join_all(writers).await {
+        writer.unwrap()?;
+    }
+    Ok(())
+}
+
+/// The bug is in the server, where the append is: two appends then read the same head.
+#[tokio::test]
+async fn an_append_without_the_lock_is_found() {
+    let mutation = Mutation::AppendWithoutLock;
+    let backend = Backend::postgres().await;
+    let logs = [open_log(&backend).await, open_log(&backend).await];
+    let database = logs[0].database();
+    // What takes the usual group, and what decides about those that are not; slower than the first,
+    // so that it is overtaken.
+    for (function, pause) in [("log_append_rows", "0.002"), ("log_append", "0.02")] {
+        let written = "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = $1";
+        let (sound,): (String,) = database
+            .fetch_one(written, params![function])
+            .await
+            .unwrap();
+        let instead = format!("; PERFORM pg_sleep({pause});");
+        let mutated = sound.replacen(" FOR UPDATE;", &instead, 1);
+        assert_ne!(mutated, sound, "the lock of {function} is not where it was");
+        // The text is the server's own, changed by this test.
+        let redefine = sqlx::raw_sql(sqlx::AssertSqlSafe(mutated));
+        let pool = database.postgres_pool().unwrap();
+        redefine.execute(pool).await.unwrap();
+    }
+    let found = append_at_once(&logs).await;
+    let Err(AppendError::Unavailable(error)) = found else {
+        panic!("{} was not found: {found:?}", mutation.name());
+    };
+    assert!(error.to_string().contains("events_pk"), "{error}");
 }
 
 /// The reader above would catch the fault: here are two transactions that take positions from a

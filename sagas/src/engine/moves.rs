@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 
 use chassis::trace::Span;
 use contracts::events::SagaIntervened;
-use database::Tx;
+use database::{Timestamp, Tx};
 use event_store::NewEvent;
+use faults::{Mutation, Write};
 
 use super::Inner;
 use crate::{
@@ -89,7 +90,10 @@ impl Inner {
         span: &mut Span,
     ) -> Result<(), Error> {
         if steering.on_failure == OnFailure::Retry {
-            saga.updated_at = self.clock.now_within(tx).await?;
+            saga.updated_at = match faults::is_on(Mutation::DeadlineByLocalClock) {
+                true => Timestamp::system(),
+                false => self.clock.now_within(tx).await?,
+            };
         }
         let timers = store::timers_of(&saga.state);
         let was_decided = saga.is_decided();
@@ -120,13 +124,18 @@ impl Inner {
         if let Some(first) = inputs.first() {
             trace::moved(span, saga, phase, first);
         }
+        faults::before(Write::SagaRow);
         if saga.version == 0 {
             store::insert(tx, saga).await?;
         } else {
             store::update(tx, saga).await?;
         }
         store::add_entry(tx, saga, &inputs).await?;
-        if store::sync_timers(tx, saga.id, &timers, &saga.state).await? {
+        faults::after(Write::SagaRow);
+        faults::before(Write::SagaTimers);
+        let set = store::sync_timers(tx, saga.id, &timers, &saga.state).await?;
+        faults::after(Write::SagaTimers);
+        if set {
             tx.signal(TIMERS);
         }
         if saga.is_decided() && !was_decided {

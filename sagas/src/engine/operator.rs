@@ -2,6 +2,7 @@
 
 use contracts::events::SagaPolicyChanged;
 use event_store::NewEvent;
+use faults::Write;
 use uuid::Uuid;
 
 use super::{Engine, Inner, moves::Steering};
@@ -59,7 +60,9 @@ impl Engine {
             }
             None => inner.abandon_unknown(&mut tx, &mut saga, &by).await?,
         }
+        faults::before(Write::SagaVerb);
         tx.commit().await?;
+        faults::after(Write::SagaVerb);
         inner.metrics.intervened(verb);
         Ok(saga)
     }

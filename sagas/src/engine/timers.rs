@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis::Shutdown;
 use database::Timestamp;
 use event_store::consumer::Progress;
+use faults::{Mutation, Write};
 
 use super::{
     Inner,
@@ -82,7 +83,10 @@ impl Inner {
         replies: Option<&Progress>,
         shutdown: &Shutdown,
     ) -> Result<Option<Next>, Error> {
-        let now = self.clock.now(&self.database).await?;
+        let now = match faults::is_on(Mutation::DeadlineByLocalClock) {
+            true => Timestamp::system(),
+            false => self.clock.now(&self.database).await?,
+        };
         let due = store::due(&self.database, now, BATCH).await?;
         if due.is_empty() {
             let at = store::nearest(&self.database).await?;
@@ -151,7 +155,9 @@ impl Inner {
             Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(()),
             moved => moved?,
         }
+        faults::before(Write::DeadlineFire);
         tx.commit().await?;
+        faults::after(Write::DeadlineFire);
         self.metrics
             .fired(due.timer, saga.updated_at.since(due.due_at));
         Ok(())
@@ -166,6 +172,9 @@ impl Inner {
             tracing::warn!(saga = %due.saga, step = due.step, %error, "a timer did not fire");
         }
         self.metrics.stuck();
-        Ok(store::put_off(&self.database, due, now, pause).await?)
+        faults::before(Write::DeadlinePutOff);
+        store::put_off(&self.database, due, now, pause).await?;
+        faults::after(Write::DeadlinePutOff);
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The way back.
 
+use faults::Mutation;
+
 use super::{Effect, End, IllegalMove, Move};
 use crate::{
     definition::{Action, Step, Timing},
@@ -78,7 +80,9 @@ impl Move<'_> {
         let effect = if declared.undoing().action() == Some(Action::Ask) {
             // Set after the last attempt too: its confirmation is waited for as well.
             let pause = declared.undoing().retries().pause(step.undo_tries);
-            step.timers.insert(Timer::UndoRetry, now + pause);
+            if !faults::is_on(Mutation::CompensationNotRepeated) {
+                step.timers.insert(Timer::UndoRetry, now + pause);
+            }
             Effect::AskUndo {
                 step: name,
                 attempt,

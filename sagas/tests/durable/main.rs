@@ -16,5 +16,6 @@ mod parking;
 mod participants;
 mod process;
 mod races;
+mod skew;
 mod waiting;
 mod world;

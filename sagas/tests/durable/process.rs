@@ -39,6 +39,17 @@ pub(crate) enum Parts {
 impl World {
     /// Starts a process that knows these versions of the definition.
     pub(crate) async fn spawn(&self, parts: Parts, versions: &[u32]) -> Process {
+        self.spawn_with(Arc::new(self.clock.clone()), parts, versions)
+            .await
+    }
+
+    /// As [`World::spawn`], with a clock of its own.
+    pub(crate) async fn spawn_with(
+        &self,
+        clock: Arc<dyn Clock>,
+        parts: Parts,
+        versions: &[u32],
+    ) -> Process {
         let database = self.open().await;
         let workflow = |version: &u32| -> Arc<dyn Workflow> {
             Arc::new(Order {
@@ -46,7 +57,6 @@ impl World {
                 plan: Arc::clone(&self.plan),
             })
         };
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let options = Options {
             clock,
             ..Options::default()

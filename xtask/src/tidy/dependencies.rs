@@ -1,6 +1,6 @@
 //! Who may know whom.
 
-use cargo_metadata::DependencyKind;
+use cargo_metadata::{DependencyKind, Package};
 
 use super::Finding;
 use crate::workspace::Workspace;
@@ -14,10 +14,16 @@ pub(super) struct Member {
     knows: Vec<String>,
     /// What only its tests use.
     tests_know: Vec<String>,
+    /// Whether it is built with the faults that tests switch on.
+    is_armed: bool,
 }
 
 const LEGACY: &str = "legacy";
 const TESTKIT: &str = "testkit";
+/// What dies in tests, and the one program that has faults in it.
+const CRASHES: &str = "crashes";
+const FAULTS: &str = "faults";
+const ARMED: &str = "armed";
 /// What every service is composed with.
 const FRAME: &str = "service";
 /// What a service stands on.
@@ -54,9 +60,20 @@ pub(super) fn members(workspace: &Workspace) -> anyhow::Result<Vec<Member>> {
             is_service: manifest.starts_with("services"),
             knows: ours(false),
             tests_know: ours(true),
+            is_armed: is_armed(package),
         });
     }
     Ok(members)
+}
+
+/// Whether a build of the package, or one of its features, switches the faults on.
+fn is_armed(package: &Package) -> bool {
+    let turned_on = package.features.values().flatten();
+    let mut by_feature = turned_on.filter(|on| on.contains(FAULTS) && on.contains(ARMED));
+    let built_from = package.dependencies.iter();
+    let mut built_from = built_from.filter(|known| known.kind != DependencyKind::Development);
+    by_feature.next().is_some()
+        || built_from.any(|known| known.name == FAULTS && known.features.iter().any(|f| f == ARMED))
 }
 
 pub(super) fn check(members: &[Member]) -> Vec<Finding> {
@@ -75,9 +92,16 @@ pub(super) fn check(members: &[Member]) -> Vec<Finding> {
             findings.push(Finding::error(&member.manifest, 0, text));
             continue;
         };
+        if member.is_armed && member.name != CRASHES {
+            let text = format!(
+                "{} must not be built with faults: only its tests",
+                member.name
+            );
+            findings.push(Finding::error(&member.manifest, 0, text));
+        }
         // `cli` composes everything, except what is there for tests alone.
         let may = |name: &str| match &allowed {
-            Known::Everything => !matches!(name, TESTKIT | "load" | "xtask"),
+            Known::Everything => !matches!(name, TESTKIT | CRASHES | FAULTS | "load" | "xtask"),
             Known::These(names) => names.contains(&name),
         };
         for name in member.knows.iter().filter(|name| !may(name)) {
@@ -107,12 +131,21 @@ enum Known<'a> {
 fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
     let these = |names: &[&'static str]| Some(Known::These(names.to_vec()));
     match member.name.as_str() {
-        "contracts" | "database-derive" | "xtask" => these(&[]),
+        "contracts" | "database-derive" | FAULTS | "xtask" => these(&[]),
         "database" => these(&["database-derive"]),
         "bus" => these(&["contracts"]),
         "chassis" => these(&["contracts", "database"]),
-        "event-store" => these(&["bus", "chassis", "contracts", "database"]),
-        "sagas" => these(&["bus", "chassis", "contracts", "database", "event-store"]),
+        "event-store" => these(&["bus", "chassis", "contracts", "database", FAULTS]),
+        "sagas" => these(&[
+            "bus",
+            "chassis",
+            "contracts",
+            "database",
+            "event-store",
+            FAULTS,
+        ]),
+        // A service in small, and no service.
+        CRASHES => Some(Known::These([SPINE, &[FAULTS]].concat())),
         // It strangles anybody's monolith: no service, and nothing of how ours work together.
         "gateway" => these(&["bus", "chassis", "contracts", "database", "event-store"]),
         FRAME => these(SPINE),
@@ -151,6 +184,7 @@ mod tests {
             is_service,
             knows: owned(knows),
             tests_know: owned(tests_know),
+            is_armed: false,
         }
     }
 
@@ -225,6 +259,18 @@ mod tests {
         assert_eq!(findings(&[member("quiz", &["testkit"], &[])]).len(), 1);
         assert_eq!(findings(&[member("cli", &["load"], &[])]).len(), 1);
         assert_eq!(findings(&[member("load", &["gateway"], &[])]).len(), 1);
+    }
+
+    #[test]
+    fn a_program_that_is_built_with_faults_is_found() {
+        let mut quiz = member("quiz", &[], &[]);
+        let mut crashes = member("crashes", &["faults"], &[]);
+        (quiz.is_armed, crashes.is_armed) = (true, true);
+        assert_eq!(
+            findings(&[quiz, crashes]),
+            ["error: quiz/Cargo.toml: quiz must not be built with faults: only its tests"]
+        );
+        assert_eq!(findings(&[member("cli", &["crashes"], &[])]).len(), 1);
     }
 
     #[test]

@@ -192,7 +192,9 @@ async fn retry_next(database: &Database, reader: &Reader, target: &Target) -> Re
     }
     let error = match called {
         Ok(()) => {
+            faults::before(faults::Write::ConsumerRetry);
             tx.commit().await?;
+            faults::after(faults::Write::ConsumerRetry);
             return Ok(One::Handled);
         }
         Err(error) => error.to_string(),

@@ -1,0 +1,108 @@
+//! The small system dies before and after each durable write, at the first hit and at a later one,
+//! and is started again: what it acknowledged is there once, everywhere, and nothing else is.
+
+mod audit;
+mod mutations;
+mod world;
+
+use faults::{Moment, Mutation, Point, Write};
+use testkit::{Backend, both_databases};
+
+use self::world::World;
+
+both_databases!(
+    it_dies_around_the_writes_of_outbox_and_relay,
+    it_dies_around_the_writes_of_log_and_publisher,
+    it_dies_around_the_writes_of_consumers,
+    it_dies_around_the_writes_of_sagas_and_deadlines,
+);
+
+const OUTBOX_AND_RELAY: [Write; 5] = [
+    Write::ServiceCommit,
+    Write::OutboxRows,
+    Write::RelayLease,
+    Write::RelayHouse,
+    Write::RelayMark,
+];
+
+const LOG_AND_PUBLISHER: [Write; 4] = [
+    Write::RelayAppend,
+    Write::LogAppend,
+    Write::BusPublish,
+    Write::PublisherCursor,
+];
+
+const CONSUMERS: [Write; 5] = [
+    Write::ConsumerBegin,
+    Write::ConsumerHandle,
+    Write::ConsumerPass,
+    Write::ConsumerPark,
+    Write::ConsumerRetry,
+];
+
+const SAGAS_AND_DEADLINES: [Write; 5] = [
+    Write::SagaRow,
+    Write::SagaTimers,
+    Write::SagaVerb,
+    Write::DeadlineFire,
+    Write::DeadlinePutOff,
+];
+
+#[test]
+fn it_dies_around_every_write_there_is() {
+    let tried: [&[Write]; 4] = [
+        &OUTBOX_AND_RELAY,
+        &LOG_AND_PUBLISHER,
+        &CONSUMERS,
+        &SAGAS_AND_DEADLINES,
+    ];
+    let tried = tried.concat();
+    for write in Write::ALL {
+        assert!(tried.contains(write), "nothing dies around {write:?}");
+    }
+}
+
+#[test]
+fn the_table_of_proofs_names_every_point_and_every_mutation() {
+    let table = include_str!("../../../../docs/proof.md");
+    let writes = Write::ALL.iter().map(|write| write.name());
+    for name in writes.chain(Mutation::ALL.iter().map(|mutation| mutation.name())) {
+        assert!(table.contains(&format!("`{name}`")), "no word about {name}");
+    }
+}
+
+/// Each death is followed by a start that dies at the next point; after the four of a write the
+/// system comes to its end, and is audited.
+async fn dies_around(backend: Backend, writes: &[Write]) {
+    let mut world = World::new(backend).await;
+    for write in writes {
+        for moment in [Moment::Before, Moment::After] {
+            let point = Point {
+                write: *write,
+                moment,
+            };
+            for hit in [1, write.later()] {
+                world.dies_at(point, hit).await;
+            }
+        }
+        world.finishes().await;
+        let faults = world.audit().await;
+        assert!(faults.is_empty(), "after {}: {faults:#?}", write.name());
+    }
+}
+
+async fn it_dies_around_the_writes_of_outbox_and_relay(backend: Backend) {
+    dies_around(backend, &OUTBOX_AND_RELAY).await;
+}
+
+async fn it_dies_around_the_writes_of_log_and_publisher(backend: Backend) {
+    dies_around(backend, &LOG_AND_PUBLISHER).await;
+}
+
+async fn it_dies_around_the_writes_of_consumers(backend: Backend) {
+    dies_around(backend, &CONSUMERS).await;
+}
+
+async fn it_dies_around_the_writes_of_sagas_and_deadlines(backend: Backend) {
+    dies_around(backend, &SAGAS_AND_DEADLINES).await;
+}
