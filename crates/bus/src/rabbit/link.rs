@@ -12,7 +12,10 @@ use std::{
 };
 
 use futures::StreamExt;
-use lapin::{Channel, Connection, ConnectionProperties, Event, uri::AMQPUri};
+use lapin::{
+    Channel, Connection, ConnectionProperties, ErrorKind, Event,
+    protocol::constants::REPLY_SUCCESS, uri::AMQPUri,
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::BusError;
@@ -68,7 +71,16 @@ impl Link {
         let connection = self.current.borrow().clone();
         let connection =
             connection.ok_or_else(|| BusError::Unavailable("not connected".to_owned()))?;
-        connection.create_channel().await.map_err(unavailable)
+        match connection.create_channel().await {
+            Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {
+                // The client forgets to give back some that the server closed: a fresh connection has
+                // all of them.
+                let closed = connection.close(REPLY_SUCCESS, "OK".into()).await;
+                tracing::info!(?closed, "rabbitmq connection: out of channels");
+                Err(unavailable(error))
+            }
+            opened => opened.map_err(unavailable),
+        }
     }
 
     /// Returns once there is a connection. Never, where there will be none.
@@ -86,7 +98,7 @@ impl Drop for Link {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 pub(super) fn unavailable(error: lapin::Error) -> BusError {
     if error.is_amqp_soft_error() {
         BusError::Refused(error.to_string())

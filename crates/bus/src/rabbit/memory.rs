@@ -222,7 +222,10 @@ pub(super) async fn exists(channel: &Channel, queue: &str) -> Result<bool, BusEr
         Ok(_) => Ok(true),
         Err(error) => match error.kind() {
             lapin::ErrorKind::ProtocolError(told)
-                if *told.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) =>
+                // Of a stream whose node is away, or was killed while it made it, the server says that it
+                // was not found, too.
+                if *told.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+                    && told.get_message().as_str().contains("no queue") =>
             {
                 Ok(false)
             }
