@@ -1,6 +1,7 @@
 //! Callers that do one thing after the other, and how often and how quickly they did it.
 //!
-//! Invariant: what counts began and ended within the measured time, whatever the warm-up did.
+//! Invariant: what ended within the measured time counts, whenever it began: what takes long would
+//! else be counted less often.
 
 use std::{
     sync::{
@@ -43,13 +44,12 @@ pub(crate) async fn measure<C: Caller>(
         tasks.push(tokio::spawn(async move {
             let mut times = Vec::new();
             loop {
-                let before = phase.load(Ordering::Relaxed);
-                if before == OVER {
+                if phase.load(Ordering::Relaxed) == OVER {
                     return anyhow::Ok(times);
                 }
                 let began = Instant::now();
                 caller.call().await?;
-                if before == MEASURED && phase.load(Ordering::Relaxed) == MEASURED {
+                if phase.load(Ordering::Relaxed) == MEASURED {
                     times.push(began.elapsed());
                 }
             }

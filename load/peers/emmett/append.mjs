@@ -56,7 +56,7 @@ async function call() {
     });
     version += events.length;
     const ended = performance.now();
-    if (began >= begin && ended < end) times.push(ended - began);
+    if (ended >= begin && ended < end) times.push(ended - began);
   }
 }
 await Promise.all(Array.from({ length: Number(callers) }, call));

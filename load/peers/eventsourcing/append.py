@@ -45,7 +45,7 @@ def call(recorder, batch, begin, end, times):
         recorder.insert_events(events)
         version += batch
         ended = time.perf_counter()
-        if began >= begin and ended < end:
+        if begin <= ended < end:
             times.append(ended - began)
 
 
