@@ -84,6 +84,19 @@ impl Rabbit {
         self.server.as_ref().map_or(0, Server::id)
     }
 
+    /// Whether the node has it on its disk that it has streams, which it notes some seconds after the
+    /// first one. A node that is killed before never finds its streams again.
+    ///
+    /// # Errors
+    /// When it has no streams at all.
+    pub fn has_noted_streams(&self) -> anyhow::Result<bool> {
+        let node = format!("banyan-{}@localhost", self.port);
+        let folder = self.folder.path().join("data").join(&node);
+        let names = std::fs::read(folder.join("coordination").join(&node).join("names.dets"))?;
+        let name = b"rabbit_stream_coordinator";
+        Ok(names.windows(name.len()).any(|bytes| bytes == name))
+    }
+
     /// Kills the server (SIGKILL); the data stays as it was on the disk.
     ///
     /// # Errors

@@ -163,6 +163,7 @@ impl Broker for Rabbit {
 #[async_trait]
 impl Server for Rabbit {
     async fn kill(&mut self) {
+        eventually(PATIENCE, || async { self.has_noted_streams() }).await;
         Rabbit::kill(self).await.expect("it can be killed");
     }
     async fn restart(&mut self) {
