@@ -74,16 +74,40 @@ const BY_CORRELATION_AND: By = select!(
         " = $5) AND (json_array_length($6) = 0 OR type IN (SELECT value FROM json_each($6)))"
     )
 );
-const BY_CATEGORY: By = select!(
-    concat!(category!(postgres "stream"), " = $3"),
-    concat!(category!(sqlite "stream"), " = $3")
-);
-const BY_TYPE: By = select!("type = $3");
-const BY_TYPE_AND_CATEGORY: By = select!(
-    concat!("type = $3 AND ", category!(postgres "stream"), " = $4"),
-    // The plus keeps SQLite, which knows no value's frequency, from going by the category.
-    concat!("type = $3 AND +", category!(sqlite "stream"), " = $4")
-);
+
+/// A column with few values and the position, in the order of an index. PostgreSQL plans for an
+/// average value: it would walk through positions and find the next of a rare one at the other end of
+/// the log. Bounds on both columns together have that index's order alone, and begin where they say.
+macro_rules! by_few {
+    (@$compare:literal $within:literal $order:literal, $column:expr, $and:expr) => {
+        concat!(
+            select!(@columns), "(", $column, ", position) ", $compare, " ($3, $1) AND ", $column, " ",
+            $within, " $3", $and, " ORDER BY ", $column, $order, ", position", $order, " LIMIT $2"
+        )
+    };
+    ($column:expr, $and:expr) => {
+        [
+            by_few!(@">" "<=" "", $column, $and),
+            by_few!(@"<" ">=" " DESC", $column, $and),
+        ]
+    };
+}
+const BY_CATEGORY: By = By {
+    postgres: by_few!(category!(postgres "stream"), ""),
+    sqlite: select!(@both concat!(category!(sqlite "stream"), " = $3")),
+};
+const BY_TYPE: By = By {
+    postgres: by_few!("type", ""),
+    sqlite: select!(@both "type = $3"),
+};
+const BY_TYPE_AND_CATEGORY: By = By {
+    postgres: by_few!(
+        "type",
+        concat!(" AND ", category!(postgres "stream"), " = $4")
+    ),
+    // The plus keeps SQLite, which knows no value's frequency either, from going by the category.
+    sqlite: select!(@both concat!("type = $3 AND +", category!(sqlite "stream"), " = $4")),
+};
 
 /// In a stream the order of versions is that of positions, and has the index.
 macro_rules! of_stream {
@@ -109,16 +133,17 @@ const BY_STREAM: By = By {
 /// of them. PostgreSQL takes a page of each and then the first of these; SQLite, which has no
 /// LATERAL, goes from event to event, with a look into the index for each type.
 macro_rules! of_types {
-    (@postgres $compare:literal, $order:literal) => {
+    (@postgres $compare:literal, $within:literal, $order:literal) => {
         concat!(
             select!(@columns),
             "position = ANY (ARRAY(
                  SELECT page.position FROM unnest($3::TEXT[]) AS wanted (type)
                  CROSS JOIN LATERAL (
                      SELECT e.position FROM events e
-                     WHERE e.type = wanted.type AND e.position ", $compare, " $1
+                     WHERE (e.type, e.position) ", $compare, " (wanted.type, $1)
+                       AND e.type ", $within, " wanted.type
                        AND ($4 IS NULL OR ", category!(postgres "e.stream"), " = $4)
-                     ORDER BY e.position ", $order, " LIMIT $2) page
+                     ORDER BY e.type ", $order, ", e.position ", $order, " LIMIT $2) page
                  ORDER BY page.position ", $order, " LIMIT $2))
              ORDER BY position ", $order
         )
@@ -150,8 +175,8 @@ macro_rules! of_types {
 }
 const BY_TYPES: By = By {
     postgres: [
-        of_types!(@postgres ">", "ASC"),
-        of_types!(@postgres "<", "DESC"),
+        of_types!(@postgres ">", "<=", "ASC"),
+        of_types!(@postgres "<", ">=", "DESC"),
     ],
     sqlite: [
         of_types!(@sqlite ">", "ASC", "min"),
@@ -262,21 +287,47 @@ mod tests {
         ]
     }
 
+    /// A value's type in PostgreSQL, and how it is written there.
+    fn literal(value: &Value) -> (&'static str, String) {
+        let quoted = |text: &dyn std::fmt::Display| format!("'{text}'");
+        match value {
+            Value::Integer(Some(number)) => ("BIGINT", number.to_string()),
+            Value::Text(Some(text)) => ("TEXT", quoted(text)),
+            Value::Text(None) => ("TEXT", "NULL".to_owned()),
+            Value::Uuid(Some(id)) => ("UUID", quoted(id)),
+            Value::Texts(texts) => ("TEXT[]", format!("'{{{}}}'", texts.join(","))),
+            other => panic!("{other:?} is in no query"),
+        }
+    }
+
+    /// The plan for any values on SQLite, and on PostgreSQL, which would make one for these.
     async fn plan(log: &Log, query: &ReadQuery) -> String {
         let (by, values) = way(query);
         let turn = query.direction as usize;
-        let explained =
-            |how: &str, text: &str| &*Box::leak(format!("{how} {text}").into_boxed_str());
+        let leaked = |text: String| &*Box::leak(text.into_boxed_str());
         let rows: Vec<String> = match log.dialect() {
             Dialect::Postgres => {
-                let sql = explained("EXPLAIN", by.postgres[turn]);
-                let rows: Vec<(String,)> = log.database().fetch_all(sql, values).await.unwrap();
+                let mut tx = log.database().begin().await.unwrap();
+                let (types, literals): (Vec<_>, Vec<_>) = values.iter().map(literal).unzip();
+                let explain = format!("EXPLAIN EXECUTE way ({})", literals.join(", "));
+                for sql in [
+                    "SET LOCAL plan_cache_mode = force_generic_plan".to_owned(),
+                    format!(
+                        "PREPARE way ({}) AS {}",
+                        types.join(", "),
+                        by.postgres[turn]
+                    ),
+                ] {
+                    tx.execute(leaked(sql), params![]).await.unwrap();
+                }
+                let rows: Vec<(String,)> = tx.fetch_all(leaked(explain), params![]).await.unwrap();
+                tx.execute("DEALLOCATE way", params![]).await.unwrap();
                 rows.into_iter().map(|(line,)| line).collect()
             }
             Dialect::Sqlite => {
-                let sql = explained("EXPLAIN QUERY PLAN", by.sqlite[turn]);
+                let sql = format!("EXPLAIN QUERY PLAN {}", by.sqlite[turn]);
                 let rows: Vec<(i64, i64, i64, String)> =
-                    log.database().fetch_all(sql, values).await.unwrap();
+                    log.database().fetch_all(leaked(sql), values).await.unwrap();
                 rows.into_iter().map(|(.., line)| line).collect()
             }
         };
