@@ -85,7 +85,8 @@ pub struct Undo {
 }
 
 /// When a step is taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Timing {
     /// In the very transaction that turns to compensating.
     AtOnce,

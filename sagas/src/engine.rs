@@ -9,6 +9,7 @@
 
 mod census;
 mod erasure;
+mod guard;
 mod moves;
 mod operator;
 mod recovery;
@@ -28,6 +29,7 @@ use event_store::{Log, Outbox, consumer::Progress};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use self::moves::DECIDED;
 use self::{moves::Steering, waiters::Waiters};
 pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
 use crate::{

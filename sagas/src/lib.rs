@@ -5,19 +5,26 @@
 //! - [`Workflow`] and [`Engine`]: the owner's side; every transition is one transaction.
 //! - [`participant`]: the other side; a ledger that makes repeats harmless.
 //! - [`participating`]: a participant as a consumer that uses the ledger.
+//! - [`picture`]: a definition, and one saga's way through it, drawn.
+//! - [`simulation`]: a definition, run against scripted replies on a virtual clock.
 //!
 //! Invariants: a late reply never changes what a saga has decided; every step that may have
 //! started is undone when it turns back; it ends, or says that it needs a person.
 
 mod clock;
 pub mod definition;
+mod embedded;
 mod engine;
 mod error;
 mod metrics;
 mod ops;
+mod outline;
 pub mod participant;
 pub mod participating;
+mod payloads;
+pub mod picture;
 mod saga;
+pub mod simulation;
 pub mod state;
 mod store;
 mod trace;
@@ -26,9 +33,11 @@ mod workflow;
 
 pub use clock::{Clock, DatabaseClock, ManualClock};
 pub use definition::{Action, Definition, DefinitionFault, OnTimeout, Retry, Step, Timing, Undo};
+pub use embedded::Embedded;
 pub use engine::{CONSUMER, Engine, NewSaga, Options, PolicyChange, Replies, Waiter};
 pub use error::Error;
 pub use metrics::Metrics;
+pub use outline::{Outline, StepOutline};
 pub use saga::Saga;
 pub use state::{Outcome, Phase, Policy, Progress, State, StepState, Suspension, Timer, Undoing};
 pub use store::migrations;

@@ -120,9 +120,11 @@ async fn show(State(engine): State<Engine>, Path(id): Path<Uuid>) -> Result<Json
     let saga = engine.load(id).await?;
     let deadlines = store::pending(engine.database(), id).await?;
     let timeline = store::timeline(engine.database(), id, TIMELINE).await?;
+    let outline = engine.outline(&saga);
     let mut shown = serde_json::to_value(saga).map_err(|error| Problem::internal(&error))?;
     shown["deadlines"] = json!(deadlines);
     shown["timeline"] = json!(timeline);
+    shown["outline"] = json!(outline);
     Ok(Json(shown))
 }
 

@@ -4,6 +4,7 @@ mod census;
 mod erasure;
 mod history;
 mod list;
+mod sorting;
 mod timers;
 
 use database::{
@@ -19,6 +20,7 @@ pub(crate) use self::{
         register_definition, replies, set_policy, timeline,
     },
     list::{Filter, MAX_PAGE, Page, list},
+    sorting::{lock_parked, park, resume, with_replies},
     timers::{Due, clear_timer, due, nearest, pending, put_off, sync_timers, timers_of},
 };
 use crate::{

@@ -11,6 +11,7 @@
 mod compensation;
 mod input;
 mod intervention;
+mod wording;
 
 use database::Timestamp;
 use faults::Mutation;

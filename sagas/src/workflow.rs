@@ -27,16 +27,18 @@ pub trait Workflow: Send + Sync + 'static {
     /// When the payload cannot be read; the event is then parked.
     fn reply(&self, event: &Recorded) -> Result<Option<Reply>, WorkflowError>;
 
-    /// Does a local step.
+    /// Does a local step. A workflow without local steps needs none of this.
     ///
     /// # Errors
     /// What it wrote is rolled back, alone, and it is run again as the step's retry policy says.
     async fn act(
         &self,
-        tx: &mut Tx,
-        saga: &Saga,
+        _tx: &mut Tx,
+        _saga: &Saga,
         step: &str,
-    ) -> Result<LocalOutcome, WorkflowError>;
+    ) -> Result<LocalOutcome, WorkflowError> {
+        Err(WorkflowError::Other(format!("nothing does {step} here")))
+    }
 
     /// The event that asks a participant to do `step`; `None` when an event of an earlier step
     /// asks already. The engine adds saga, step, cause and an id that is the same on a repeat.
@@ -46,11 +48,14 @@ pub trait Workflow: Send + Sync + 'static {
     fn ask(&self, saga: &Saga, step: &str, attempt: u32)
     -> Result<Option<NewEvent>, WorkflowError>;
 
-    /// Takes a local step back.
+    /// Takes a local step back. A workflow without local undos needs none of this.
     ///
     /// # Errors
     /// As [`Workflow::act`], by the undo's retry policy.
-    async fn undo(&self, tx: &mut Tx, saga: &Saga, step: &str) -> Result<(), WorkflowError>;
+    async fn undo(&self, _tx: &mut Tx, _saga: &Saga, step: &str) -> Result<(), WorkflowError> {
+        let why = format!("nothing takes {step} back here");
+        Err(WorkflowError::Other(why))
+    }
 
     /// The event that asks a participant to take `step` back; `None` when an event that is out
     /// already asks for it. As [`Workflow::ask`]; later attempts should ask again.
@@ -64,12 +69,14 @@ pub trait Workflow: Send + Sync + 'static {
         attempt: u32,
     ) -> Result<Option<NewEvent>, WorkflowError>;
 
-    /// The saga is over; the last effects, such as the event that says so. Not called for a saga
-    /// that is abandoned while its definition is not registered.
+    /// The saga is over; the last effects, such as the event that says so. Nothing unless written.
+    /// Not called for a saga that is abandoned while its definition is not registered.
     ///
     /// # Errors
     /// The whole transition is rolled back, and with it the end.
-    async fn ended(&self, tx: &mut Tx, saga: &Saga, end: End) -> Result<(), WorkflowError>;
+    async fn ended(&self, _tx: &mut Tx, _saga: &Saga, _end: End) -> Result<(), WorkflowError> {
+        Ok(())
+    }
 }
 
 /// What a participant's event says about a step.

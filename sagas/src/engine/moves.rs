@@ -24,7 +24,7 @@ use crate::{
 pub(super) const TIMERS: &str = "sagas.timers";
 
 /// Raised by a commit that decided a saga, as far as whoever waits for it is concerned.
-pub(super) const DECIDED: &str = "sagas.decided";
+pub(crate) const DECIDED: &str = "sagas.decided";
 
 /// What a local action's error does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

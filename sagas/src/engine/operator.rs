@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Engine, Inner, moves::Steering};
 use crate::{
-    Error, Saga,
+    Error, Outline, Saga,
     definition::OnTimeout,
     store,
     transition::{IllegalMove, Input, Intervention, Verb},
@@ -95,6 +95,12 @@ impl Engine {
             .aggregate(&change.definition);
         inner.outbox.enqueue(&mut tx, event).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The saga's definition, as operators see it; `None` where it is not registered.
+    pub(crate) fn outline(&self, saga: &Saga) -> Option<Outline> {
+        let workflow = self.inner.workflows.of(saga)?;
+        Some(workflow.definition().outline())
     }
 
     /// The newest version of each registered definition's steps with what a timeout of each means.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Inner,
+    guard::{Trouble, guarded},
     moves::{DECIDED, TIMERS},
 };
 use crate::{
@@ -22,8 +23,13 @@ use crate::{
 /// deadlines for that.
 const RESUME_EVERY: Duration = Duration::from_millis(250);
 
-/// Sagas per look at a table; each is a transaction of its own.
-const BATCH: i64 = 256;
+/// Ids read in one look at the table, 16 bytes each. Many, since each look may pass over all sagas of
+/// the definition to find the next in order.
+const BATCH: i64 = 10_000;
+
+/// Sagas sorted out in one transaction: a commit is what costs, and whoever else writes must not
+/// wait long behind it.
+const TOGETHER: usize = 64;
 
 /// Parks what cannot run here, once, resumes what can and erases what is due, until the shutdown.
 ///
@@ -31,12 +37,13 @@ const BATCH: i64 = 256;
 /// way: the newer replica is most likely still there.
 pub(super) async fn run(inner: &Inner, shutdown: &Shutdown) {
     let mut parked = false;
+    let mut trouble = Trouble::default();
     loop {
         let sorted = async {
             if !parked {
-                inner.park_unknown(shutdown).await?;
+                inner.park_unknown(&mut trouble, shutdown).await?;
             }
-            inner.resume_known(shutdown).await?;
+            inner.resume_known(&mut trouble, shutdown).await?;
             inner.erase_ended().await
         };
         match sorted.await {
@@ -52,19 +59,20 @@ pub(super) async fn run(inner: &Inner, shutdown: &Shutdown) {
 }
 
 impl Inner {
-    async fn park_unknown(&self, shutdown: &Shutdown) -> Result<(), Error> {
+    async fn park_unknown(&self, trouble: &mut Trouble, shutdown: &Shutdown) -> Result<(), Error> {
         for (name, version) in store::open_definitions(&self.database).await? {
             if !self.workflows.has(&name, version) {
-                self.sort_out((&name, version), Suspended::No, shutdown)
-                    .await?;
+                let key = (name.as_str(), version);
+                self.sort_out(key, Suspended::No, trouble, shutdown).await?;
             }
         }
         Ok(())
     }
 
-    async fn resume_known(&self, shutdown: &Shutdown) -> Result<(), Error> {
+    async fn resume_known(&self, trouble: &mut Trouble, shutdown: &Shutdown) -> Result<(), Error> {
         for (name, version) in self.workflows.by_key.keys() {
-            self.sort_out((name, *version), Suspended::Yes, shutdown)
+            let key = (name.as_str(), *version);
+            self.sort_out(key, Suspended::Yes, trouble, shutdown)
                 .await?;
         }
         Ok(())
@@ -74,20 +82,72 @@ impl Inner {
         &self,
         key: (&str, u32),
         wanted: Suspended,
+        trouble: &mut Trouble,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut after = Uuid::nil();
         loop {
-            let ids = store::open_of(&self.database, key, wanted, after, BATCH).await?;
+            let mut ids = store::open_of(&self.database, key, wanted, after, BATCH).await?;
             let Some(last) = ids.last() else {
                 return Ok(());
             };
             after = *last;
-            for id in ids {
+            ids.retain(|id| !trouble.rests(*id));
+            for some in ids.chunks(TOGETHER) {
                 if shutdown.is_cancelled() {
                     return Ok(());
                 }
-                if let Err(error) = self.sort_out_one(id).await {
+                // One that fails takes the others' transaction with it, so each has its own then.
+                let sorted = guarded("recovery", self.sort_out_some(key, wanted, some));
+                if sorted.await.is_err() {
+                    self.sort_out_each(some, trouble).await;
+                }
+            }
+        }
+    }
+
+    async fn sort_out_some(
+        &self,
+        (name, version): (&str, u32),
+        wanted: Suspended,
+        ids: &[Uuid],
+    ) -> Result<(), Error> {
+        let mut tx = self.database.begin().await?;
+        let now = self.clock.now_within(&mut tx).await?;
+        match wanted {
+            Suspended::No => {
+                let why = missing(name, version);
+                let parked = store::park(&mut tx, ids.to_vec(), &why, now).await?;
+                tx.commit().await?;
+                tracing::warn!(parked, why, "sagas parked");
+            }
+            Suspended::Yes => {
+                let parked = store::lock_parked(&mut tx, ids.to_vec()).await?;
+                let ids: Vec<Uuid> = parked.iter().map(|saga| saga.id).collect();
+                let answered = store::with_replies(&mut tx, ids).await?;
+                let (answered, silent): (Vec<Saga>, Vec<Saga>) = parked
+                    .into_iter()
+                    .partition(|saga| answered.contains(&saga.id));
+                for mut saga in answered {
+                    if let Some(workflow) = self.workflows.of(&saga).cloned() {
+                        self.resume(&mut tx, &mut saga, workflow.as_ref()).await?;
+                    }
+                }
+                store::resume(&mut tx, &silent, now).await?;
+                tx.signal(TIMERS);
+                tx.commit().await?;
+                tracing::info!(resumed = silent.len(), definition = name, "sagas resumed");
+            }
+        }
+        Ok(())
+    }
+
+    async fn sort_out_each(&self, ids: &[Uuid], trouble: &mut Trouble) {
+        for id in ids {
+            match guarded("recovery", self.sort_out_one(*id)).await {
+                Ok(()) => trouble.is_well(*id),
+                Err(error) => {
+                    trouble.failed(*id);
                     tracing::error!(saga = %id, %error, "a saga could not be parked or resumed");
                 }
             }
@@ -108,12 +168,7 @@ impl Inner {
 
     /// Parks a locked saga whose definition is missing; nothing when it is parked already.
     pub(super) async fn suspend(&self, tx: &mut Tx, saga: &mut Saga) -> Result<(), Error> {
-        let Saga {
-            definition,
-            definition_version,
-            ..
-        } = &*saga;
-        let why = format!("definition {definition} version {definition_version} is not registered");
+        let why = missing(&saga.definition, saga.definition_version);
         let Some(state) = saga.state.suspended(&why) else {
             return Ok(());
         };
@@ -168,4 +223,8 @@ impl Inner {
         self.metrics.moved(saga, phase);
         Ok(())
     }
+}
+
+fn missing(name: &str, version: u32) -> String {
+    format!("definition {name} version {version} is not registered")
 }

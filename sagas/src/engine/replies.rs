@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Saga, Workflow,
-    state::Outcome,
+    state::{Outcome, Progress},
     store,
     transition::{IllegalMove, Input},
     workflow::{Reply, Says},
@@ -99,6 +99,11 @@ impl Inner {
             source,
         })?;
         let Some(reply) = read else { return Ok(()) };
+        if contradicts(saga, &reply) {
+            // The first answer stands; that there are two is a fault of the participant.
+            let (saga, step) = (saga.id, &reply.step);
+            tracing::warn!(%saga, step, event = %event.event.id, "a participant contradicts itself");
+        }
         saga.moment.cause = Some(event.clone());
         let moved = self
             .move_saga(tx, saga, workflow, Steering::going_on(), reply.into())
@@ -114,6 +119,15 @@ impl Inner {
             moved => moved,
         }
     }
+}
+
+/// Whether a reply says the opposite of what the same step's first answer said.
+fn contradicts(saga: &Saga, reply: &Reply) -> bool {
+    let progress = saga.step(&reply.step).map(|step| step.progress);
+    matches!(
+        (progress, &reply.says),
+        (Some(Progress::Done), Says::Refused(_)) | (Some(Progress::Refused), Says::Done)
+    )
 }
 
 impl From<Reply> for Input {

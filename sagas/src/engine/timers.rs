@@ -9,6 +9,7 @@ use faults::{Mutation, Write};
 
 use super::{
     Inner,
+    guard::guarded,
     moves::{Steering, TIMERS},
 };
 use crate::{
@@ -70,6 +71,14 @@ pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Sh
     }
 }
 
+/// What came of firing a timer.
+enum Fired {
+    /// It fired, or it is no longer there.
+    Settled,
+    /// It is not due, or no longer.
+    NotYet,
+}
+
 /// Until when nothing is due.
 struct Next {
     now: Timestamp,
@@ -93,15 +102,22 @@ impl Inner {
             return Ok(Some(Next { now, at }));
         }
         self.read_what_lies_in_the_log(replies, shutdown).await;
+        let mut went_on = false;
         for timer in due {
             if shutdown.is_cancelled() {
                 break;
             }
-            if let Err(error) = self.fire(&timer).await {
-                self.put_off(&timer, now, &error).await?;
+            match guarded(&timer.step, self.fire(&timer)).await {
+                Ok(Fired::Settled) => went_on = true,
+                Ok(Fired::NotYet) => {}
+                Err(error) => {
+                    self.put_off(&timer, now, &error).await?;
+                    went_on = true;
+                }
             }
         }
-        Ok(None)
+        // Where a clock went back, none of them is due any more: not to be asked about at once.
+        Ok((!went_on).then_some(Next { now, at: None }))
     }
 
     /// A reply that already lies in the log wins over a deadline: waits, bounded, until the
@@ -124,14 +140,15 @@ impl Inner {
         }
     }
 
-    async fn fire(&self, due: &Due) -> Result<(), Error> {
+    async fn fire(&self, due: &Due) -> Result<Fired, Error> {
         let mut tx = self.database.begin().await?;
         let Some(mut saga) = store::lock(&mut tx, due.saga).await? else {
-            return Ok(());
+            return Ok(Fired::Settled);
         };
         let Some(workflow) = self.workflows.of(&saga).cloned() else {
             self.suspend(&mut tx, &mut saga).await?;
-            return Ok(tx.commit().await?);
+            tx.commit().await?;
+            return Ok(Fired::Settled);
         };
         let has = saga
             .step(&due.step)
@@ -141,7 +158,7 @@ impl Inner {
             if store::clear_timer(&mut tx, due).await? {
                 tx.commit().await?;
             }
-            return Ok(());
+            return Ok(Fired::Settled);
         }
         let input = Input::Due {
             step: due.step.clone(),
@@ -152,7 +169,7 @@ impl Inner {
         let moving = self.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input);
         match span.scope(moving).await {
             // Set anew by another replica since it was read; the table has its new time.
-            Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(()),
+            Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(Fired::NotYet),
             moved => moved?,
         }
         faults::before(Write::DeadlineFire);
@@ -160,7 +177,7 @@ impl Inner {
         faults::after(Write::DeadlineFire);
         self.metrics
             .fired(due.timer, saga.updated_at.since(due.due_at));
-        Ok(())
+        Ok(Fired::Settled)
     }
 
     async fn put_off(&self, due: &Due, now: Timestamp, error: &Error) -> Result<(), Error> {

@@ -4,4 +4,6 @@ mod back;
 mod definition;
 mod forward;
 mod given;
+mod picture;
 mod properties;
+mod simulation;

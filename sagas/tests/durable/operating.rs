@@ -64,7 +64,7 @@ fn ids(page: &Value) -> Vec<Uuid> {
 }
 
 /// A saga that waits for `pay` alone.
-async fn waiting_for_pay(world: &World) -> Uuid {
+pub(crate) async fn waiting_for_pay(world: &World) -> Uuid {
     world.plan.set("pay", Conduct::Silent);
     let id = world.started().await;
     world
@@ -123,6 +123,8 @@ async fn a_saga_is_shown_with_its_deadlines_and_its_timeline(backend: Backend) {
     assert_eq!(shown["timeline"][0]["inputs"][0]["input"], "start");
     assert_eq!(shown["timeline"][1]["inputs"][0]["step"], "pack");
     assert!(shown["timeline"][1]["causeId"].is_string());
+    assert_eq!(shown["outline"]["stages"][1][0]["name"], "pay");
+    assert_eq!(shown["outline"]["stages"][1][0]["deadlineMs"], 5000);
     let (status, body) = call(
         &ops,
         "GET",

@@ -23,9 +23,13 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// How long each ask may stay unanswered.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
+/// The version whose undos are tried ten times, as they are unless a definition says otherwise.
+pub(crate) const PATIENT: u32 = 10;
+
 /// Reserve; then pay, pack and note at the same time; then ship; then close.
 pub(crate) fn definition(version: u32) -> Definition {
-    let patience = Retry::new(2, SECOND, 4 * SECOND);
+    let attempts = if version == PATIENT { 10 } else { 2 };
+    let patience = Retry::new(attempts, SECOND, 4 * SECOND);
     let undo_ask = Undo::ask().retry(patience);
     let undo_here = Undo::local().retry(patience);
     let here = |name| Step::local(name).retry(patience);
@@ -41,6 +45,7 @@ pub(crate) fn definition(version: u32) -> Definition {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     conduct: Mutex<HashMap<&'static str, Conduct>>,
+    poison: Mutex<Option<Uuid>>,
 }
 
 /// How a step's action, or its undo (as `undo:{step}`), goes.
@@ -67,6 +72,16 @@ impl Plan {
 
     pub(crate) fn of(&self, what: &str) -> Conduct {
         self.lock().get(what).copied().unwrap_or_default()
+    }
+
+    /// The owner's code panics whenever it has to do with this saga; with none, never.
+    pub(crate) fn poison(&self, saga: Option<Uuid>) {
+        *self.poison.lock().unwrap_or_else(PoisonError::into_inner) = saga;
+    }
+
+    fn panic_at(&self, saga: Option<Uuid>) {
+        let poison = *self.poison.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(poison.is_none() || poison != saga, "this saga is poison");
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Conduct>> {
@@ -127,6 +142,7 @@ impl Workflow for Order {
     }
 
     fn reply(&self, event: &Recorded) -> Result<Option<Reply>, WorkflowError> {
+        self.plan.panic_at(event.event.saga_id);
         let Answered {
             step,
             undo,
@@ -163,6 +179,7 @@ impl Workflow for Order {
 
     async fn undo(&self, tx: &mut Tx, saga: &Saga, step: &str) -> Result<(), WorkflowError> {
         undid(tx, saga.id, step).await?;
+        self.plan.panic_at(Some(saga.id));
         let attempt = saga.step(step).map_or(0, |step| step.undo_attempt);
         self.failure(&format!("undo:{step}"), attempt)
     }

@@ -1,10 +1,13 @@
 //! Replicas: whoever is first wins, and the other does nothing.
 
 use event_store::Handler;
+use http::StatusCode;
 use sagas::{Outcome, Phase, Progress, Timer};
+use serde_json::json;
 use testkit::{Backend, both_databases, eventually};
 
 use super::{
+    operating::{call, waiting_for_pay},
     order::Conduct,
     process::Parts,
     world::{PATIENCE, World},
@@ -15,6 +18,7 @@ both_databases!(
     a_reply_that_lies_in_the_log_wins_over_a_deadline,
     replicas_share_all_the_work_and_do_it_once,
     sagas_of_a_new_version_end_while_an_old_replica_still_runs,
+    of_two_operators_who_act_at_once_one_wins_and_the_other_is_told,
 );
 
 /// Rounds of the race; both ends are seen in most runs, and either is right.
@@ -68,7 +72,7 @@ async fn a_deadline_and_a_reply_in_the_same_instant_have_one_winner(backend: Bac
 }
 
 /// Handles an event as the consumer does.
-async fn take(process: &super::process::Process, event: &contracts::Recorded) {
+pub(crate) async fn take(process: &super::process::Process, event: &contracts::Recorded) {
     let mut tx = process.database.begin().await.expect("a transaction");
     process
         .engine
@@ -133,4 +137,54 @@ async fn sagas_of_a_new_version_end_while_an_old_replica_still_runs(backend: Bac
         world.check_end(&saga).await;
     }
     newer.stop().await;
+}
+
+/// Races between two operators; either may win each.
+const ACTS: usize = 4;
+
+async fn of_two_operators_who_act_at_once_one_wins_and_the_other_is_told(backend: Backend) {
+    let world = World::new(backend).await;
+    let replica = world.spawn(Parts::TimersOnly, &[1]).await;
+    let (here, there) = (world.engine().ops(), replica.engine.ops());
+    for _ in 0..ACTS {
+        let id = waiting_for_pay(&world).await;
+        let version = world.saga(id).await.version;
+        let act = json!({ "reason": "I was first", "ifVersion": version });
+        let resolve = json!({
+            "reason": "I was first", "ifVersion": version, "step": "pay", "outcome": "done",
+        });
+        let (resolve_at, turn_at) = (
+            format!("/sagas/{id}/resolve"),
+            format!("/sagas/{id}/compensate"),
+        );
+        let (one, two) = tokio::join!(
+            call(&here, "POST", &resolve_at, resolve),
+            call(&there, "POST", &turn_at, act),
+        );
+        let ((winner, told), lost) = if one.0 == StatusCode::OK {
+            (one, two)
+        } else {
+            (two, one)
+        };
+        assert_eq!(winner, StatusCode::OK, "{told}");
+        assert_eq!(
+            (lost.0, &lost.1["code"], &lost.1["version"]),
+            (
+                StatusCode::CONFLICT,
+                &json!("version_conflict"),
+                &json!(version + 1)
+            ),
+            "{}",
+            lost.1
+        );
+        let saga = world.until(id, |saga| saga.phase().is_end()).await;
+        let turned = told["state"] == "compensating";
+        assert_eq!(
+            saga.phase() == Phase::Compensated,
+            turned,
+            "the winner's act stands"
+        );
+        world.check_end(&saga).await;
+    }
+    replica.stop().await;
 }

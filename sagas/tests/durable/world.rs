@@ -304,7 +304,20 @@ impl World {
 
     /// Puts a participant's answer straight into the log.
     pub(crate) async fn answer(&self, id: Uuid, step: &str, undo: bool) -> Recorded {
-        let event = answer(id, step, undo);
+        self.append(answer(id, step, undo, Outcome::Done)).await
+    }
+
+    /// What a participant says, for a handler alone: the log does not have it.
+    pub(crate) fn unlogged(&self, id: Uuid, step: &str, undo: bool, outcome: Outcome) -> Recorded {
+        Recorded {
+            epoch: self.log.epoch(),
+            position: 1,
+            recorded_at: None,
+            event: answer(id, step, undo, outcome),
+        }
+    }
+
+    async fn append(&self, event: Event) -> Recorded {
         let recorded = Append {
             event: event.clone(),
             expected: Expected::Any,
@@ -330,16 +343,16 @@ impl World {
 }
 
 /// What a participant says about a step that it did, or undid.
-fn answer(id: Uuid, step: &str, undo: bool) -> Event {
+fn answer(id: Uuid, step: &str, undo: bool, outcome: Outcome) -> Event {
     let payload = Answered {
         step: step.to_owned(),
         undo,
-        outcome: Outcome::Done,
+        outcome,
     };
     Event {
         id: Uuid::now_v7(),
         event_type: Answered::TYPE.to_owned(),
-        stream: format!("answer-{id}-{step}-{undo}"),
+        stream: format!("answer-{}", Uuid::now_v7()),
         aggregate_id: id.to_string(),
         version: 1,
         schema_version: 1,

@@ -69,6 +69,16 @@ impl Submitted {
     }
 }
 
+/// Version 1 of the workflow, whose participants have `deadline` to answer.
+pub fn definition(deadline: Duration) -> Definition {
+    Definition::new(NAME, 1)
+        .step(Step::local(RECORD).undo(Undo::local().at_once()))
+        .parallel([
+            Step::ask(ACHIEVEMENTS).deadline(deadline).undo(Undo::ask()),
+            Step::ask(LEADERBOARD).deadline(deadline).undo(Undo::ask()),
+        ])
+}
+
 /// The workflow of version 1.
 pub struct AnswerSubmission {
     definition: Definition,
@@ -78,12 +88,7 @@ pub struct AnswerSubmission {
 impl AnswerSubmission {
     /// The workflow whose participants have `deadline` to answer.
     pub fn new(deadline: Duration, outbox: Outbox) -> Self {
-        let definition = Definition::new(NAME, 1)
-            .step(Step::local(RECORD).undo(Undo::local().at_once()))
-            .parallel([
-                Step::ask(ACHIEVEMENTS).deadline(deadline).undo(Undo::ask()),
-                Step::ask(LEADERBOARD).deadline(deadline).undo(Undo::ask()),
-            ]);
+        let definition = definition(deadline);
         Self { definition, outbox }
     }
 
