@@ -252,7 +252,10 @@ mod tests {
             ("events", "tail show trace stats"),
             ("consumers", "list replay pause resume adopt"),
             ("dlq", "list show retry discard"),
-            ("sagas", "list show retry resolve compensate abandon policy"),
+            (
+                "sagas",
+                "list show retry resolve compensate abandon policy simulate",
+            ),
             ("keys", "list rotate"),
             ("audit", ""),
             ("doctor", ""),

@@ -26,7 +26,7 @@ impl Format {
         let empty = Vec::new();
         let items = answer["items"].as_array().unwrap_or(&empty);
         match self {
-            Self::Json => print(&json!({ "items": items }).to_string()),
+            Self::Json => print(&page(answer, items).to_string()),
             Self::Table if items.is_empty() => print("nothing"),
             Self::Table => {
                 let mut table = plain_table();
@@ -72,6 +72,14 @@ impl Format {
     }
 }
 
+/// A list for programs, with where the next page begins where there is one.
+fn page(answer: &Value, items: &[Value]) -> Value {
+    match &answer["nextCursor"] {
+        Value::String(cursor) => json!({ "items": items, "nextCursor": cursor }),
+        _ => json!({ "items": items }),
+    }
+}
+
 fn plain_table() -> Table {
     let mut table = Table::new();
     // One rule below the headings, so that rows can be cut out and counted.
@@ -101,6 +109,15 @@ fn cell(value: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_for_programs_says_where_the_next_page_begins() {
+        let answer = json!({ "items": [1], "nextCursor": "c", "other": 2 });
+        let printed = page(&answer, &[json!(1)]);
+        assert_eq!(printed, json!({ "items": [1], "nextCursor": "c" }));
+        let last = page(&json!({ "nextCursor": null }), &[]);
+        assert_eq!(last, json!({ "items": [] }));
+    }
 
     #[test]
     fn cells_are_for_people() {

@@ -64,9 +64,11 @@ pub(crate) struct Context {
 /// # Errors
 /// What the system refused, or that it does not answer.
 pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
-    // `routes check` reads a file and needs no running system.
-    if let Verb::Routes(routes::Routes::Check(check)) = &verb {
-        return check.run(global.format());
+    // These read a file and need no running system.
+    match &verb {
+        Verb::Routes(routes::Routes::Check(check)) => return check.run(global.format()),
+        Verb::Sagas(sagas::Sagas::Simulate(simulate)) => return simulate.run(global.format()),
+        _ => {}
     }
     let context = context(global)?;
     match verb {

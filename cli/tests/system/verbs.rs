@@ -71,7 +71,42 @@ async fn one_click_is_traced_from_its_trace_id_to_its_saga_and_its_events() {
     let id = answer["id"].as_str().expect("an id");
     let sagas = up.verb(&["sagas", "list", "--state", "completed"]).await;
     assert_eq!(sagas["items"][0]["id"], id, "{sagas}");
-    assert_eq!(up.verb(&["sagas", "show", id]).await["state"], "completed");
+    let found = up.verb(&["sagas", "list", "--correlation", &trace]).await;
+    assert_eq!(found["items"][0]["id"], id, "{found}");
+    let waiting = ["sagas", "list", "--step", "leaderboard"];
+    assert_eq!(up.verb(&waiting).await["items"], serde_json::json!([]));
+    the_saga_is_shown_and_drawn(&up, id).await;
+}
+
+async fn the_saga_is_shown_and_drawn(up: &Up, id: &str) {
+    let shown = up.verb(&["sagas", "show", id]).await;
+    assert_eq!(shown["state"], "completed");
+    assert_eq!(shown["events"][0]["type"], "answer.submitted", "{shown}");
+    let folder = up.folder.path();
+    let printed = async |arguments: &[&str]| {
+        let output = banyan(folder, arguments).await;
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let text = printed(&["sagas", "show", id]).await;
+    let told = ["start; record done", "answer.submitted", "leaderboard done"];
+    for part in told.into_iter().chain(["achievements done", "completed"]) {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let mermaid = printed(&["sagas", "show", id, "--mermaid"]).await;
+    assert!(mermaid.contains("s0 --> s1 & s2"), "{mermaid}");
+    printed(&["sagas", "show", id, "--svg", "way.svg"]).await;
+    let svg = std::fs::read_to_string(folder.join("way.svg")).expect("a picture");
+    assert_eq!(svg.matches("data-mark=\"done\"").count(), 3, "{svg}");
+
+    let stale = ["--if-version", "1", "--reason", "an old look"];
+    let refused = banyan(folder, &[&["sagas", "compensate", id], &stale[..]].concat()).await;
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("version_conflict") && told.contains("nothing was done"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
