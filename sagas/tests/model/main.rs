@@ -1,6 +1,7 @@
 //! The saga protocol, checked exhaustively: every order of everything that can happen, within small
 //! bounds, over the crate's own transition and its ledger's own rule.
 
+mod party;
 mod protocol;
 mod world;
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sagas::{
-    Definition, OnTimeout, Phase, Policy, Retry, State, Step, Timer, Undo, Verb,
-    transition::Resolution,
-};
+use sagas::{Definition, OnTimeout, Phase, Policy, Retry, State, Step, Timer, Undo, Verb};
 use stateright::{Model, Property};
 
-use super::world::{Message, Reply, Says, Verdict, World};
+use super::{
+    party::{Message, Reply, Verdict},
+    world::World,
+};
 
 /// The participants, which are the steps asked for.
 pub(crate) const BOTH: usize = 2;
@@ -235,10 +235,3 @@ impl Model for Protocol {
         ]
     }
 }
-
-/// What an operator could truly say about a participant's step.
-pub(crate) const TRUTHS: [(Resolution, Says); 3] = [
-    (Resolution::Done, Says::Done),
-    (Resolution::Refused, Says::Refused),
-    (Resolution::Undone, Says::Undone),
-];

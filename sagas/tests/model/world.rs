@@ -13,54 +13,14 @@ use database::Timestamp;
 use sagas::{
     Definition, Effect, End, Input, Intervention, Outcome, Phase, Progress, State, Timer, Undoing,
     Verb,
-    participant::rule::{Ending, Line, OnAsk, OnComplete, OnRevoke, Settled},
+    participant::rule::{Ending, OnAsk, OnComplete, OnRevoke, Settled},
     transition,
-    transition::Resolution,
 };
 
-use super::protocol::{Action, BOTH, Fault, STEPS, TRUTHS, UNDO_ATTEMPTS};
-
-/// What an owner tells a participant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Message {
-    Ask,
-    Revoke,
-    Completed,
-}
-
-/// Whether a participant that may do what it is asked does it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Verdict {
-    Does,
-    Refuses,
-}
-
-/// What a participant says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Says {
-    Done,
-    Refused,
-    Undone,
-}
-
-/// Who says what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Reply {
-    pub(crate) party: usize,
-    pub(crate) says: Says,
-}
-
-/// A participant: its ledger's line, its effect, and what it has not read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Party {
-    line: Line,
-    done: u8,
-    pub(crate) undone: u8,
-    pub(crate) unread: Vec<Message>,
-    pub(crate) parked: Vec<Message>,
-    /// What the log has for it, to be repeated.
-    pub(crate) sent: BTreeSet<Message>,
-}
+use super::{
+    party::{Message, Party, Reply, Says, Verdict},
+    protocol::{Action, BOTH, Fault, STEPS, UNDO_ATTEMPTS},
+};
 
 /// All there is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,29 +41,6 @@ pub(crate) struct World {
     end: Option<Phase>,
     /// A participant was told that a saga completed and that it was revoked.
     pub(crate) contradicted: bool,
-}
-
-impl Party {
-    /// Whether the ledger lets it do what it is asked, so that it may also refuse.
-    pub(crate) fn would_do(&self, message: Message) -> bool {
-        let rule = self.line.ask();
-        message == Message::Ask
-            && self.parked.is_empty()
-            && matches!(rule, OnAsk::Do | OnAsk::DoForGood)
-    }
-
-    /// What is true of its step.
-    pub(crate) fn truths(&self) -> impl Iterator<Item = Resolution> {
-        let is_true = |says| match says {
-            Says::Done => self.line.settled == Some(Settled::Done) && self.line.ending.is_none(),
-            Says::Refused => self.line.settled == Some(Settled::Refused),
-            Says::Undone => self.line.ending == Some(Ending::Revoked),
-        };
-        TRUTHS
-            .into_iter()
-            .filter(move |(_, says)| is_true(*says))
-            .map(|(truth, _)| truth)
-    }
 }
 
 impl World {
