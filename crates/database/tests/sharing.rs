@@ -119,6 +119,31 @@ async fn one_that_is_taken_back_leaves_the_others_of_its_group_alone() {
     assert_eq!(file.numbers().await, [1, 3]);
 }
 
+/// Whoever gives up because of what it saw goes on to look at it.
+#[tokio::test]
+async fn what_a_transaction_saw_before_it_was_taken_back_is_in_the_file() {
+    let file = File::new().await;
+    let mut tx = file.begin().await;
+    tx.execute(INSERT, params![1_i64]).await.expect("a row");
+    let looking = {
+        let database = file.database.clone();
+        tokio::spawn(async move {
+            let count = "SELECT COUNT(*) FROM numbers";
+            let mut tx = database.begin().await.expect("its turn");
+            let (inside,): (i64,) = tx.fetch_one(count, params![]).await.expect("a count");
+            drop(tx);
+            let outside = database.fetch_one(count, params![]).await;
+            let (outside,): (i64,) = outside.expect("a count");
+            (inside, outside)
+        })
+    };
+    tokio::task::yield_now().await;
+    let last = file.waiting(2).await;
+    tx.commit().await.expect("a commit");
+    assert_eq!(looking.await.expect("no panic"), (1, 1));
+    last.await.expect("no panic").expect("a row");
+}
+
 #[tokio::test]
 async fn the_first_of_a_group_can_be_taken_back_while_others_wait() {
     let file = File::new().await;

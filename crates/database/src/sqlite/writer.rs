@@ -9,6 +9,8 @@
 //! - A unit that is taken back leaves nothing, whoever shares its group.
 //! - A caller learns of its commit after it is durable. Later units of a group see what earlier ones
 //!   did, and cannot become durable without them.
+//! - Whoever took its unit back may know of what others of the group did: they are committed before it
+//!   goes on, so that it finds in the file what it has seen.
 //! - Whoever has the connection hands it on: to the next who waits, or, having committed, to rest.
 
 use std::{
@@ -383,10 +385,13 @@ impl Drop for Unit {
         let taken_back = held
             .run("ROLLBACK TO unit")
             .and_then(|()| held.run("RELEASE unit"));
+        let shared = Arc::clone(&held.shared);
+        let lent = held.lent();
         if let Err(error) = taken_back {
             tracing::error!(%error, "a unit cannot be taken back; its group is");
-            let lent = held.lent();
             let _ = statement::execute(&lent.connection, "ROLLBACK", &[]);
         }
+        // Here and not on another thread: it is seldom, and must be done when this returns.
+        settle(lent, &shared.signals);
     }
 }
