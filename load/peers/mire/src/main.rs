@@ -137,28 +137,28 @@ impl Saga for SubmissionSaga {
                 "record",
                 task(ask_record)
                     .effect(record)
-                    .on_response(|_: Recorded| ()),
+                    .on_response_event::<Recorded>(),
             )
             .step(
                 "achievement",
                 task(ask_check)
                     .after("record")
                     .effect(check)
-                    .on_response(|_: Checked| ()),
+                    .on_response_event::<Checked>(),
             )
             .step(
                 "board",
                 task(ask_place)
                     .after("record")
                     .effect(place)
-                    .on_response(|_: Placed| ()),
+                    .on_response_event::<Placed>(),
             )
             .step(
                 "done",
                 task(ask_finish)
                     .after(["achievement", "board"])
                     .effect(finish)
-                    .on_response(|_: Finished| ())
+                    .on_response_event::<Finished>()
                     .terminal_success(),
             )
     }
