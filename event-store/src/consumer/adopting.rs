@@ -19,6 +19,8 @@ impl Consumers {
         let reader = self.known(name)?;
         let head = self.log.head().await?;
         let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
+        // After the checkpoint, which another replica may have moved on.
+        let head = self.log.head().await?;
         let (from, at) = (checkpoint.epoch, checkpoint.position);
         let refuse = |why: String| Err(OperatorError::NotAdoptable(format!("{name}: {why}")));
         if from == head.epoch {

@@ -112,8 +112,12 @@ impl Runner {
     async fn look(&mut self) -> Result<Looked, Error> {
         self.control.borrow_and_update();
         let is_active = *self.active.borrow_and_update();
-        let head = self.log.head().await?;
+        let mut head = self.log.head().await?;
         let checkpoint = checkpoint::load(&self.database, self.reader.name(), head.epoch).await?;
+        if refusal(checkpoint.epoch, checkpoint.position, &head).is_some() {
+            // Another replica may have gone on between the two looks.
+            head = self.log.head().await?;
+        }
         if let Some(reason) = refusal(checkpoint.epoch, checkpoint.position, &head) {
             if !self.reader.reporter.refused() {
                 tracing::error!(consumer = self.reader.name(), reason, "the log is refused");

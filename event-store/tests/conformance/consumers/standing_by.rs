@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use database::{Database, Options};
 use event_store::{
-    Log,
+    Log, LogOptions,
     consumer::{ConsumerOptions, Start, State},
 };
 use testkit::{Backend, eventually, proxy::Mode};
@@ -86,6 +86,38 @@ async fn a_standby_calls_no_handler_and_goes_on_within_two_seconds_of_a_death() 
     assert!(calls(&working) <= worked + 2);
     active.stop().await;
     standby.stop().await;
+}
+
+/// It reads the log's head and then a checkpoint that has moved on meanwhile.
+#[tokio::test]
+async fn a_replica_that_starts_while_another_goes_on_does_not_take_the_log_for_shorter() {
+    let backend = Backend::postgres().await;
+    let (log, place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let other = backend.open(Options::default()).await;
+    let working = Journal::new();
+    let first = start_with(&database, &log, &working, None, attentive());
+    first.is(State::Running).await;
+    let (url, proxy) = through_proxy(&place).await;
+    let far = Log::open(&url, LogOptions::default()).await.unwrap();
+    proxy.set(Mode::Delay(Duration::from_millis(50))).await;
+    let appending = tokio::spawn({
+        let log = log.clone();
+        async move {
+            loop {
+                append_to(&log, &["a"]).await;
+            }
+        }
+    });
+    eventually(PATIENCE, || async { calls(&working) > 0 }).await;
+
+    let second = start_with(&other, &far, &Journal::new(), None, attentive());
+    let progress = second.consumers.progress(NAME).unwrap();
+    soon(progress.until_state(|state| *state != State::Stopped)).await;
+    assert_eq!(progress.state(), State::Standby);
+    appending.abort();
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test]
