@@ -11,7 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// What it does next with the first connection's request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// Does what follows before it has read anything.
+    /// Does what follows once a request begins to come, before it has read any of it. (Who speaks before
+    /// anything was sent may be heard as an answer or as noise.)
     Early,
     Say(&'static [u8]),
     /// The same again and again.
@@ -56,7 +57,9 @@ async fn serve(
     is_first: &AtomicBool,
 ) -> std::io::Result<()> {
     if is_first.swap(false, Ordering::SeqCst) {
-        if !matches!(steps.first(), Some(Step::Early)) {
+        if matches!(steps.first(), Some(Step::Early)) {
+            stream.peek(&mut [0]).await?;
+        } else {
             read_head(&mut stream).await?;
         }
         for step in steps {
