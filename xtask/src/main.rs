@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and CI run over the whole workspace.
 
 mod bench;
+mod chaos;
 mod contracts;
 mod drills;
 mod load;
@@ -25,6 +26,9 @@ cargo xtask bench NAME [-- ARGUMENTS]
     Measures: `cargo xtask bench` alone lists what there is.
 cargo xtask load [ARGUMENTS]
     Puts load on the whole system and reports: docs/load.md; `cargo xtask load --help`.
+cargo xtask chaos [--minutes N] [--seed S]
+    Breaks the distributed form while clients play, and audits it: docs/proof.md. One minute and a drawn
+    seed unless you say; `cargo xtask chaos --help`.
 cargo xtask drills [-- ARGUMENTS]
     Runs every runbook against the fault that it is for, and writes docs/drills.md.
     ARGUMENTS    go to cargo nextest; some drills only, by `-E 'test(name)'`, write no report
@@ -74,6 +78,9 @@ enum Command {
     Load {
         arguments: Vec<String>,
     },
+    Chaos {
+        arguments: Vec<String>,
+    },
     Test {
         steps: Vec<Step>,
         runner_arguments: Vec<String>,
@@ -95,13 +102,15 @@ fn parse(arguments: &[String]) -> anyhow::Result<Command> {
         },
         Some("soak") => return soak_of(words),
         Some("bench") => return bench_of(words),
-        Some("load") => {
+        Some(name @ ("load" | "chaos")) => {
             // Two dashes may stand before them, as they must with `bench`.
             let arguments = words
                 .enumerate()
                 .filter(|(place, word)| (*place, *word) != (0, "--"));
-            return Ok(Command::Load {
-                arguments: arguments.map(|(_, word)| word.to_owned()).collect(),
+            let arguments = arguments.map(|(_, word)| word.to_owned()).collect();
+            return Ok(match name {
+                "load" => Command::Load { arguments },
+                _ => Command::Chaos { arguments },
             });
         }
         Some("drills") => {
@@ -173,6 +182,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             arguments,
         } => bench::run(&Workspace::find()?, &name, &arguments).map(|()| done),
         Command::Load { arguments } => load::run(&Workspace::find()?, &arguments),
+        Command::Chaos { arguments } => chaos::run(&Workspace::find()?, &arguments),
         Command::Drills { arguments } => drills::run(&Workspace::find()?, &arguments).map(passed),
         Command::Contracts => contracts::renew(&Workspace::find()?).map(|()| done),
         Command::Soak { minutes } => soak::run(&Workspace::find()?, minutes).map(|()| done),
@@ -227,11 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn load_takes_its_arguments_with_and_without_two_dashes() {
+    fn load_and_chaos_take_their_arguments_with_and_without_two_dashes() {
         let arguments = vec!["--rate".to_owned(), "5".to_owned()];
         let expected = Command::Load { arguments };
         assert_eq!(parsed("load --rate 5").unwrap(), expected);
         assert_eq!(parsed("load -- --rate 5").unwrap(), expected);
+        let arguments = vec!["--seed".to_owned(), "7".to_owned()];
+        let expected = Command::Chaos { arguments };
+        assert_eq!(parsed("chaos --seed 7").unwrap(), expected);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use std::{
 
 use rustix::process::Signal;
 
-/// Words: `watch PID SIGNAL`, `forget PID`, `remove FOLDER`. The last wait is bounded: what
-/// does not stop keeps its folder no longer than that.
+/// Words: `watch PID SIGNAL`, `forget PID`, `remove FOLDER`. What a test has frozen hears its signal
+/// only when it goes on. The last wait is bounded: what does not stop keeps its folder no longer than
+/// that.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 lives() { kill -0 "$1" 2>/dev/null && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
@@ -30,7 +31,7 @@ while read -r verb what signal; do
 $what" ;;
   esac
 done
-for p in $pids; do kill -s "${p#*:}" "${p%%:*}" 2>/dev/null; done
+for p in $pids; do kill -s "${p#*:}" "${p%%:*}" 2>/dev/null; kill -s CONT "${p%%:*}" 2>/dev/null; done
 for p in $pids; do
   turns=0
   while lives "${p%%:*}" && [ $turns -lt 20 ]; do sleep 0.1; turns=$((turns+1)); done

@@ -156,6 +156,22 @@ impl Nats {
         self.end(Signal::KILL).await
     }
 
+    /// Stops it where it is (SIGSTOP), until [`Nats::thaw`] or its end.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Starts the server again on its data and port; kills it first if it runs.
     ///
     /// # Errors
@@ -192,11 +208,20 @@ impl Nats {
     /// # Errors
     /// When it does not start.
     pub async fn restart_empty(&mut self) -> anyhow::Result<()> {
+        self.wipe().await?;
+        self.restart().await
+    }
+
+    /// Kills the server and wipes its disk.
+    ///
+    /// # Errors
+    /// When its disk cannot be wiped.
+    pub async fn wipe(&mut self) -> anyhow::Result<()> {
         self.kill().await?;
         if self.store().exists() {
             std::fs::remove_dir_all(self.store())?;
         }
-        self.restart().await
+        Ok(())
     }
 
     /// Asks the server for something of its own (`$JS.API.…`); the answer's JSON. Speaks just enough
@@ -236,6 +261,11 @@ impl Nats {
     /// The folder of the JetStream store.
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let server = self.server.as_ref();
+        server.map_or(Ok(()), |server| server.signal(signal))
     }
 
     async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Private PostgreSQL servers, and databases of their own for tests.
 
+mod disk;
 mod standby;
 
 use std::{

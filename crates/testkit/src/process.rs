@@ -151,6 +151,22 @@ impl Process {
         self.signal(Signal::INT)
     }
 
+    /// Stops it where it is (SIGSTOP), until [`Process::thaw`] or its end.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn freeze(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn thaw(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Kills it (SIGKILL) and waits for its end.
     ///
     /// # Errors
@@ -187,6 +203,14 @@ impl Process {
         }
         kill_process(Pid::from_child(&self.child), signal)
             .with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// How it ended, when it has.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.ended()
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
@@ -266,9 +290,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dropping_kills_it() {
-        let process = shell("echo up; exec sleep 1000");
+    async fn a_frozen_program_goes_on_when_it_is_thawed() {
+        let mut process = shell("echo up; while read -r line; do :; done; exec sleep 1000");
         process.line("up", SOON).await;
+        let state = |process: &Process| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()));
+            let status = status.expect("it is there");
+            let line = status.lines().find(|line| line.starts_with("State:"));
+            line.is_some_and(|line| line.contains("stopped"))
+        };
+        process.freeze().expect("a running program");
+        eventually(SOON, || async { state(&process) }).await;
+        process.thaw().expect("a frozen program");
+        eventually(SOON, || async { !state(&process) }).await;
+        assert!(process.is_running());
+    }
+
+    #[tokio::test]
+    async fn dropping_kills_it_frozen_or_not() {
+        let mut process = shell("echo up; exec sleep 1000");
+        process.line("up", SOON).await;
+        process.freeze().expect("a running program");
         let pid = Pid::from_child(&process.child);
         drop(process);
         assert!(rustix::process::test_kill_process(pid).is_err());

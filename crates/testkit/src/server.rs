@@ -72,6 +72,12 @@ impl Server {
         self.child.id()
     }
 
+    /// Sends `signal`, which does not end it.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("cannot signal {}", self.name))
+    }
+
     /// Sends `signal` and returns once the process has ended. Blocks.
     pub(crate) fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_some() {

@@ -22,6 +22,8 @@ const LEGACY: &str = "legacy";
 const TESTKIT: &str = "testkit";
 /// What dies in tests, and the one program that has faults in it.
 const CRASHES: &str = "crashes";
+/// What breaks the distributed form and audits it.
+const CHAOS: &str = "chaos";
 const FAULTS: &str = "faults";
 const ARMED: &str = "armed";
 /// What every service is composed with.
@@ -101,7 +103,9 @@ pub(super) fn check(members: &[Member]) -> Vec<Finding> {
         }
         // `cli` composes everything, except what is there for tests alone.
         let may = |name: &str| match &allowed {
-            Known::Everything => !matches!(name, TESTKIT | CRASHES | FAULTS | "load" | "xtask"),
+            Known::Everything => {
+                !matches!(name, TESTKIT | CRASHES | CHAOS | FAULTS | "load" | "xtask")
+            }
             Known::These(names) => names.contains(&name),
         };
         for name in member.knows.iter().filter(|name| !may(name)) {
@@ -112,7 +116,7 @@ pub(super) fn check(members: &[Member]) -> Vec<Finding> {
             // The tests of legacy run the services beside it and compare.
             let compares =
                 member.name == LEGACY && (SPINE.contains(&name.as_str()) || name == FRAME);
-            let measures = member.name == "cli" && name == "load";
+            let measures = member.name == "cli" && matches!(name.as_str(), "load" | CHAOS);
             if may(name) || name == TESTKIT || compares || measures {
                 continue;
             }
@@ -154,6 +158,8 @@ fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
         // It knows the system by its public API and its verbs; what it starts is started for
         // measuring, on the servers that tests stand on.
         "load" => these(&["contracts", TESTKIT]),
+        // It starts what is shipped, plays as clients do, and reads the databases afterwards.
+        CHAOS => these(&["contracts", "database", "event-store", "load", TESTKIT]),
         // It plays the monolith that the services were cut from: their pure domain functions, and
         // nothing of events.
         LEGACY => {

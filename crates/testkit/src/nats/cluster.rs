@@ -19,6 +19,19 @@ impl NatsCluster {
     /// # Errors
     /// When no nats-server is installed or one does not start.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`NatsCluster::start`], but no server tells clients of the others: they know the addresses
+    /// that they were given, which may be those of proxies, and no other.
+    ///
+    /// # Errors
+    /// As [`NatsCluster::start`].
+    pub async fn start_discreet() -> anyhow::Result<Self> {
+        Self::start_with(&["--no_advertise"]).await
+    }
+
+    async fn start_with(more: &[&str]) -> anyhow::Result<Self> {
         let binary = Nats::versions().into_iter().next();
         let binary = binary.context("nats-server is not installed: run `cargo xtask test`")?;
         let ports: Vec<u16> = (0..SIZE).map(|_| free_port()).collect();
@@ -38,7 +51,9 @@ impl NatsCluster {
                 "--routes".to_owned(),
                 routes.join(","),
             ];
-            let mut server = Nats::prepared(binary.clone(), arguments.into())?;
+            let more = more.iter().map(ToString::to_string);
+            let arguments = arguments.into_iter().chain(more).collect();
+            let mut server = Nats::prepared(binary.clone(), arguments)?;
             server.restart().await?;
             servers.push(server);
         }
