@@ -1,4 +1,5 @@
 mod place;
+mod whole;
 
 use std::{
     sync::Arc,
@@ -145,7 +146,10 @@ impl Database {
     /// [`Error::Unavailable`] when no connection is to be had in time.
     pub async fn begin(&self) -> Result<Tx> {
         match &self.inner.pools {
-            Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?, Arc::clone(&self.inner))),
+            Pools::Postgres(pool) => {
+                let begun = whole::begin(pool).await?;
+                Ok(Tx::postgres(begun, Arc::clone(&self.inner)))
+            }
             Pools::Sqlite(sqlite) => {
                 let unit = sqlite.writer.begin().await?;
                 Ok(Tx::sqlite(unit, Arc::clone(&self.inner)))
