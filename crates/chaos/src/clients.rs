@@ -44,6 +44,9 @@ const BEFORE_A_REPEAT: std::ops::Range<u64> = 50..1_500;
 /// Calls with one key at most.
 const REPEATS: std::ops::RangeInclusive<u32> = 1..=4;
 
+/// Between two looks at what must come.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// What every client knows.
 pub struct Clients {
     /// The gateways.
@@ -73,17 +76,24 @@ struct Client {
     stop: watch::Receiver<bool>,
 }
 
-/// The questions that players are asked.
+/// The questions that players are asked: services import them after their start.
 ///
 /// # Errors
-/// When there are none.
-pub async fn questions(site: &Site) -> anyhow::Result<Vec<Question>> {
-    let request = site.request(Method::GET, "/api/questions?limit=20", None);
-    let reply = send(request).await;
-    let page: Option<QuestionPage> = reply.read();
-    let questions = page.map(|page| page.items).unwrap_or_default();
-    anyhow::ensure!(!questions.is_empty(), "no questions: {}", reply.describe());
-    Ok(questions)
+/// When there are none within the time.
+pub async fn questions(site: &Site, within: Duration) -> anyhow::Result<Vec<Question>> {
+    let begun = Instant::now();
+    loop {
+        let request = site.request(Method::GET, "/api/questions?limit=20", None);
+        let reply = send(request).await;
+        let page: Option<QuestionPage> = reply.read();
+        let questions = page.map(|page| page.items).unwrap_or_default();
+        if !questions.is_empty() {
+            return Ok(questions);
+        }
+        let is_late = begun.elapsed() > within;
+        anyhow::ensure!(!is_late, "no questions: {}", reply.describe());
+        sleep(LOOK).await;
+    }
 }
 
 /// Lets all clients play until `stop` says so; the tasks end then, each after its call.
@@ -356,7 +366,7 @@ pub async fn first_answer(history: &History, within: Duration) -> anyhow::Result
             begun.elapsed() < within,
             "no answer came through within {within:?}"
         );
-        sleep(Duration::from_millis(50)).await;
+        sleep(LOOK).await;
     }
     Ok(())
 }
