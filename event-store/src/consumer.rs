@@ -24,6 +24,7 @@ use bus::Bus;
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Database, Tx};
+use futures::{FutureExt, future::BoxFuture};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -300,16 +301,7 @@ impl Consumers {
         let mut tasks = JoinSet::new();
         let mut keeper = Keeper::new(&self.database, self.options.replicas, &self.readers);
         for reader in &self.readers {
-            let runner = Runner::new(
-                Arc::clone(reader),
-                self.database.clone(),
-                self.log.clone(),
-                bus.clone(),
-                self.options,
-                keeper.is_active(reader.name()),
-                shutdown.clone(),
-            );
-            let run = self.tracer().within(runner.run());
+            let run = self.runs(reader, &keeper, bus.clone(), shutdown.clone());
             // Their log lines belong to the service that runs them.
             tasks.spawn(run.in_current_span());
         }
@@ -331,6 +323,48 @@ impl Consumers {
         }
         // Last: a replica that takes over earlier would race for what is being handled.
         keeper.release().await;
+    }
+
+    /// What [`Consumers::run`] makes a task of for each, for a simulation that decides who runs when:
+    /// without leases, so that the checkpoints alone decide between replicas.
+    #[doc(hidden)]
+    pub fn each(
+        &self,
+        bus: Option<&Arc<dyn Bus>>,
+        shutdown: &Shutdown,
+    ) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
+        let keeper = Keeper::new(&self.database, Replicas::Race, &self.readers);
+        let keeper = Arc::new(keeper);
+        let run = |reader: &Arc<Reader>| {
+            let run = self.runs(reader, &keeper, bus.cloned(), shutdown.clone());
+            // Whoever runs is told of the end of who decides.
+            let held = Arc::clone(&keeper);
+            let run = async move {
+                run.await;
+                drop(held);
+            };
+            (reader.name(), run.boxed())
+        };
+        self.readers.iter().map(run).collect()
+    }
+
+    fn runs(
+        &self,
+        reader: &Arc<Reader>,
+        keeper: &Keeper,
+        bus: Option<Arc<dyn Bus>>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let runner = Runner::new(
+            Arc::clone(reader),
+            self.database.clone(),
+            self.log.clone(),
+            bus,
+            self.options,
+            keeper.is_active(reader.name()),
+            shutdown,
+        );
+        self.tracer().within(runner.run())
     }
 
     fn reader(&self, name: &str) -> Option<&Arc<Reader>> {

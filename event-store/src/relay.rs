@@ -14,7 +14,8 @@ use faults::{Mutation, Write};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use self::rows::{OutboxStatus, Stuck, clear_error, status, stuck};
+pub use self::rows::clear_error;
+pub(crate) use self::rows::{OutboxStatus, Stuck, status, stuck};
 use self::rows::{Row, Sent};
 use crate::{
     Append, AppendError, Appended, Log,
@@ -159,9 +160,11 @@ impl Relay {
                 kept_house = Some(Instant::now());
             }
             if renewed.elapsed() >= lease.renew_every() {
+                faults::before(Write::RelayRenew);
                 if lease.renew(&self.database).await? == Fence::Lost {
                     return Ok(());
                 }
+                faults::after(Write::RelayRenew);
                 renewed = Instant::now();
             }
             signal.borrow_and_update();
@@ -170,6 +173,7 @@ impl Relay {
                 Round::Overtaken => return Ok(()),
                 Round::Idle => {
                     tokio::select! {
+                        biased;
                         () = shutdown.cancelled() => {}
                         _ = signal.changed() => {}
                         () = tokio::time::sleep(self.options.poll) => {}
@@ -214,7 +218,9 @@ impl Relay {
         }
         faults::after(Write::RelayMark);
         for (row, error) in &refused {
+            faults::before(Write::RelayRefuse);
             rows::mark_refused(&self.database, row.sequence, &error.to_string()).await?;
+            faults::after(Write::RelayRefuse);
         }
         self.log.metrics().relayed(self.options.service, sent.len());
         for (row, error) in refused {

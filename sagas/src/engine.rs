@@ -18,7 +18,7 @@ mod timers;
 mod waiters;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -262,14 +262,14 @@ impl Engine {
     }
 }
 
-/// The workflows by name and version.
+/// The workflows by name and version, in an order that is the same in every process.
 struct Registry {
-    by_key: HashMap<(String, u32), Arc<dyn Workflow>>,
+    by_key: BTreeMap<(String, u32), Arc<dyn Workflow>>,
 }
 
 impl Registry {
     fn new(workflows: Vec<Arc<dyn Workflow>>) -> Result<Self, Error> {
-        let mut by_key = HashMap::new();
+        let mut by_key = BTreeMap::new();
         for workflow in workflows {
             let definition = workflow.definition();
             definition.check()?;

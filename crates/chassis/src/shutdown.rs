@@ -41,6 +41,7 @@ impl Shutdown {
     /// Waits `duration`, or less when the shutdown begins; says which.
     pub async fn sleep(&self, duration: Duration) -> Slept {
         tokio::select! {
+            biased;
             () = self.0.cancelled() => Slept::ShutDown,
             () = tokio::time::sleep(duration) => Slept::Whole,
         }

@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    operator,
     order::{Fate, Order},
     system::System,
 };
@@ -19,10 +20,12 @@ use crate::{
 const CLIENTS: u64 = 2;
 
 /// Between two looks at whether all is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Starts sagas, and waits until nothing is left to do.
 pub(crate) async fn drive(system: &System, numbers: Range<u64>) -> anyhow::Result<()> {
+    let run = numbers.end;
+    operator::prepares(system, run).await?;
     let clients = (0..CLIENTS).map(|client| {
         let mine = numbers
             .clone()
@@ -38,6 +41,7 @@ pub(crate) async fn drive(system: &System, numbers: Range<u64>) -> anyhow::Resul
     let (one, two) = (clients.remove(0), clients.remove(0));
     tokio::try_join!(one, two)?;
     settled(system).await?;
+    operator::acts(system, run).await?;
     system.relent();
     for consumers in &system.consumers {
         for parked in consumers.parked(None, 1_000).await? {
@@ -90,7 +94,8 @@ async fn settled(system: &System) -> anyhow::Result<()> {
             &system.owner,
             "SELECT COUNT(*) FROM sagas WHERE ended_at IS NULL",
         );
-        let unsent = "SELECT COUNT(*) FROM outbox WHERE sent_position IS NULL";
+        let unsent = "SELECT COUNT(*) FROM outbox WHERE sent_position IS NULL
+            AND stream NOT IN (SELECT stream FROM outbox WHERE error IS NOT NULL)";
         let (owner, till) = (count(&system.owner, unsent), count(&system.till, unsent));
         let left = tokio::try_join!(open, owner, till)?;
         let head = system.log.head().await?.position;

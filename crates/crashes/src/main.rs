@@ -6,6 +6,7 @@
 //! the way; started again on the same databases it goes on. `tests/dying` does that at each point.
 
 mod load;
+mod operator;
 mod order;
 mod system;
 mod tally;

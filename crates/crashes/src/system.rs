@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Arguments,
+    operator::Wait,
     order::{Completed, EFFECTS, Order, Placed},
     tally::{TALLIES, Tally},
     till::Till,
@@ -28,6 +29,12 @@ use crate::{
 
 /// The outbox of the service that owns the sagas.
 pub(crate) const OWNER: Outbox = Outbox::new("owner");
+
+/// The consumer that passes over nearly everything.
+pub(crate) const NARROW: &str = "narrow";
+
+/// The consumer that never takes some.
+pub(crate) const PICKY: &str = "picky";
 
 /// The outbox of the service that takes part in them.
 const TILL: Outbox = Outbox::new("till");
@@ -56,14 +63,16 @@ impl System {
         let owner = service(&arguments.owner).await?;
         let till = service(&arguments.till).await?;
         Ledger::migrate(&till).await?;
-        let workflows: Vec<Arc<dyn sagas::Workflow>> = vec![Arc::new(Order::new())];
+        let workflows: Vec<Arc<dyn sagas::Workflow>> =
+            vec![Arc::new(Order::new()), Arc::new(Wait::new())];
         let options = sagas::Options::default();
         let engine = Engine::open(owner.clone(), log.clone(), OWNER, workflows, options).await?;
         let strict = Arc::new(AtomicBool::new(true));
         let mut of_owner = consumers(&owner, &log)
             .add(engine.handler())
             .add(tally(&strict))
-            .add(narrow());
+            .add(narrow())
+            .add(picky());
         for name in &arguments.newcomers {
             // Its name lives as long as the process, as that of any consumer.
             let name: &'static str = String::leak(name.clone());
@@ -78,7 +87,8 @@ impl System {
             .add(Participating::new(Till { step: "pay" }, TILL))
             .add(Participating::new(Till { step: "pack" }, TILL))
             .add(tally(&strict))
-            .add(narrow());
+            .add(narrow())
+            .add(picky());
         let mut system = Self {
             log,
             bus,
@@ -162,8 +172,17 @@ fn tally(strict: &Arc<AtomicBool>) -> Tally {
 /// Passes over nearly everything.
 fn narrow() -> Tally {
     Tally {
-        name: "narrow",
+        name: NARROW,
         types: &[Placed::TYPE],
         strict: None,
+    }
+}
+
+/// Never relents.
+fn picky() -> Tally {
+    Tally {
+        name: PICKY,
+        types: &[Placed::TYPE],
+        strict: Some(Arc::new(AtomicBool::new(true))),
     }
 }

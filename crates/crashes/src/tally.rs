@@ -46,6 +46,12 @@ impl Handler for Tally {
         Order::Unimportant
     }
 
+    async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
+        let sql = "DELETE FROM tallies WHERE consumer = $1";
+        tx.execute(sql, params![self.name]).await?;
+        Ok(())
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
         let is_strict = |strict: &Arc<AtomicBool>| strict.load(Ordering::Relaxed);
         if self.strict.as_ref().is_some_and(is_strict) && event.event.event_type == Placed::TYPE {

@@ -239,7 +239,7 @@ impl Database {
     /// As the database says; see [`Error`].
     pub async fn now(&self) -> Result<Timestamp> {
         if self.dialect() == Dialect::Sqlite {
-            return Ok(Timestamp::system());
+            return Ok(Timestamp::of_sqlite());
         }
         if let Some(known) = self.inner.clock.known() {
             return Ok(known);

@@ -86,5 +86,10 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     // A prepared statement's plan stays as it is; else it is made anew for values that it could depend on.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.pragma_update(None, "synchronous", "FULL")
+    // A simulated process dies, and its disk does not.
+    let synchronous = match faults::simulated() {
+        Some(_) => "OFF",
+        None => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)
 }

@@ -34,7 +34,18 @@ impl Timestamp {
     /// What this machine's clock says. Durable decisions read [`crate::Database::now`] instead,
     /// so that replicas with skewed clocks agree.
     pub fn system() -> Self {
-        OffsetDateTime::now_utc().into()
+        match faults::simulated() {
+            Some(time) => Self(time.of_machine),
+            None => OffsetDateTime::now_utc().into(),
+        }
+    }
+
+    /// The clock of an SQLite database, which is the machine's.
+    pub(crate) fn of_sqlite() -> Self {
+        match faults::simulated() {
+            Some(time) => Self(time.of_database),
+            None => Self::system(),
+        }
     }
 
     /// The time from `earlier` to `self`, zero when `earlier` is later.

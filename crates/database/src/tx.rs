@@ -160,7 +160,7 @@ impl Tx {
     /// As the database says; see [`Error`].
     pub async fn now(&mut self) -> Result<Timestamp> {
         if self.dialect() == Dialect::Sqlite {
-            return Ok(Timestamp::system());
+            return Ok(Timestamp::of_sqlite());
         }
         if let Some(known) = self.database.clock.known() {
             return Ok(known);

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::{CRASH_AT, MUTATION, Moment, Mutation, Point, Write};
+use crate::{CRASH_AT, MUTATION, Moment, Mutation, Point, Write, simulated};
 
 /// What this process was told.
 struct Plan {
@@ -110,6 +110,7 @@ pub fn is_on(mutation: Mutation) -> bool {
 }
 
 fn reach(point: Point) {
+    simulated::note(point.write);
     let Some((planned, hit)) = PLAN.crash else {
         return;
     };

@@ -33,20 +33,28 @@ writes! {
     ServiceCommit = "service.commit", later 3;
     /// Rows into the outbox, within their transaction.
     OutboxRows = "outbox.rows", later 4;
+    /// An operator lets a stream that stands still be tried again.
+    OutboxClear = "outbox.clear", later 2;
     /// The relay's lease.
     RelayLease = "relay.lease", later 2;
+    /// The relay's lease, held on.
+    RelayRenew = "relay.renew", later 2;
     /// What the relay prunes and sends again.
     RelayHouse = "relay.house", later 2;
     /// The relay's call of the log.
     RelayAppend = "relay.append", later 4;
     /// The note of where the log put the rows.
     RelayMark = "relay.mark", later 4;
+    /// The note that the log refused a row.
+    RelayRefuse = "relay.refuse", later 2;
     /// The log's own commit of a group.
     LogAppend = "log.append", later 4;
     /// A batch handed to the bus.
     BusPublish = "bus.publish", later 3;
     /// How far the publisher is.
     PublisherCursor = "publisher.cursor", later 2;
+    /// The leases of a replica's consumers, taken and held on: on PostgreSQL, where there are some.
+    ConsumerLease = "consumer.lease", later 3;
     /// The first row of a consumer's checkpoint.
     ConsumerBegin = "consumer.begin", later 2;
     /// A handler's effects with the checkpoint.
@@ -57,16 +65,28 @@ writes! {
     ConsumerPark = "consumer.park", later 2;
     /// A parked event handled after all.
     ConsumerRetry = "consumer.retry", later 2;
+    /// A parked event given up by an operator.
+    ConsumerDiscard = "consumer.discard", later 2;
+    /// A consumer that an operator stops or lets go on.
+    ConsumerPause = "consumer.pause", later 2;
+    /// A projection that an operator takes back to read again.
+    ConsumerReplay = "consumer.replay", later 2;
     /// A saga's row and its timeline, within their transaction.
     SagaRow = "saga.row", later 5;
     /// A saga's timers, within their transaction.
     SagaTimers = "saga.timers", later 5;
+    /// Sagas set aside while their definition is missing.
+    SagaPark = "saga.park", later 2;
+    /// Sagas that go on since it is there again.
+    SagaResume = "saga.resume", later 2;
     /// An operator's act on a saga.
     SagaVerb = "saga.verb", later 2;
     /// A timer's transition.
     DeadlineFire = "deadline.fire", later 2;
     /// A timer put off because its transition failed.
     DeadlinePutOff = "deadline.put_off", later 2;
+    /// A timer taken off the table that its saga does not have.
+    DeadlineClear = "deadline.clear", later 2;
 }
 
 /// On which side of a write.

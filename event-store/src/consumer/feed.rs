@@ -196,6 +196,7 @@ impl Feed {
             // An error would mean that the log is gone, which ends this process's consumers too.
             let grown = async { self.appended.wait_for(|head| *head > after).await.is_ok() };
             tokio::select! {
+                biased;
                 grown = grown => self.read_log |= grown,
                 answer = asked => self.subscribed(answer),
             }
@@ -218,6 +219,7 @@ impl Feed {
         } else {
             self.silent_until = None;
             tokio::select! {
+                biased;
                 delivered = subscription.next() => self.keep(delivered),
                 _ = self.appended.changed() => {}
             }

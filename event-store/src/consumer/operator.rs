@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use database::{Error, params};
+use faults::Write;
 use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
@@ -144,7 +145,10 @@ impl Consumers {
         let paused = database::Value::Boolean(Some(paused));
         tx.execute(sql, vec![name.into(), paused]).await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        faults::before(Write::ConsumerPause);
+        tx.commit().await?;
+        faults::after(Write::ConsumerPause);
+        Ok(())
     }
 
     /// How many events are parked: of each consumer here, and of those from before that still have

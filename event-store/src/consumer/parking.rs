@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use contracts::Recorded;
 use database::{Database, Error, Json, Timestamp, Tx, params};
+use faults::Write;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -171,7 +172,9 @@ pub(super) async fn discard(
     let mut tx = database.begin().await?;
     hold(&mut tx, consumer).await?;
     let deleted = delete(&mut tx, consumer, event_id).await?;
+    faults::before(Write::ConsumerDiscard);
     tx.commit().await?;
+    faults::after(Write::ConsumerDiscard);
     Ok(deleted == 1)
 }
 

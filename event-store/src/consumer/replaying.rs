@@ -1,6 +1,7 @@
 //! A projection reads the log again.
 
-use database::{Timestamp, params};
+use database::{Timestamp, Tx, params};
+use faults::Write;
 
 use super::{
     Consumers, Kind, OperatorError, Reader, Rewound,
@@ -63,7 +64,7 @@ impl Consumers {
         )
         .await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        committed(tx).await
     }
 
     async fn rewind(&self, reader: &Reader, position: i64) -> Result<(), OperatorError> {
@@ -103,6 +104,13 @@ impl Consumers {
         )
         .await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        committed(tx).await
     }
+}
+
+async fn committed(tx: Tx) -> Result<(), OperatorError> {
+    faults::before(Write::ConsumerReplay);
+    tx.commit().await?;
+    faults::after(Write::ConsumerReplay);
+    Ok(())
 }

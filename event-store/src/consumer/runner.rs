@@ -266,6 +266,7 @@ impl Runner {
                     drop(span);
                     tracing::warn!(consumer, position, %id, %error, ?pause, "will try again");
                     tokio::select! {
+                        biased;
                         () = self.shutdown.cancelled() => return Ok(Some(Interrupted::ShutDown)),
                         _ = self.control.changed() => return Ok(Some(Interrupted::LookAgain)),
                         _ = self.active.changed() => return Ok(Some(Interrupted::LookAgain)),
@@ -359,6 +360,7 @@ impl Runner {
 
     async fn pause(&mut self, pause: Duration) -> Interrupted {
         tokio::select! {
+            biased;
             () = self.shutdown.cancelled() => Interrupted::ShutDown,
             _ = self.control.changed() => Interrupted::LookAgain,
             () = tokio::time::sleep(pause) => Interrupted::LookAgain,

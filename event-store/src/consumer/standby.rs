@@ -102,7 +102,9 @@ impl Keeper {
         let micros = i64::try_from(TERM.as_micros()).unwrap_or(i64::MAX);
         let values = params![leases.clone(), self.holder, micros];
         // Not by `execute`: it is no commit of the service's data.
+        faults::before(faults::Write::ConsumerLease);
         let taken: Vec<(String,)> = self.database.fetch_all(TAKE, values).await?;
+        faults::after(faults::Write::ConsumerLease);
         self.is_failing = false;
         for (consumer, active) in &self.active {
             let lease = lease_of(consumer);

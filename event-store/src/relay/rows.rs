@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contracts::Event;
 use database::{Database, Error, Json, Sql, Timestamp, Tx, params};
+use faults::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -220,13 +221,18 @@ pub(crate) async fn stuck(database: &Database, limit: u32) -> Result<Vec<Stuck>,
     Ok(stuck.collect())
 }
 
-/// Lets a stream be tried again; says whether the event was stuck.
-pub(crate) async fn clear_error(database: &Database, id: Uuid) -> Result<bool, Error> {
+/// Lets a stream be tried again whose event the log refused; says whether the event was stuck.
+///
+/// # Errors
+/// As the database says.
+pub async fn clear_error(database: &Database, id: Uuid) -> Result<bool, Error> {
     let mut tx = database.begin().await?;
     let sql = "UPDATE outbox SET error = NULL WHERE id = $1 AND error IS NOT NULL";
     let cleared = tx.execute(sql, params![id]).await?;
     tx.signal(crate::outbox::SIGNAL);
+    faults::before(Write::OutboxClear);
     tx.commit().await?;
+    faults::after(Write::OutboxClear);
     Ok(cleared == 1)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chassis::{Shutdown, shutdown::Slept};
 use database::Tx;
+use faults::Write;
 use uuid::Uuid;
 
 use super::{
@@ -118,7 +119,7 @@ impl Inner {
             Suspended::No => {
                 let why = missing(name, version);
                 let parked = store::park(&mut tx, ids.to_vec(), &why, now).await?;
-                tx.commit().await?;
+                committed(tx, Write::SagaPark).await?;
                 tracing::warn!(parked, why, "sagas parked");
             }
             Suspended::Yes => {
@@ -135,7 +136,7 @@ impl Inner {
                 }
                 store::resume(&mut tx, &silent, now).await?;
                 tx.signal(TIMERS);
-                tx.commit().await?;
+                committed(tx, Write::SagaResume).await?;
                 tracing::info!(resumed = silent.len(), definition = name, "sagas resumed");
             }
         }
@@ -159,11 +160,17 @@ impl Inner {
         let Some(mut saga) = store::lock(&mut tx, id).await? else {
             return Ok(());
         };
-        match self.workflows.of(&saga).cloned() {
-            Some(workflow) => self.resume(&mut tx, &mut saga, workflow.as_ref()).await?,
-            None => self.suspend(&mut tx, &mut saga).await?,
-        }
-        Ok(tx.commit().await?)
+        let write = match self.workflows.of(&saga).cloned() {
+            Some(workflow) => {
+                self.resume(&mut tx, &mut saga, workflow.as_ref()).await?;
+                Write::SagaResume
+            }
+            None => {
+                self.suspend(&mut tx, &mut saga).await?;
+                Write::SagaPark
+            }
+        };
+        committed(tx, write).await
     }
 
     /// Parks a locked saga whose definition is missing; nothing when it is parked already.
@@ -223,6 +230,13 @@ impl Inner {
         self.metrics.moved(saga, phase);
         Ok(())
     }
+}
+
+async fn committed(tx: Tx, write: Write) -> Result<(), Error> {
+    faults::before(write);
+    tx.commit().await?;
+    faults::after(write);
+    Ok(())
 }
 
 fn missing(name: &str, version: u32) -> String {

@@ -63,6 +63,7 @@ pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Sh
             }
         };
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             _ = set.changed() => {}
             () = tokio::time::sleep(LONGEST_SLEEP) => {}
@@ -131,6 +132,7 @@ impl Inner {
             }
         };
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => {}
             waited = tokio::time::timeout(FENCE, caught_up) => {
                 if waited.is_err() {
@@ -156,7 +158,9 @@ impl Inner {
         if !has || saga.state.suspended.is_some() {
             // Another timer of this batch, or another replica, went first.
             if store::clear_timer(&mut tx, due).await? {
+                faults::before(Write::DeadlineClear);
                 tx.commit().await?;
+                faults::after(Write::DeadlineClear);
             }
             return Ok(Fired::Settled);
         }

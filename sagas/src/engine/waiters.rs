@@ -153,6 +153,7 @@ pub(super) async fn follow(inner: &Inner, shutdown: &Shutdown) {
             }
         };
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => return,
             _ = decided.changed() => {}
             () = next_look => {}

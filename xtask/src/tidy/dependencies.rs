@@ -136,7 +136,7 @@ fn allowed<'a>(member: &Member, services: &[&'a str]) -> Option<Known<'a>> {
     let these = |names: &[&'static str]| Some(Known::These(names.to_vec()));
     match member.name.as_str() {
         "contracts" | "database-derive" | FAULTS | "xtask" => these(&[]),
-        "database" => these(&["database-derive"]),
+        "database" => these(&["database-derive", FAULTS]),
         "bus" => these(&["contracts"]),
         "chassis" => these(&["contracts", "database"]),
         "event-store" => these(&["bus", "chassis", "contracts", "database", FAULTS]),

@@ -15,14 +15,17 @@ both_databases!(
     it_dies_around_the_writes_of_log_and_publisher,
     it_dies_around_the_writes_of_consumers,
     it_dies_around_the_writes_of_sagas_and_deadlines,
+    it_dies_around_what_operators_do,
+    it_dies_around_what_a_missing_definition_leads_to,
 );
 
-const OUTBOX_AND_RELAY: [Write; 5] = [
+const OUTBOX_AND_RELAY: [Write; 6] = [
     Write::ServiceCommit,
     Write::OutboxRows,
     Write::RelayLease,
     Write::RelayHouse,
     Write::RelayMark,
+    Write::RelayRefuse,
 ];
 
 const LOG_AND_PUBLISHER: [Write; 4] = [
@@ -48,13 +51,29 @@ const SAGAS_AND_DEADLINES: [Write; 5] = [
     Write::DeadlinePutOff,
 ];
 
+const OPERATORS: [Write; 4] = [
+    Write::OutboxClear,
+    Write::ConsumerDiscard,
+    Write::ConsumerPause,
+    Write::ConsumerReplay,
+];
+
+const MISSING: [Write; 3] = [Write::SagaPark, Write::SagaResume, Write::DeadlineClear];
+
+/// On PostgreSQL: an SQLite file is one process's, which holds its lease on four times a minute, and
+/// dies there in the simulation, where a minute is short.
+const LEASES: [Write; 2] = [Write::RelayRenew, Write::ConsumerLease];
+
 #[test]
 fn it_dies_around_every_write_there_is() {
-    let tried: [&[Write]; 4] = [
+    let tried: [&[Write]; 7] = [
         &OUTBOX_AND_RELAY,
         &LOG_AND_PUBLISHER,
         &CONSUMERS,
         &SAGAS_AND_DEADLINES,
+        &OPERATORS,
+        &MISSING,
+        &LEASES,
     ];
     let tried = tried.concat();
     for write in Write::ALL {
@@ -105,4 +124,17 @@ async fn it_dies_around_the_writes_of_consumers(backend: Backend) {
 
 async fn it_dies_around_the_writes_of_sagas_and_deadlines(backend: Backend) {
     dies_around(backend, &SAGAS_AND_DEADLINES).await;
+}
+
+async fn it_dies_around_what_operators_do(backend: Backend) {
+    dies_around(backend, &OPERATORS).await;
+}
+
+async fn it_dies_around_what_a_missing_definition_leads_to(backend: Backend) {
+    dies_around(backend, &MISSING).await;
+}
+
+#[tokio::test]
+async fn it_dies_around_the_writes_of_leases() {
+    dies_around(Backend::postgres().await, &LEASES).await;
 }
