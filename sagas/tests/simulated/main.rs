@@ -9,6 +9,7 @@
 
 mod audit;
 mod bus;
+mod calm;
 mod dice;
 mod fate;
 mod noise;

@@ -10,7 +10,7 @@ use std::{
 
 use contracts::Recorded;
 use database::{Database, Timestamp, params};
-use event_store::{Log, ReadQuery};
+use event_store::Log;
 use faults::{Simulated, Time, Write};
 use sagas::NewSaga;
 use serde_json::json;
@@ -29,9 +29,6 @@ use super::{
 /// Steps in which things go wrong.
 const STEPS: u64 = 240;
 
-/// Looks at whether all has come to its end, with time in between, before that is a finding.
-const PATIENCE: u32 = 120;
-
 const BEGINNING: i64 = 1_800_000_000_000_000;
 
 const ORDER_1: Kind = Kind {
@@ -46,7 +43,7 @@ const HOLD_1: Kind = Kind {
     name: "hold",
     version: 1,
 };
-const ALL: [Kind; 3] = [ORDER_1, ORDER_2, HOLD_1];
+pub(crate) const ALL: [Kind; 3] = [ORDER_1, ORDER_2, HOLD_1];
 
 /// What a client knows of a saga that it wanted to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub(crate) enum Told {
 }
 
 pub(crate) struct World {
-    place: Place,
+    pub(crate) place: Place,
     wild: Option<WildBus>,
     pub(crate) processes: [Option<Process>; PROCESSES],
     /// How far the clock of the machine of each is from the database's, in microseconds.
@@ -77,7 +74,7 @@ pub(crate) struct World {
     pub(crate) untold: BTreeSet<(Uuid, String)>,
     pub(crate) noise: Noise,
     /// How far the sagas' history was looked at.
-    seen: i64,
+    pub(crate) seen: i64,
     /// Whether something was committed since.
     pub(crate) moved: bool,
     pub(crate) trace: Trace,
@@ -171,7 +168,7 @@ impl World {
         self.goes_on(process, actor).await;
     }
 
-    async fn goes_on(&mut self, number: usize, actor: usize) {
+    pub(crate) async fn goes_on(&mut self, number: usize, actor: usize) {
         self.look_at_clocks(number);
         let Some(process) = &mut self.processes[number] else {
             return;
@@ -319,81 +316,6 @@ impl World {
             let by = self.fate().roll(|dice| dice.below(1_500_000));
             self.jumped += i64::try_from(by).unwrap_or_default();
         }
-    }
-
-    /// From now on nothing goes wrong, everybody is there and knows everything, and time passes.
-    pub(crate) async fn comes_to_its_end(&mut self) -> Result<(), String> {
-        self.place.fate.calm();
-        self.trace.add(|| "calm".to_owned());
-        for process in 0..PROCESSES {
-            self.starts_with(process, &ALL).await;
-        }
-        self.operators_let_everything_go_on().await;
-        let mut missing = String::new();
-        for round in 0..PATIENCE {
-            for process in 0..PROCESSES {
-                let actors = self.processes[process].as_ref();
-                for actor in 0..actors.map_or(0, |process| process.actors.len()) {
-                    self.goes_on(process, actor).await;
-                }
-            }
-            self.watch().await?;
-            missing = match self.unfinished().await {
-                None => return Ok(()),
-                Some(missing) => missing,
-            };
-            if round % 4 == 3 {
-                self.operators_retry_what_is_parked().await;
-            }
-            let by = match round {
-                0..40 => 300,
-                40..80 => 1_000,
-                _ => 10_000,
-            };
-            self.advance(Duration::from_millis(by)).await;
-        }
-        Err(format!("it does not come to its end: {missing}"))
-    }
-
-    /// Looks at what is new in the log and in the sagas' history, where there may be something.
-    pub(crate) async fn watch(&mut self) -> Result<(), String> {
-        if !std::mem::take(&mut self.moved) {
-            return Ok(());
-        }
-        let after = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
-        let new = self.log.read(&ReadQuery::after(after)).await;
-        for recorded in new.expect("events") {
-            let (position, event) = (recorded.position, &recorded.event);
-            self.trace
-                .add(|| format!("{position}: {} of {}", event.event_type, event.stream));
-            self.trace.rows(&event.id);
-            self.events.push(Arc::new(recorded));
-        }
-        self.watch_sagas().await
-    }
-
-    async fn watch_sagas(&mut self) -> Result<(), String> {
-        let rows: Vec<(i64, Uuid, i64, String, String, Timestamp)> = self
-            .owner
-            .fetch_all(
-                "SELECT moved.rowid, saga_id, moved.version, moved.state, inputs, created_at
-                 FROM saga_transitions AS moved JOIN sagas ON id = saga_id
-                 WHERE moved.rowid > $1 ORDER BY moved.rowid",
-                params![self.seen],
-            )
-            .await
-            .expect("transitions");
-        let now = self.now();
-        for (row, saga, version, state, inputs, created_at) in rows {
-            self.seen = row;
-            self.trace
-                .add(|| format!("{now} {saga} is {state} at {version} by {inputs}"));
-            let is_deadline = inputs.contains(r#""timer":"deadline""#);
-            if is_deadline && now.since(created_at) < DEADLINE {
-                return Err(format!("a deadline of {saga} fires early"));
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn roll_below(&self, count: usize) -> usize {
