@@ -29,6 +29,12 @@ pub trait Participant: Send + Sync + 'static {
     /// The event types that it listens to.
     fn types(&self) -> &'static [&'static str];
 
+    /// Signals of the database that its work raises and others in this process wait for, as
+    /// [`Handler::signals`].
+    fn signals(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What an event of one of these types is to it.
     fn role(&self, event_type: &str) -> Role;
 
@@ -273,6 +279,10 @@ impl<P: Participant> Handler for Participating<P> {
 
     fn types(&self) -> &'static [&'static str] {
         self.participant.types()
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        self.participant.signals()
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {

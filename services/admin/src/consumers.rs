@@ -30,6 +30,10 @@ impl Handler for Confirmations {
         &[QuestionApplied::TYPE]
     }
 
+    fn signals(&self) -> &'static [&'static str] {
+        &[confirmations::SIGNAL]
+    }
+
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
         let applied: QuestionApplied = recorded.event.payload()?;
         confirmations::note(tx, applied.question_id, applied.version).await?;

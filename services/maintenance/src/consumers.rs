@@ -18,7 +18,7 @@ pub use counting::{COUNTS, Counts};
 use crate::{
     config::Job,
     domain::{self, Orders},
-    runs::{Runs, WhenBusy, Wish},
+    runs::{Runs, SIGNAL, WhenBusy, Wish},
 };
 
 /// Wishes older than this are nobody's any more; a new service reads the log from its beginning.
@@ -114,6 +114,10 @@ impl Handler for Replies {
         &[MaintenanceDone::TYPE]
     }
 
+    fn signals(&self) -> &'static [&'static str] {
+        &[SIGNAL]
+    }
+
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
         self.0.reply(tx, recorded).await
     }
@@ -135,6 +139,10 @@ impl Handler for Wishes {
 
     fn types(&self) -> &'static [&'static str] {
         self.types
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &[SIGNAL]
     }
 
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {

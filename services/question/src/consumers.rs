@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::Question,
-    store::{confirmations, draws, projection},
+    store::{confirmations, draws, projection, revision},
 };
 
 /// The name of the bank's consumer, in checkpoints and derived ids.
@@ -77,6 +77,10 @@ impl Handler for Bank {
             QuestionUpdated::TYPE,
             QuestionDeleted::TYPE,
         ]
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &[revision::SIGNAL]
     }
 
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
