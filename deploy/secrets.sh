@@ -31,6 +31,8 @@ for role in LOG GATEWAY LEGACY AUTH QUESTION QUIZ ACHIEVEMENT LEADERBOARD ADMIN 
     echo "DB_PASSWORD_$role=$(secret)"
 done
 echo "NATS_PASSWORD=nats-$(secret)"
+# What the keys of the people are sealed under whom events name; docs/personal-data.md tells how to change it.
+echo "PERSONAL_KEYS=first:$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')"
 echo "OPS_TOKEN=ops-$(secret)"
 echo "ADMIN_TOKEN=admin-$(secret)"
 echo "COOKIE_KEY=cookie-$(secret)"

@@ -250,13 +250,17 @@ mod tests {
             ("routes", "list check explain diff apply"),
             ("flags", "list set rollback restore history"),
             ("events", "tail show trace stats"),
-            ("consumers", "list replay pause resume adopt"),
+            (
+                "consumers",
+                "list replay pause resume adopt",
+            ),
             ("dlq", "list show retry discard"),
             (
                 "sagas",
                 "list show retry resolve compensate abandon policy simulate",
             ),
             ("keys", "list rotate"),
+            ("personal", "show erase rotate new-key"),
             ("audit", ""),
             ("doctor", ""),
         ] {

@@ -9,6 +9,7 @@ mod events;
 mod flags;
 mod keys;
 mod log;
+mod personal;
 mod routes;
 mod sagas;
 pub(crate) mod sync;
@@ -46,6 +47,9 @@ pub enum Verb {
     /// The keys that access tokens are signed with.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Personal data in events, and its erasure.
+    #[command(subcommand)]
+    Personal(personal::Personal),
     /// Compare the log with every service's state.
     Audit(audit::Audit),
     /// Look for what is wrong and say what to do.
@@ -67,6 +71,7 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
     // These read a file and need no running system.
     match &verb {
         Verb::Routes(routes::Routes::Check(check)) => return check.run(global.format()),
+        Verb::Personal(personal::Personal::NewKey(new)) => return new.run(global.format()),
         Verb::Sagas(sagas::Sagas::Simulate(simulate)) => return simulate.run(global.format()),
         _ => {}
     }
@@ -80,6 +85,7 @@ pub async fn run(verb: Verb, global: &Global) -> anyhow::Result<()> {
         Verb::Sagas(sagas) => sagas.run(&context).await,
         Verb::Sync(sync) => sync.run(&context).await,
         Verb::Keys(keys) => keys.run(&context).await,
+        Verb::Personal(personal) => personal.run(&context).await,
         Verb::Audit(audit) => audit.run(&context).await,
         Verb::Doctor(doctor) => doctor.run(&context).await,
     }

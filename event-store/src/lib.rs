@@ -5,6 +5,7 @@
 //! - [`relay`]: moves outbox rows into the log.
 //! - [`publisher`]: forwards the log to the bus.
 //! - [`consumer`]: named readers whose effects happen exactly once; parking, retry, replay.
+//! - [`personal`]: fields that name a person are sealed in every event, and can be erased.
 //! - [`snapshot`]: an aggregate's state, without reading its stream from the beginning.
 //! - [`watch`]: looks at the outbox and at what is parked, for the metrics.
 //! - [`ops`]: what an operator sees and does over HTTP.
@@ -21,6 +22,7 @@ pub mod log_process;
 mod metrics;
 pub mod ops;
 pub mod outbox;
+pub mod personal;
 pub mod publisher;
 pub mod relay;
 pub mod snapshot;
@@ -31,3 +33,4 @@ pub use consumer::{Consumers, Handler, HandlerError, Kind, Order};
 pub use log::{Append, AppendError, Appended, Expected, Head, Log, LogOptions, ReadQuery};
 pub use metrics::{BusMetrics, Metrics};
 pub use outbox::{NewEvent, Outbox, derived_id};
+pub use personal::MasterKeys;

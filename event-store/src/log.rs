@@ -37,7 +37,10 @@ use self::{
     group_commit::{GroupCommit, Writer},
     wake::Heads,
 };
-use crate::Metrics;
+use crate::{
+    Metrics,
+    personal::{Keys, MasterKeys},
+};
 
 /// Connections of one process to the log: one appends, one listens, the rest read. Small, since
 /// every service has such a pool and PostgreSQL allows 100 in all by default.
@@ -60,6 +63,9 @@ pub struct LogOptions {
     /// there and needs no second messenger, which costs the database a wake-up for each append and
     /// process; without notifications an append is noticed by polling, some 75 ms later.
     pub notified: bool,
+    /// What people's keys are sealed under. Without them this process writes no personal field, and
+    /// finds those that it reads sealed.
+    pub personal: Option<MasterKeys>,
 }
 
 impl Default for LogOptions {
@@ -73,6 +79,7 @@ impl Default for LogOptions {
             metrics: Metrics::default(),
             timeout: TIMEOUT,
             notified: true,
+            personal: None,
         }
     }
 }
@@ -99,6 +106,7 @@ struct Inner {
     epoch: RwLock<Uuid>,
     appends: GroupCommit,
     heads: Heads,
+    personal: Keys,
     timeout: Duration,
     _background: DropGuard,
 }
@@ -126,6 +134,7 @@ impl Log {
             timeout: options.timeout,
         });
         let inner = Inner {
+            personal: Keys::new(database.clone(), options.personal, options.timeout),
             database,
             epoch: RwLock::new(head.epoch),
             appends,
@@ -305,6 +314,11 @@ impl Log {
         within(self.inner.timeout, shared).await
     }
 
+    /// The keys of the people whom events name.
+    pub fn personal(&self) -> &Keys {
+        &self.inner.personal
+    }
+
     /// The database the log lies in, for leases and cursors of those who forward it.
     pub fn database(&self) -> &Database {
         &self.inner.database
@@ -320,7 +334,7 @@ impl Log {
 }
 
 /// The outcome of `work`, or that the database is unavailable once the time is over.
-async fn within<T>(
+pub(crate) async fn within<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {

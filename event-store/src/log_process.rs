@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub use config::Config;
 
 use crate::{
-    BusMetrics, Log, LogOptions, ops,
+    BusMetrics, Log, LogOptions, MasterKeys, ops, personal,
     publisher::{Publisher, PublisherState},
 };
 
@@ -23,7 +23,12 @@ use crate::{
 /// # Errors
 /// When the log's database cannot be opened, the bus's address is unusable, or a task fails.
 pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let log = Log::open(&config.log, LogOptions::default())
+    let personal = config.personal_keys.as_deref().map(MasterKeys::parse);
+    let options = LogOptions {
+        personal: personal.transpose().context("setting `personal_keys`")?,
+        ..LogOptions::default()
+    };
+    let log = Log::open(&config.log, options)
         .await
         .context("cannot open the log (setting `log`)")?;
     let bus = match &config.bus {
@@ -100,6 +105,11 @@ pub async fn serve(
             Ok(())
         });
     }
+    let (told, stop) = (log.clone(), shutdown.clone());
+    tasks.spawn("erasures", async move {
+        personal::announce(told, stop).await;
+        Ok(())
+    });
     let service = Service {
         name: "log",
         health,

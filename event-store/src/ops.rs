@@ -16,6 +16,8 @@
 //! | GET `/log/epochs`; POST `/log/epochs` `{reason}` | the log's identities; a new one after a restore |
 //! | POST `/log/backed-up` `{position}` | a backup up to there is safe |
 //! | GET `/events/{event id}`, `/events/trace/{correlation}`, `/events/stats` | the log |
+//! | GET `/personal/{subject}`; POST `/personal/{subject}/erase` `{reason}` | what is known of a person's key; erases it |
+//! | POST `/personal/rotate` | seals all keys under the current master key: `{rotated}` |
 //! | GET `/events/head?before=` | its identity and newest position; the newest one before a time |
 
 mod consumers;
@@ -23,6 +25,7 @@ mod dlq;
 mod epochs;
 mod events;
 mod outbox;
+mod personal;
 
 use axum::Router;
 use chassis::Problem;
@@ -45,7 +48,9 @@ pub fn service(consumers: Consumers, service: &'static str, database: Database) 
 
 /// The verbs of whoever holds the log.
 pub fn log(log: Log) -> Router {
-    events::router(log.clone()).merge(epochs::router(log))
+    events::router(log.clone())
+        .merge(personal::router(log.clone()))
+        .merge(epochs::router(log))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]

@@ -4,18 +4,23 @@
 mod sent;
 mod writing;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
 use database::{Error, Json, Timestamp, Tx, params};
 use faults::Write;
+use futures::FutureExt;
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
 pub(crate) use self::sent::{newest_sent, sent_between};
 pub use crate::relay::{RelayOptions, run as run_relay};
-use crate::trace;
+use crate::{
+    Log,
+    personal::{self, Keys, PersonalError},
+    trace,
+};
 
 /// The signal that a commit with a new outbox row raises; the relay waits for it.
 pub const SIGNAL: &str = "outbox";
@@ -44,6 +49,8 @@ pub enum Whereabouts {
 #[derive(Clone, Debug)]
 pub struct Outbox {
     service_id: &'static str,
+    /// What personal fields are sealed with; without them none is written.
+    keys: Option<Keys>,
 }
 
 /// An event that a service is about to write; the outbox adds version, time and service.
@@ -52,6 +59,9 @@ pub struct NewEvent {
     event_type: String,
     schema_version: i64,
     payload: Result<Value, String>,
+    /// Pointers of the fields that are sealed, and of whom they name.
+    personal: &'static [&'static str],
+    subject: &'static str,
     stream: Option<String>,
     aggregate_id: String,
     id: Option<Uuid>,
@@ -72,6 +82,8 @@ impl NewEvent {
             event_type: P::TYPE.to_owned(),
             schema_version: P::SCHEMA_VERSION,
             payload: serde_json::to_value(payload).map_err(|error| error.to_string()),
+            personal: P::PERSONAL,
+            subject: P::SUBJECT,
             stream: None,
             aggregate_id: String::new(),
             id: None,
@@ -153,6 +165,25 @@ impl NewEvent {
         self.stream.as_deref().unwrap_or(&self.event_type)
     }
 
+    /// Whom its personal fields name; none where it cannot be written at all.
+    fn subject(&self) -> Result<Option<&str>, PersonalError> {
+        let payload = self.payload.as_ref().ok();
+        payload
+            .map(|payload| personal::subject_of(payload, self.subject, &self.event_type))
+            .transpose()
+    }
+
+    fn seal(&mut self, keys: &HashMap<String, personal::Held>) -> Result<(), PersonalError> {
+        let Some(subject) = self.subject()?.map(str::to_owned) else {
+            return Ok(());
+        };
+        let id = *self.id.get_or_insert_with(Uuid::now_v7);
+        match &mut self.payload {
+            Ok(payload) => personal::seal(id, payload, self.personal, &subject, keys),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The event type on the wire.
     pub fn event_type(&self) -> &str {
         &self.event_type
@@ -162,7 +193,19 @@ impl NewEvent {
 impl Outbox {
     /// The outbox of the service with this id, in whichever database a transaction belongs to.
     pub const fn new(service_id: &'static str) -> Self {
-        Self { service_id }
+        Self {
+            service_id,
+            keys: None,
+        }
+    }
+
+    /// Seals personal fields with the keys of this log.
+    #[must_use]
+    pub fn sealing(self, log: &Log) -> Self {
+        Self {
+            keys: Some(log.personal().clone()),
+            ..self
+        }
     }
 
     /// The service that owns the streams.
@@ -219,7 +262,8 @@ impl Outbox {
     /// is there is returned in its place.
     ///
     /// # Errors
-    /// One id twice, before anything is written; or as the database says.
+    /// One id twice, or personal fields that cannot be sealed, before anything is written; or as the
+    /// database says.
     pub async fn enqueue_all(
         &self,
         tx: &mut Tx,
@@ -233,6 +277,10 @@ impl Outbox {
             if !seen.insert(id) {
                 return Err(encoding(format!("two events with the id {id} at once")));
             }
+        }
+        if news.iter().any(|new| !new.personal.is_empty()) {
+            // Boxed, so that who writes no such event carries nothing of it about.
+            self.seal(&mut news).boxed().await?;
         }
         let is_new = |new: &&NewEvent| new.id.is_none_or(|id| !known.contains_key(&id));
         let streams = news.iter().filter(is_new).map(NewEvent::stream_name);
@@ -254,6 +302,24 @@ impl Outbox {
         faults::after(Write::OutboxRows);
         tx.signal(SIGNAL);
         Ok(events)
+    }
+
+    /// Seals personal fields, before any stream is locked: a key that is not at hand lies in another
+    /// database.
+    async fn seal(&self, news: &mut [NewEvent]) -> Result<(), PersonalError> {
+        let mut subjects = BTreeSet::new();
+        for new in news.iter().filter(|new| !new.personal.is_empty()) {
+            subjects.extend(new.subject()?.map(str::to_owned));
+        }
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keys.as_ref().ok_or(PersonalError::NoKeys)?;
+        let held = keys.to_seal(subjects).await?;
+        for new in news.iter_mut().filter(|new| !new.personal.is_empty()) {
+            new.seal(&held)?;
+        }
+        Ok(())
     }
 
     /// The event as its stream's `version`-th, with the trace context of the span that writes it.

@@ -5,6 +5,11 @@
 //! One that was made of another stream's past (the log was restored), by another version of the code,
 //! or that cannot be read, is passed over and replaced. The state is the log's: what lies in an outbox
 //! is not in it yet.
+//!
+//! A state that personal fields went into is kept sealed as they are, under the key of whom they name:
+//! once that is erased the snapshot is of no use either. Where they name several, none is kept.
+
+use std::collections::BTreeSet;
 
 use contracts::{Event, Recorded};
 use database::{Database, Error, Json, Tx, params};
@@ -12,7 +17,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Log, ReadQuery, log::READ_LIMIT};
+use crate::{
+    Log, ReadQuery,
+    log::READ_LIMIT,
+    personal::{Kept, PersonalError},
+};
 
 /// What a stream's events fold to.
 pub trait Aggregate: Default + Serialize + DeserializeOwned + Send + Sync {
@@ -48,6 +57,9 @@ pub enum LoadError {
     /// A database failed.
     #[error(transparent)]
     Database(#[from] Error),
+    /// A personal field does not open.
+    #[error(transparent)]
+    Personal(#[from] PersonalError),
     /// The stream is not contiguous, which the log forbids.
     #[error("stream {stream} has version {found} where {expected} comes next")]
     Gap {
@@ -84,7 +96,7 @@ pub async fn load<A: Aggregate>(
     folding.read_on(log, stream).await?;
     if folding.loaded.read >= A::KEEP_EVERY
         && let Some(last) = folding.last
-        && let Err(error) = keep(database, stream, last, &folding.loaded).await
+        && let Err(error) = keep(log, database, stream, (last, &folding)).await
     {
         tracing::warn!(stream, kind = A::KIND, %error, "snapshot not kept");
     }
@@ -105,6 +117,8 @@ struct Folding<A> {
     loaded: Loaded<A>,
     /// The last event that was read.
     last: Option<Uuid>,
+    /// Whom the personal fields name that went into the state.
+    subjects: BTreeSet<String>,
 }
 
 impl<A: Aggregate> Folding<A> {
@@ -120,6 +134,7 @@ impl<A: Aggregate> Folding<A> {
                 read: 0,
             },
             last: None,
+            subjects: BTreeSet::new(),
         }
     }
 
@@ -128,6 +143,8 @@ impl<A: Aggregate> Folding<A> {
             let query = ReadQuery::after(0).stream(stream).limit(READ_LIMIT);
             let page = log.read(&query.beyond_version(self.loaded.version)).await?;
             let is_last = page.len() < READ_LIMIT as usize;
+            let (page, subjects) = log.personal().open_naming(page).await?;
+            self.subjects.extend(subjects);
             for recorded in page {
                 self.take(recorded, stream)?;
             }
@@ -167,7 +184,7 @@ async fn from_kept<A: Aggregate>(
     log: &Log,
     database: &Database,
     stream: &str,
-) -> Result<Folding<A>, Error> {
+) -> Result<Folding<A>, LoadError> {
     let sql = "SELECT version, event_id, state FROM snapshots
                WHERE stream = $1 AND kind = $2 AND schema_version = $3";
     let row: Option<(i64, Uuid, Json<serde_json::Value>)> = database
@@ -176,12 +193,17 @@ async fn from_kept<A: Aggregate>(
     let Some((version, last, Json(state))) = row else {
         return Ok(Folding::new());
     };
-    let why = match serde_json::from_value(state) {
-        Ok(state) if is_of(log, stream, version, last).await? => {
-            return Ok(Folding::at(state, version));
-        }
-        Ok(_) => "its last event is not the log's at that version".to_owned(),
-        Err(error) => error.to_string(),
+    let why = match log.personal().kept((last, A::KIND), state).await? {
+        Kept::Closed => "the key of whom it names is gone, or not here".to_owned(),
+        Kept::Open(state, subject) => match serde_json::from_value(state) {
+            Ok(state) if is_of(log, stream, version, last).await? => {
+                let mut folding = Folding::at(state, version);
+                folding.subjects.extend(subject);
+                return Ok(folding);
+            }
+            Ok(_) => "its last event is not the log's at that version".to_owned(),
+            Err(error) => error.to_string(),
+        },
     };
     tracing::warn!(stream, kind = A::KIND, version, why, "snapshot passed over");
     let sql = "DELETE FROM snapshots WHERE stream = $1 AND kind = $2 AND event_id = $3";
@@ -203,12 +225,26 @@ async fn is_of(log: &Log, stream: &str, version: i64, id: Uuid) -> Result<bool, 
 /// Keeps what was loaded. Of two that keep at the same time the newer stays; one of another version of
 /// the code is replaced, also by an older version's that runs beside it: both are right for their own.
 async fn keep<A: Aggregate>(
+    log: &Log,
     database: &Database,
     stream: &str,
-    last: Uuid,
-    loaded: &Loaded<A>,
-) -> Result<(), Error> {
+    (last, folding): (Uuid, &Folding<A>),
+) -> Result<(), LoadError> {
+    let loaded = &folding.loaded;
     let state = serde_json::to_value(&loaded.state).map_err(|error| Error::Query(error.into()))?;
+    let place = (last, A::KIND);
+    let Some(state) = log
+        .personal()
+        .to_keep(&folding.subjects, place, state)
+        .await?
+    else {
+        tracing::debug!(
+            stream,
+            kind = A::KIND,
+            "it names several people, or one who is gone: not kept"
+        );
+        return Ok(());
+    };
     let now = database.now().await?;
     database
         .execute(

@@ -3,8 +3,8 @@
 use std::{process::Command, time::Duration};
 
 use bus::{Bus, Delivery, NatsBus, NatsOptions};
-use contracts::{Event, Recorded, http::Items};
-use event_store::{Append, Log, LogOptions, ops::Stats};
+use contracts::{Event, Recorded, events::UserCreated, http::Items};
+use event_store::{Append, Log, LogOptions, MasterKeys, NewEvent, Outbox, ops::Stats};
 use serde_json::{Value, json};
 use testkit::{Backend, Nats, Process, eventually, free_port};
 use time::OffsetDateTime;
@@ -113,6 +113,7 @@ async fn bad_settings_are_told_all_at_once_with_exit_code_64() {
         ("LOG", "mysql://x"),
         ("BUS", "amqps://banyan:secret@b"),
         ("NATS_REPLICAS", "9"),
+        ("PERSONAL_KEYS", "first:beef"),
     ];
     let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(64));
@@ -122,10 +123,14 @@ async fn bad_settings_are_told_all_at_once_with_exit_code_64() {
         "log: must",
         "bus: cannot use RabbitMQ",
         "nats_replicas: must",
+        "personal_keys: key first must",
     ] {
         assert!(output.contains(setting), "{output}");
     }
-    assert!(!output.contains("secret"), "{output}");
+    assert!(
+        !output.contains("secret") && !output.contains("beef"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
@@ -155,4 +160,100 @@ async fn it_migrates_and_exits_or_checks_and_exits_when_told_so() {
     assert_eq!(status(&log, &["--check"]), Some(0));
     assert_eq!(status(&[("LOG", "mysql://")], &["--check"]), Some(64));
     assert_eq!(status(&log, &["--check", "--migrate-only"]), Some(64));
+}
+
+#[tokio::test]
+async fn it_opens_personal_fields_erases_them_and_tells_of_erasures_that_it_finds() {
+    let backend = Backend::sqlite();
+    let options = LogOptions {
+        personal: Some(MasterKeys::parse(testkit::PERSONAL_KEYS).unwrap()),
+        ..LogOptions::default()
+    };
+    let log = Log::open(&backend.url, options).await.unwrap();
+    let service = Backend::sqlite();
+    let database = service.open(database::Options::default()).await;
+    database
+        .migrate(event_store::outbox::migrations())
+        .await
+        .unwrap();
+    let outbox = Outbox::new("auth").sealing(&log);
+    let users = [Uuid::now_v7(), Uuid::now_v7()];
+    for user in users {
+        let created = UserCreated {
+            user_id: user,
+            display_name: "Grace".into(),
+            roles: Vec::new(),
+        };
+        let mut tx = database.begin().await.unwrap();
+        let new = NewEvent::of(&created).stream(format!("user-{user}"));
+        let event = outbox.enqueue(&mut tx, new).await.unwrap();
+        tx.commit().await.unwrap();
+        log.append(vec![Append::exact(event)]).await.unwrap();
+    }
+    // Whoever erased the second died before the log heard of it.
+    let died = "INSERT INTO personal_keys (subject, erased_at, erased_by, reason)
+                VALUES ($1, 1, 'ops', 'asked for') ON CONFLICT (subject) DO UPDATE
+                SET id = NULL, sealed = NULL, erased_at = 1, erased_by = 'ops', reason = 'asked for'";
+    let second = users[1].to_string();
+    log.database()
+        .execute(died, database::params![&second])
+        .await
+        .unwrap();
+
+    let listen = format!("127.0.0.1:{}", free_port());
+    let settings = [
+        ("LISTEN", &*listen),
+        ("LOG", &*backend.url),
+        ("PERSONAL_KEYS", testkit::PERSONAL_KEYS),
+    ];
+    let mut process = Process::spawn_command(banyan_log(&settings)).unwrap();
+    let base = format!("http://{listen}/ops");
+    let told = async |user: Uuid| {
+        let path = format!("{base}/events?after=0&stream=personal-{user}");
+        let events: Items<Recorded> = get(path).await.ok()?;
+        (events.items.len() == 1).then_some(())
+    };
+    eventually(PATIENCE, || told(users[1])).await;
+    let name = async |user: Uuid| {
+        let path = format!("{base}/events?after=0&stream=user-{user}");
+        let events: Items<Recorded> = get(path).await.unwrap();
+        events.items[0].event.payload["displayName"].clone()
+    };
+    assert_eq!(name(users[0]).await, "Grace");
+    assert_eq!(name(users[1]).await, json!({ "erased": true }));
+
+    let client = reqwest::Client::new();
+    let erase = async |subject: &str, reason: &str| {
+        let path = format!("{base}/personal/{subject}/erase");
+        let request = client.post(path).header("x-banyan-actor", "ada");
+        request
+            .json(&json!({ "reason": reason }))
+            .send()
+            .await
+            .unwrap()
+    };
+    let subject = users[0].to_string();
+    assert_eq!(erase(&subject, " ").await.status(), 422);
+    assert_eq!(erase(&"x".repeat(201), "why not").await.status(), 422);
+    assert_eq!(name(users[0]).await, "Grace", "nothing happened");
+    let erased: Value = erase(&subject, "asked for").await.json().await.unwrap();
+    assert_eq!(
+        (&erased["hadKey"], &erased["actor"]),
+        (&json!(true), &json!("ada"))
+    );
+    assert_eq!(name(users[0]).await, json!({ "erased": true }));
+    let status: Value = get(format!("{base}/personal/{subject}")).await.unwrap();
+    assert_eq!(
+        (&status["hasKey"], &status["announced"]),
+        (&json!(false), &json!(true))
+    );
+    let rotated = client
+        .post(format!("{base}/personal/rotate"))
+        .send()
+        .await
+        .unwrap();
+    let rotated: Value = rotated.json().await.unwrap();
+    assert_eq!(rotated, json!({ "rotated": 0 }));
+    process.terminate().unwrap();
+    assert!(process.exit(PATIENCE).await.success());
 }

@@ -7,7 +7,7 @@ use auth::config::Administrator;
 use bus::InProcessBus;
 use chassis::{Shutdown, net::BindError, tasks::Supervisor, telemetry};
 use database::{Database, Options};
-use event_store::{Log, LogOptions, log_process};
+use event_store::{Log, LogOptions, MasterKeys, log_process};
 use service::Shared;
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -41,7 +41,12 @@ impl System {
         offset: u16,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let log = Log::open(&folder.database("log"), LogOptions::default())
+        let keys = format!("up:{}", folder.secret("personal.key")?);
+        let options = LogOptions {
+            personal: Some(MasterKeys::parse(&keys)?),
+            ..LogOptions::default()
+        };
+        let log = Log::open(&folder.database("log"), options)
             .instrument(telemetry::part("log"))
             .await
             .context("cannot open the log (--data-dir)")?;

@@ -19,7 +19,7 @@ async fn a_renamed_player_is_shown_so_and_a_deleted_one_is_forgotten_everywhere(
     let roles = vec!["user".to_owned()];
     let renamed = UserUpdated {
         user_id: ada.id,
-        display_name: "Countess".to_owned(),
+        display_name: "Countess".into(),
         roles,
     };
     world.publish(&renamed, &format!("users-{}", ada.id)).await;

@@ -96,9 +96,17 @@ impl World {
     pub(crate) async fn start(setting: Setting) -> Self {
         let end = Shutdown::new();
         let log_home = backend(setting.kind).await;
-        let log = Log::open(&log_home.url, LogOptions::default())
-            .await
-            .expect("a log");
+        let log = Log::open(
+            &log_home.url,
+            LogOptions {
+                personal: Some(
+                    event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys"),
+                ),
+                ..LogOptions::default()
+            },
+        )
+        .await
+        .expect("a log");
         let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
         tokio::spawn(publisher::run(log.clone(), Arc::clone(&bus), end.clone()));
         let keys = testkit::temp_dir();

@@ -26,6 +26,7 @@ fn sample(key: &str) -> String {
         "admin-tokens" => {
             r#"[{name = "ops", token = "0123456789abcdef0123456789abcdef", role = "operator"}]"#
         }
+        "personal-keys" => testkit::PERSONAL_KEYS,
         "ops-token" | "cookie-key" | "user" | "password" => "0123456789abcdef0123456789abcdef",
         other => panic!("no sample for the Secret key {other:?}"),
     }

@@ -135,12 +135,16 @@ impl Running {
             let admin = (name("ADMIN_LISTEN"), self.at(port));
             return vec![log, data, admin, (name("STATE_FILE"), state)];
         }
+        let keys = (name("PERSONAL_KEYS"), testkit::PERSONAL_KEYS.to_owned());
         if part == "log" {
-            return vec![log, listen];
+            return vec![log, listen, keys];
         }
         let mut settings = vec![listen, (name("DATABASE"), server.url(part, part))];
         if part != "legacy" {
             settings.push(log);
+        }
+        if ["auth", "quiz", "leaderboard"].contains(&part) {
+            settings.push(keys);
         }
         if !["legacy", "maintenance"].contains(&part) {
             settings.push((name("LEGACY_DATABASE"), server.url(part, "legacy")));

@@ -148,3 +148,56 @@ async fn a_flag_is_restored_and_a_timeouts_meaning_changed_and_both_are_shown() 
         .expect("the step");
     assert_eq!(shown["onTimeout"], "proceed");
 }
+
+#[tokio::test]
+async fn a_person_is_erased_from_all_events_and_from_the_boards() {
+    const NAME: &str = "Grace Brewster";
+    let up = Up::start().await;
+    let player = Player::register(&up.gateway(), NAME).await;
+    up.move_everything().await;
+    let question = &player.questions().await[0];
+    let answered = player.answer(question, "k").await.expect("an answer");
+    let trace = answered.headers()["x-trace-id"].to_str().expect("ASCII");
+    let trace = trace.to_owned();
+    let _: Value = expect(answered, reqwest::StatusCode::OK).await;
+    let events = up.verb(&["events", "trace", &trace]).await;
+    let items = events["items"].as_array().expect("items");
+    let submitted = items
+        .iter()
+        .find(|event| event["type"] == "answer.submitted");
+    let id = submitted.expect("the answer")["id"]
+        .as_str()
+        .expect("an id");
+    let name = async || up.verb(&["events", "show", id]).await["payload"]["displayName"].clone();
+    assert_eq!(name().await, NAME);
+    let shown = async || {
+        let url = format!("{}/api/leaderboard?quizMode=classic", up.gateway());
+        let board = reqwest::get(url).await.expect("an answer");
+        let board: Value = board.json().await.expect("JSON");
+        board["top"][0]["displayName"].clone()
+    };
+    assert_eq!(shown().await, NAME);
+
+    let subject = player.id().to_string();
+    let known = up.verb(&["personal", "show", &subject]).await;
+    assert_eq!(known["hasKey"], true, "{known}");
+    let erase = ["personal", "erase", &subject, "--reason", "asked for"];
+    assert_eq!(up.verb(&erase).await["hadKey"], true);
+    assert_eq!(up.verb(&erase).await["hadKey"], false, "once is enough");
+    assert_eq!(name().await, serde_json::json!({ "erased": true }));
+    testkit::eventually(PATIENCE, || async { shown().await == "" }).await;
+    assert_eq!(up.verb(&["personal", "rotate"]).await["rotated"], 0);
+    for file in ["log.db", "log.db-wal"] {
+        let path = up.folder.path().join(".banyan").join(file);
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let is_there = |text: &str| bytes.windows(text.len()).any(|at| at == text.as_bytes());
+        assert!(!is_there(NAME), "{file}");
+    }
+    let made = up.verb(&["personal", "new-key", "--name", "second"]).await;
+    assert!(
+        made["key"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("second:")),
+        "{made}"
+    );
+}

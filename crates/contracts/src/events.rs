@@ -13,8 +13,10 @@ pub trait Payload: Serialize + DeserializeOwned {
     const UPCASTS: &'static [Upcast] = &[];
     /// The current version of the shape.
     const SCHEMA_VERSION: i64 = 1 + Self::UPCASTS.len() as i64;
-    /// JSON pointers of fields that name a person.
+    /// JSON pointers of fields that name a person; each is a [`Personal`].
     const PERSONAL: &'static [&'static str];
+    /// JSON pointer of the id of that person, where there are such fields: a text.
+    const SUBJECT: &'static str = "";
 }
 
 /// Stands for whoever is no service of ours: a program of the operators, a foreign service.
@@ -31,6 +33,8 @@ pub struct Contract {
     pub schema_version: i64,
     /// JSON pointers of fields that name a person.
     pub personal: &'static [&'static str],
+    /// JSON pointer of the id of that person; empty where there are none.
+    pub subject: &'static str,
     /// The services that write it, or [`OUTSIDE`].
     pub senders: &'static [&'static str],
     shape: fn() -> schema::Shape,
@@ -95,7 +99,7 @@ macro_rules! payloads {
     ($(
         $(#[$doc:meta])*
         $name:ident = $event_type:literal, from $senders:tt
-            $(, upcast $upcasts:tt)? $(, personal $personal:tt)? {
+            $(, upcast $upcasts:tt)? $(, personal $personal:tt of $subject:literal)? {
             $($(#[$field_doc:meta])* $field:ident: $field_type:ty),* $(,)?
         }
     )+) => {
@@ -109,6 +113,7 @@ macro_rules! payloads {
                 const TYPE: &'static str = $event_type;
                 const UPCASTS: &'static [Upcast] = payloads!(@list $($upcasts)?);
                 const PERSONAL: &'static [&'static str] = payloads!(@list $($personal)?);
+                $(const SUBJECT: &'static str = $subject;)?
             }
         )+
 
@@ -118,6 +123,7 @@ macro_rules! payloads {
             name: stringify!($name),
             schema_version: $name::SCHEMA_VERSION,
             personal: $name::PERSONAL,
+            subject: $name::SUBJECT,
             senders: &$senders,
             shape: crate::schema::payload::<$name>,
             example: super::examples::example::<$name>,
@@ -131,9 +137,11 @@ macro_rules! payloads {
 
 mod declared;
 mod examples;
+pub mod personal;
 pub mod upcast;
 
 pub use declared::*;
+pub use personal::{Personal, Unopened};
 pub use upcast::{Upcast, UpcastError};
 
 /// A badge as events and answers name it.
@@ -180,6 +188,20 @@ mod tests {
                 name.chars()
                     .all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'),
                 "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_named_by_a_personal_field_is_told_by_the_payload() {
+        for contract in CATALOGUE {
+            let subject = contract.example().pointer(contract.subject).cloned();
+            let is_text = subject.is_some_and(|subject| subject.is_string());
+            assert_eq!(
+                is_text,
+                !contract.personal.is_empty(),
+                "{}",
+                contract.event_type
             );
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a payload carries ids and what its consumers need, never an e-mail address, a
 //! password or its hash, or a token. Fields that name a person are listed in
-//! [`events::Payload::PERSONAL`].
+//! [`events::Payload::PERSONAL`]; they are sealed wherever the event goes ([`events::personal`]).
 
 pub mod audit;
 pub mod claims;

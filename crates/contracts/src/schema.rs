@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     Event, Recorded,
-    events::{Contract, Payload},
+    events::{Contract, Payload, personal::SEALED},
 };
 
 /// The dialect of the schemas.
@@ -38,6 +38,11 @@ pub fn payload<P: Payload + ToSchema>() -> Shape {
     let mut shape = of::<P>();
     for pointer in P::PERSONAL {
         mark_personal(&mut shape.schema, pointer);
+    }
+    if !P::PERSONAL.is_empty()
+        && let Some(properties) = shape.schema["properties"].as_object_mut()
+    {
+        properties.insert(SEALED.to_owned(), sealed());
     }
     shape
 }
@@ -160,6 +165,22 @@ fn refer(schema: &mut Value, place: &str) {
         Value::Array(items) => items.iter_mut().for_each(|item| refer(item, place)),
         _ => {}
     }
+}
+
+/// What a stored payload says of its sealed fields.
+fn sealed() -> Value {
+    json!({
+        "type": "object",
+        "description": "As stored: which fields are sealed, and for whom. Absent where none is.",
+        "required": ["subject", "key", "fields"],
+        "properties": {
+            "subject": { "type": "string", "description": "Whom they name." },
+            "key": { "type": "string", "format": "uuid", "description": "Which of their keys." },
+            "fields": {
+                "type": "array", "description": "JSON pointers.", "items": { "type": "string" },
+            },
+        },
+    })
 }
 
 /// Marks the property that the pointer leads to in an instance.

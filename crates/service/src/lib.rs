@@ -25,11 +25,13 @@ use chassis::{
     tasks::Supervisor,
 };
 use database::{Database, Migrations, Options};
-use event_store::{BusMetrics, Consumers, Handler, Log, LogOptions, Outbox, relay::RelayOptions};
+use event_store::{
+    BusMetrics, Consumers, Handler, Log, LogOptions, MasterKeys, Outbox, relay::RelayOptions,
+};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use start::{Service, Settings, check, load, main, perform};
+pub use start::{People, Service, Settings, check, load, main, perform};
 
 use crate::duties::{Duties, Duty};
 
@@ -43,14 +45,21 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Opens the log (setting `log`) and connects to the bus (setting `bus`), where one is given.
+    /// Opens the log (setting `log`), with the keys of the people whom its events name (setting
+    /// `personal_keys`), and connects to the bus (setting `bus`), where one is given.
     ///
     /// # Errors
     /// One line that names the setting. An absent broker is no error: the log is the truth, and the
     /// connection comes up by itself.
-    pub async fn connect(log: &str, bus: Option<&str>) -> anyhow::Result<Self> {
+    pub async fn connect(
+        log: &str,
+        bus: Option<&str>,
+        personal_keys: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let personal = personal_keys.map(MasterKeys::parse).transpose();
         let options = LogOptions {
             notified: bus.is_none(),
+            personal: personal.context("setting `personal_keys`")?,
             ..LogOptions::default()
         };
         let log = Log::open(log, options)
@@ -176,7 +185,7 @@ impl Frame {
             ops_token: plan.ops_token,
             consumers: Consumers::new(database.clone(), log.clone()).of(plan.name),
             duties: Vec::new(),
-            outbox: Outbox::new(plan.name),
+            outbox: Outbox::new(plan.name).sealing(&log),
             health,
             metrics,
             tasks: Supervisor::new(shutdown.clone()),

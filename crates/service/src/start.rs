@@ -10,6 +10,7 @@ use chassis::{
     start::{self, Part, Task},
 };
 use database::{Migrations, Options};
+use event_store::MasterKeys;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Shared, migrated};
@@ -30,6 +31,12 @@ pub trait Service: Default + Serialize + DeserializeOwned {
         Vec::new()
     }
 
+    /// Whether events that it writes or reads name people, and what their keys are sealed under then:
+    /// the setting `personal_keys`, without which its own process does not start.
+    fn people(&self) -> People<'_> {
+        People::Unnamed
+    }
+
     /// What its database is made of, beside the outbox.
     fn migrations() -> Vec<Migrations>;
 
@@ -38,6 +45,24 @@ pub trait Service: Default + Serialize + DeserializeOwned {
     /// # Errors
     /// What it could not start with, naming the setting; or the first of its parts that failed.
     fn run(self, shared: Shared, shutdown: Shutdown) -> impl Future<Output = anyhow::Result<()>>;
+}
+
+/// Whom a service's events name, as far as it has to know.
+#[derive(Clone, Copy)]
+pub enum People<'a> {
+    /// Nobody, or it does not look at their names.
+    Unnamed,
+    /// Somebody; the setting `personal_keys`.
+    Named(Option<&'a str>),
+}
+
+impl<'a> People<'a> {
+    const fn keys(self) -> Option<&'a str> {
+        match self {
+            Self::Unnamed => None,
+            Self::Named(keys) => keys,
+        }
+    }
 }
 
 /// The settings that all services have, by their keys.
@@ -82,6 +107,20 @@ pub fn load<S: Service>(file: Option<&Path>) -> Result<S, Faults> {
     config::load_checked(&prefix, file, S::default(), faults)
 }
 
+/// What a service's own process cannot do without; within another one the log comes with its keys.
+fn keys_given<S: Service>(config: &S) -> Result<(), Faults> {
+    let is_missing = matches!(config.people(), People::Named(None));
+    Faults::found(
+        is_missing
+            .then(|| KEYS_MISSING.to_owned())
+            .into_iter()
+            .collect(),
+    )
+}
+
+const KEYS_MISSING: &str = "personal_keys: required, since events of this service name people: the same \
+     for all of them and for the log's process; `banyan personal new-key` makes one";
+
 /// Finds what a service would refuse about a configuration, without reaching anybody.
 ///
 /// # Errors
@@ -102,6 +141,11 @@ fn faults<S: Service>(config: &S) -> Vec<String> {
     let bus = settings.bus.and_then(|url| bus::check(url).err());
     let mut faults: Vec<String> = databases.collect();
     faults.extend(bus.map(|fault| format!("bus: {fault}")));
+    let keys = config.people().keys().map(MasterKeys::parse);
+    faults.extend(
+        keys.and_then(Result::err)
+            .map(|fault| format!("personal_keys: {fault}")),
+    );
     faults.extend(ops::fault(settings.listen, settings.ops_token));
     faults.extend(config.faults());
     faults
@@ -147,8 +191,10 @@ impl<S: Service> Part for OfEvents<S> {
     }
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        keys_given(&self.0)?;
         let settings = self.0.settings();
-        let shared = Shared::connect(settings.log, settings.bus).await?;
+        let keys = self.0.people().keys();
+        let shared = Shared::connect(settings.log, settings.bus, keys).await?;
         self.0.run(shared, shutdown).await
     }
 }

@@ -33,6 +33,10 @@ pub use rabbit::Rabbit;
 pub use tempfile::TempDir;
 pub use traces::{ReceivedSpan, TraceReceiver};
 
+/// What people's keys are sealed under in tests, as the setting `personal_keys` takes it.
+pub const PERSONAL_KEYS: &str =
+    "test:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
 /// A fresh folder, deleted when the value is dropped or when this process dies.
 ///
 /// # Panics

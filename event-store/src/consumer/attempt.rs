@@ -12,6 +12,7 @@ use super::{
     checkpoint::{Claim, claim},
     parking,
 };
+use crate::personal::{Keys, PersonalError};
 
 /// How long a handler may take for one transaction: far above any work on a local database, below
 /// a supervisor's patience.
@@ -32,6 +33,8 @@ pub(super) enum Attempt {
 pub(super) struct Standing<'a> {
     pub(super) database: &'a Database,
     pub(super) reader: &'a Reader,
+    /// What personal fields are opened with.
+    pub(super) keys: &'a Keys,
     pub(super) epoch: uuid::Uuid,
     /// The checkpoint as it lies in the database.
     pub(super) from: i64,
@@ -44,6 +47,12 @@ impl Standing<'_> {
     /// Handles `events` and moves the checkpoint to `to`, in one transaction. A crash at any point
     /// leaves both or neither.
     pub(super) async fn handle(&self, events: &[&Recorded], to: i64) -> Result<Attempt, Error> {
+        // Before the transaction: the keys may lie in another database.
+        let opened = match self.keys.opened(events).await {
+            Ok(opened) => opened,
+            Err(PersonalError::Database(error)) => return Err(error),
+            Err(error) => return Ok(Attempt::Refused(error.into())),
+        };
         let mut tx = self.database.begin().await?;
         let name = self.reader.name();
         let claims_later = faults::is_on(Mutation::CheckpointAfterCommit);
@@ -61,6 +70,7 @@ impl Standing<'_> {
         for event in behind {
             parking::park_behind(&mut tx, name, event).await?;
         }
+        let free: Vec<&Recorded> = free.into_iter().map(|event| opened.of(event)).collect();
         if let Err(error) = call(&*self.reader.handler, &mut tx, &free).await {
             tx.rollback().await?;
             return Ok(Attempt::Refused(error));

@@ -86,6 +86,16 @@ impl From<database::Error> for HandlerError {
     }
 }
 
+impl From<crate::AppendError> for HandlerError {
+    fn from(error: crate::AppendError) -> Self {
+        if error.is_transient() {
+            Self::transient(error)
+        } else {
+            Self::unclear(error)
+        }
+    }
+}
+
 impl From<serde_json::Error> for HandlerError {
     /// A payload that cannot be read stays unreadable.
     fn from(error: serde_json::Error) -> Self {

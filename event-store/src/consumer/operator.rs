@@ -189,7 +189,7 @@ impl Consumers {
         let parked = self.parked_event(name, id).await?;
         let reader = self.known(name)?;
         let target = Target::of(&reader.handler, &parked);
-        Ok(parking::retry(&self.database, reader, target).await?)
+        Ok(parking::retry(&self.database, self.log.personal(), reader, target).await?)
     }
 
     /// Handles one parked event again, alone: also before earlier ones of its stream, where its
@@ -200,7 +200,13 @@ impl Consumers {
     pub async fn retry_alone(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
         let reader = self.known(name)?;
         self.parked_event(name, id).await?;
-        Ok(parking::retry(&self.database, reader, Target::Event(id)).await?)
+        Ok(parking::retry(
+            &self.database,
+            self.log.personal(),
+            reader,
+            Target::Event(id),
+        )
+        .await?)
     }
 
     /// Handles again what a consumer has parked above a position, stream by stream and each in order,
@@ -210,7 +216,7 @@ impl Consumers {
     /// As [`Consumers::retry`].
     pub async fn retry_all(&self, name: &str, after: i64) -> Result<RetriedAll, OperatorError> {
         let reader = self.known(name)?;
-        Ok(parking::retry_all(&self.database, reader, after).await?)
+        Ok(parking::retry_all(&self.database, self.log.personal(), reader, after).await?)
     }
 
     /// Gives a parked event up for good; those that only waited behind it are handled then.
@@ -231,7 +237,7 @@ impl Consumers {
             && parking::next_waiting(&self.database, name, &parked.stream).await?;
         if drain {
             let target = Target::Stream(parked.stream);
-            return Ok(parking::retry(&self.database, reader, target).await?);
+            return Ok(parking::retry(&self.database, self.log.personal(), reader, target).await?);
         }
         Ok(Retried {
             handled: 0,

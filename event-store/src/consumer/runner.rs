@@ -186,6 +186,10 @@ impl Runner {
         let Some(last) = events.last() else {
             return Ok(None);
         };
+        // Whether it handles or stands by: keys that were erased are forgotten here, too.
+        self.log
+            .personal()
+            .heard(events.iter().map(|event| &**event));
         let reader = Arc::clone(&self.reader);
         let wanted = wanted(&reader, events);
         if let Some(needed) = wanted.last() {
@@ -328,6 +332,7 @@ impl Runner {
         Standing {
             database: &self.database,
             reader: &self.reader,
+            keys: self.log.personal(),
             epoch: self.epoch,
             from: self.stored,
             may_be_parked: self.may_be_parked,

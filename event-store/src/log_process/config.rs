@@ -3,6 +3,8 @@ use std::{net::SocketAddr, path::Path};
 use chassis::config::{Faults, load};
 use serde::{Deserialize, Serialize};
 
+use crate::MasterKeys;
+
 /// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG__…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,10 @@ pub struct Config {
     pub bus: Option<String>,
     /// Copies of the stream in a NATS cluster; RabbitMQ keeps one on each of its nodes.
     pub nats_replicas: usize,
+    /// What people's keys are sealed under, the same as the services': `NAME:DIGITS` or `file:PATH`.
+    /// Without it personal fields are shown sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personal_keys: Option<String>,
     /// Opens `/ops`; required off loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ops_token: Option<String>,
@@ -28,6 +34,7 @@ impl Default for Config {
             log: "sqlite:.banyan/log.db".to_owned(),
             bus: None,
             nats_replicas: 1,
+            personal_keys: None,
             ops_token: None,
         }
     }
@@ -53,6 +60,10 @@ impl Config {
         let bus = config.bus.as_deref().map(bus::check);
         if let Some(Err(fault)) = bus {
             faults.push(format!("bus: {fault}"));
+        }
+        let keys = config.personal_keys.as_deref().map(MasterKeys::parse);
+        if let Some(Err(fault)) = keys {
+            faults.push(format!("personal_keys: {fault}"));
         }
         if !(1..=5).contains(&config.nats_replicas) {
             faults.push("nats_replicas: must be 1 to 5".to_owned());

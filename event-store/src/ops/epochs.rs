@@ -42,16 +42,22 @@ async fn begin(
     Actor(actor): Actor,
     Json(Beginning { reason }): Json<Beginning>,
 ) -> Result<Json<Epoch>, Problem> {
-    let length = reason.trim().chars().count();
-    if !(1..=MAX_REASON).contains(&length) {
-        let detail = format!("Say why, in {MAX_REASON} characters at most.");
-        return Err(Problem::unprocessable("invalid_field", detail).field("reason"));
-    }
-    let begun = log.begin_epoch(reason.trim(), &actor).await;
+    let reason = stated(&reason)?;
+    let begun = log.begin_epoch(reason, &actor).await;
     let begun = begun.map_err(unavailable)?;
     tracing::warn!(actor, reason, epoch = %begun.epoch, position = begun.position,
         "the log has a new identity");
     Ok(Json(begun))
+}
+
+/// A reason as it is kept.
+pub(super) fn stated(reason: &str) -> Result<&str, Problem> {
+    let reason = reason.trim();
+    if !(1..=MAX_REASON).contains(&reason.chars().count()) {
+        let detail = format!("Say why, in {MAX_REASON} characters at most.");
+        return Err(Problem::unprocessable("invalid_field", detail).field("reason"));
+    }
+    Ok(reason)
 }
 
 async fn backed_up(

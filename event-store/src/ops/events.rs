@@ -147,7 +147,7 @@ async fn read(
     let deadline = tokio::time::Instant::now() + wait;
     loop {
         appended.borrow_and_update();
-        let items = log.read(&query).await.map_err(unavailable)?;
+        let items = opened(&log, &query).await?;
         if !items.is_empty() || !forward || wait.is_zero() {
             return Ok(Json(Items { items }));
         }
@@ -160,12 +160,15 @@ async fn read(
     }
 }
 
+/// Events with their personal fields, where this process can open them.
+async fn opened(log: &Log, query: &ReadQuery) -> Result<Vec<Recorded>, Problem> {
+    let stored = log.read(query).await.map_err(unavailable)?;
+    let opened = log.personal().open(stored).await;
+    opened.map_err(|error| unavailable(error.into()))
+}
+
 async fn show(State(log): State<Log>, Path(id): Path<Uuid>) -> Result<Json<Recorded>, Problem> {
-    let found = log
-        .read(&ReadQuery::after(0).id(id))
-        .await
-        .map_err(unavailable)?
-        .pop();
+    let found = opened(&log, &ReadQuery::after(0).id(id)).await?.pop();
     found
         .map(Json)
         .ok_or_else(|| Problem::not_found("no_such_event", format!("No event {id} in the log.")))
@@ -178,7 +181,7 @@ async fn trace(
     let query = ReadQuery::after(0)
         .correlation(correlation)
         .limit(READ_LIMIT);
-    let items = log.read(&query).await.map_err(unavailable)?;
+    let items = opened(&log, &query).await?;
     Ok(Json(Items { items }))
 }
 

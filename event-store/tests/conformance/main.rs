@@ -16,6 +16,7 @@ mod log_times;
 mod measured;
 mod operating;
 mod outage;
+mod personal;
 mod publishing;
 mod relaying;
 mod restoring;

@@ -88,7 +88,7 @@ impl Bench {
                 let submitted = AnswerSubmitted {
                     answer_id,
                     user_id,
-                    display_name: "Ada".to_owned(),
+                    display_name: "Ada".into(),
                     question_id: Uuid::from_u128(42),
                     choice_id: "b".to_owned(),
                     quiz_mode,

@@ -63,14 +63,14 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Accounts in `db`, whose tokens `keys` sign.
-    pub fn new(db: Database, keys: Keys) -> Self {
+    /// Accounts in `db`, whose tokens `keys` sign; their events go through `outbox`.
+    pub fn new(db: Database, keys: Keys, outbox: Outbox) -> Self {
         Self {
             limits: Limits::new(db.clone(), limits::Settings::default()),
             db,
             keys,
             hasher: Hasher::default(),
-            outbox: Outbox::new(SERVICE),
+            outbox,
         }
     }
 
@@ -178,7 +178,7 @@ impl Accounts {
     pub(crate) async fn created(&self, tx: &mut Tx, user: &User) -> Result<(), Error> {
         let payload = UserCreated {
             user_id: user.id,
-            display_name: user.display_name.clone(),
+            display_name: user.display_name.clone().into(),
             roles: user.roles.clone(),
         };
         self.emit(tx, user.id, &payload).await
@@ -187,7 +187,7 @@ impl Accounts {
     pub(crate) async fn updated(&self, tx: &mut Tx, user: &User) -> Result<(), Error> {
         let payload = UserUpdated {
             user_id: user.id,
-            display_name: user.display_name.clone(),
+            display_name: user.display_name.clone().into(),
             roles: user.roles.clone(),
         };
         self.emit(tx, user.id, &payload).await

@@ -45,6 +45,9 @@ pub struct Config {
     pub administrator: Option<Administrator>,
     /// The monolith's database, to import users from.
     pub legacy_database: Option<String>,
+    /// What the keys of the people are sealed under whom events name: `NAME:DIGITS` or `file:PATH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personal_keys: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
     /// The mail server; without one, mails wait in the database.
@@ -85,6 +88,7 @@ impl Default for Config {
             oidc: BTreeMap::new(),
             administrator: None,
             legacy_database: None,
+            personal_keys: None,
             ops_token: None,
             mail: None,
             limits: limits::Settings::default(),

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod config;
+pub mod departures;
 pub mod domain;
 pub mod duties;
 pub mod error;
@@ -23,12 +24,13 @@ use std::time::Duration;
 use anyhow::Context;
 use chassis::Shutdown;
 use database::Migrations;
-use service::{Frame, Plan, Service, Settings, Shared, import::Importer};
+use service::{Frame, People, Plan, Service, Settings, Shared, import::Importer};
 
 pub use config::Config;
 
 use crate::{
     accounts::Accounts,
+    departures::Departures,
     duties::{ExpiredTokens, GuestCleanup},
     import::FromLegacy,
     keys::Keys,
@@ -47,7 +49,8 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
     let mut frame = Frame::open(Plan::of(&config)?, shared, shutdown).await?;
     let keys = Keys::open(&config.signing_key).context("setting `signing_key`")?;
     frame.spawn("keys", keys.clone().follow(frame.shutdown.clone()));
-    let accounts = Accounts::new(frame.database.clone(), keys.clone()).limited(config.limits);
+    let accounts = Accounts::new(frame.database.clone(), keys.clone(), frame.outbox.clone())
+        .limited(config.limits);
     if let Some(administrator) = &config.administrator {
         let made = accounts
             .ensure_administrator(&administrator.registration())
@@ -61,6 +64,7 @@ pub async fn run(config: Config, shared: Shared, shutdown: Shutdown) -> anyhow::
         "import",
         importer.clone().run_at_start(frame.shutdown.clone()),
     );
+    frame.consume(Departures::new(frame.log.clone()));
     frame.duty(ExpiredTokens);
     frame.duty(GuestCleanup {
         lifetime: Duration::from_secs(config.guest_lifetime_seconds),
@@ -85,6 +89,10 @@ impl Service for Config {
 
     fn settings(&self) -> Settings<'_> {
         service::settings!(self)
+    }
+
+    fn people(&self) -> People<'_> {
+        People::Named(self.personal_keys.as_deref())
     }
 
     fn faults(&self) -> Vec<String> {

@@ -23,6 +23,7 @@ use contracts::{
     },
 };
 use database::{Database, Options, params};
+use event_store::{Log, LogOptions, MasterKeys, Outbox};
 use testkit::{Backend, CommitFaults, TempDir};
 use uuid::Uuid;
 
@@ -71,8 +72,15 @@ impl World {
         db.migrate(store::migrations()).await.expect("tables");
         let folder = testkit::temp_dir();
         let keys = Keys::open(&folder.path().join("signing.pem")).expect("keys");
+        let options = LogOptions {
+            personal: Some(MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys")),
+            ..LogOptions::default()
+        };
+        let log = format!("sqlite:{}", folder.path().join("log.db").display());
+        let log = Log::open(&log, options).await.expect("a log");
+        let outbox = Outbox::new(auth::accounts::SERVICE).sealing(&log);
         Self {
-            accounts: Accounts::new(db.clone(), keys),
+            accounts: Accounts::new(db.clone(), keys, outbox),
             db,
             faults,
             client: Client::at(Ipv4Addr::LOCALHOST.into()),

@@ -4,10 +4,13 @@ use std::process::{Command, Output};
 
 use testkit::{TempDir, temp_dir};
 
+const KEYS: &str = "BANYAN_AUTH__PERSONAL_KEYS";
+
 fn run(variables: &[(&str, &str)]) -> (Output, TempDir) {
     let folder = temp_dir();
     let output = Command::new(env!("CARGO_BIN_EXE_banyan-auth"))
         .current_dir(folder.path())
+        .env(KEYS, testkit::PERSONAL_KEYS)
         .envs(variables.iter().copied())
         .output()
         .expect("the binary runs");
@@ -35,6 +38,25 @@ fn off_loopback_the_ops_token_is_required() {
     let text = told(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
     assert!(text.contains("ops_token"), "{text}");
+}
+
+#[test]
+fn without_a_usable_key_for_personal_fields_it_does_not_start_and_says_what_to_do() {
+    let folder = temp_dir();
+    let mut without = Command::new(env!("CARGO_BIN_EXE_banyan-auth"));
+    let output = without.current_dir(folder.path()).output();
+    let (faulty, _folder) = run(&[(KEYS, "test:0123")]);
+    for (output, why) in [
+        (output.expect("the binary runs"), "banyan personal new-key"),
+        (faulty, "64 hexadecimal digits"),
+    ] {
+        let text = told(&output);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(
+            text.contains("personal_keys") && text.contains(why),
+            "{text}"
+        );
+    }
 }
 
 #[test]

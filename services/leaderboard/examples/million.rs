@@ -72,7 +72,14 @@ async fn main() -> anyhow::Result<()> {
     };
     let folder = testkit::temp_dir();
     let log = format!("sqlite:{}", folder.path().join("log.db").display());
-    let log = Log::open(&log, LogOptions::default()).await?;
+    let log = Log::open(
+        &log,
+        LogOptions {
+            personal: Some(event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys")),
+            ..LogOptions::default()
+        },
+    )
+    .await?;
     let db = backend.open(Options::default()).await;
     let now = OffsetDateTime::now_utc();
     fill(&db, arguments.players, now).await?;
@@ -349,7 +356,7 @@ fn ask(user_id: Uuid, now: OffsetDateTime) -> anyhow::Result<Recorded> {
     let submitted = AnswerSubmitted {
         answer_id,
         user_id,
-        display_name: format!("Player {}", user_id.simple()),
+        display_name: format!("Player {}", user_id.simple()).into(),
         question_id: Uuid::nil(),
         choice_id: "a".to_owned(),
         quiz_mode: QuizMode::Classic,

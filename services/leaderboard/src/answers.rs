@@ -10,8 +10,8 @@ use contracts::{
     Payload, Period, QuizMode, Recorded,
     events::{
         AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted,
-        LeaderboardEntryReverted, LeaderboardEntryUpdated, LeaderboardUpdateFailed, UserDeleted,
-        UserStatsReset, UserUpdated,
+        LeaderboardEntryReverted, LeaderboardEntryUpdated, LeaderboardUpdateFailed, PersonalErased,
+        UserDeleted, UserStatsReset, UserUpdated,
     },
 };
 use database::{Timestamp, Tx};
@@ -178,7 +178,12 @@ impl Participant for Boards {
             UserUpdated::TYPE,
             UserStatsReset::TYPE,
             UserDeleted::TYPE,
+            PersonalErased::TYPE,
         ]
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &[store::CHANGED]
     }
 
     fn role(&self, event_type: &str) -> Role {
@@ -218,7 +223,9 @@ impl Participant for Boards {
                 return Ok(Applied::Refused(refusal.to_string()));
             }
         };
-        held.rename(tx, user_id, &ask.display_name).await?;
+        if let Some(name) = ask.display_name.opened()? {
+            held.rename(tx, user_id, &name).await?;
+        }
         let changes =
             [(boards[0], all_time), (boards[1], day), (boards[2], week)].map(|(board, credit)| {
                 Change {

@@ -43,6 +43,9 @@ pub struct Config {
     pub jwks_url: String,
     /// The monolith's database, to import from.
     pub legacy_database: Option<String>,
+    /// What the keys of the people are sealed under whom events name: `NAME:DIGITS` or `file:PATH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personal_keys: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
     /// What badges add to the boards; a change affects later badges only.
@@ -66,6 +69,7 @@ impl Default for Config {
             bus: None,
             jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
+            personal_keys: None,
             ops_token: None,
             bonus: Bonus::default(),
             max_streams: 1_000,

@@ -19,7 +19,7 @@ pub mod upkeep;
 use chassis::{Shutdown, http::live::Live, identity::Verifier};
 use database::Migrations;
 use sagas::{participant, participating::Participating};
-use service::{Frame, Plan, Service, Settings, Shared, departed, import::Importer};
+use service::{Frame, People, Plan, Service, Settings, Shared, departed, import::Importer};
 
 pub use config::Config;
 
@@ -73,6 +73,10 @@ impl Service for Config {
 
     fn settings(&self) -> Settings<'_> {
         service::settings!(self)
+    }
+
+    fn people(&self) -> People<'_> {
+        People::Named(self.personal_keys.as_deref())
     }
 
     fn faults(&self) -> Vec<String> {

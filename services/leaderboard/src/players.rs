@@ -2,7 +2,7 @@
 
 use contracts::{
     Payload, Recorded,
-    events::{AchievementUnlocked, UserDeleted, UserStatsReset, UserUpdated},
+    events::{AchievementUnlocked, PersonalErased, UserDeleted, UserStatsReset, UserUpdated},
 };
 use database::{Timestamp, Tx};
 use event_store::HandlerError;
@@ -43,7 +43,17 @@ pub(crate) async fn heard(
             let renamed: UserUpdated = event.payload()?;
             tx.signal(store::CHANGED);
             let source = Source::Account;
-            players::name(tx, renamed.user_id, &renamed.display_name, source).await?;
+            if let Some(name) = renamed.display_name.opened()? {
+                players::name(tx, renamed.user_id, &name, source).await?;
+            }
+            Ok(())
+        }
+        PersonalErased::TYPE => {
+            let PersonalErased { subject, .. } = event.payload()?;
+            if let Ok(user_id) = subject.parse() {
+                tx.signal(store::CHANGED);
+                players::unname(tx, user_id).await?;
+            }
             Ok(())
         }
         _ => Ok(()),

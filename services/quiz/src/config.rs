@@ -26,6 +26,9 @@ pub struct Config {
     pub jwks_url: String,
     /// The monolith's database, to import from.
     pub legacy_database: Option<String>,
+    /// What the keys of the people are sealed under whom events name: `NAME:DIGITS` or `file:PATH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personal_keys: Option<String>,
     /// Required off loopback; at least 16 characters.
     pub ops_token: Option<String>,
     /// How long badges and boards may take to follow an answer, before it is taken back.
@@ -51,6 +54,7 @@ impl Default for Config {
             bus: None,
             jwks_url: "http://127.0.0.1:9001/.well-known/jwks.json".to_owned(),
             legacy_database: None,
+            personal_keys: None,
             ops_token: None,
             answer_deadline_ms: 5_000,
             // A second more than an answer takes at most. With the longest `Prefer: wait` after

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use contracts::{
     Payload, Recorded,
     events::{
-        AnswerSubmitted, QuestionCreated, QuestionDeleted, QuestionUpdated, UserDeleted,
-        UserStatsReset,
+        AnswerSubmitted, PersonalErased, QuestionCreated, QuestionDeleted, QuestionUpdated,
+        UserDeleted, UserStatsReset,
     },
 };
 use database::Tx;
@@ -140,13 +140,25 @@ impl Handler for Accounts {
     }
 
     fn types(&self) -> &'static [&'static str] {
-        &[UserDeleted::TYPE, UserStatsReset::TYPE]
+        &[
+            UserDeleted::TYPE,
+            UserStatsReset::TYPE,
+            PersonalErased::TYPE,
+        ]
     }
 
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
         if recorded.event.event_type == UserDeleted::TYPE {
             let UserDeleted { user_id } = recorded.event.payload()?;
             return self.leave(tx, user_id).await;
+        }
+        if recorded.event.event_type == PersonalErased::TYPE {
+            // Sagas hold the name that came with the answer.
+            let PersonalErased { subject, .. } = recorded.event.payload()?;
+            if let Ok(user_id) = subject.parse() {
+                self.engine.erase(tx, user_id).await?;
+            }
+            return Ok(());
         }
         let UserStatsReset { user_id, .. } = recorded.event.payload()?;
         self.reset(tx, user_id, recorded).await

@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 use chassis::{Shutdown, identity::Verifier};
 use database::Migrations;
 use sagas::{Engine, Workflow};
-use service::{Frame, Plan, Service, Settings, Shared, departed, import::Importer};
+use service::{Frame, People, Plan, Service, Settings, Shared, departed, import::Importer};
 
 pub use config::Config;
 
@@ -92,6 +92,10 @@ impl Service for Config {
 
     fn settings(&self) -> Settings<'_> {
         service::settings!(self)
+    }
+
+    fn people(&self) -> People<'_> {
+        People::Named(self.personal_keys.as_deref())
     }
 
     fn migrations() -> Vec<Migrations> {

@@ -139,7 +139,7 @@ impl AnswerSubmission {
         let payload = AnswerSubmitted {
             answer_id: given.id,
             user_id: given.user_id,
-            display_name: submitted.display_name.clone(),
+            display_name: submitted.display_name.clone().into(),
             question_id: given.question_id,
             choice_id: given.choice_id,
             quiz_mode: given.quiz_mode,

@@ -39,6 +39,13 @@ pub(super) async fn documents(up: &Up) -> BTreeMap<String, Value> {
         consumers: &[("flags", &gateway::flag::FOLLOWED)],
     });
     documents.insert("gateway".to_owned(), gateway);
+    // Its process has the operators' verbs and no interface for other programs.
+    let log = asyncapi::document(Described {
+        name: "log",
+        about: "The log: all events in one order; it tells itself whose personal data were erased.",
+        consumers: &[],
+    });
+    documents.insert("log".to_owned(), log);
     documents
 }
 

@@ -27,6 +27,9 @@ impl System {
             let log = database(name, "log");
             let mut text = format!("listen = \"127.0.0.1:{}\"\n", self.ports[part]);
             let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
+            if matches!(name, "log" | "auth" | "quiz" | "leaderboard") {
+                add(format!("personal_keys = {:?}", testkit::PERSONAL_KEYS));
+            }
             if part == "log" {
                 add(format!("log = {log:?}\nnats = {nats:?}"));
             } else {

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{BadgeRef, Choice, Contract, OUTSIDE, Payload, Upcast};
+use super::{
+    BadgeRef, Choice, Contract, OUTSIDE, Payload, Personal, Upcast, UpcastError, personal,
+};
 use crate::{Difficulty, QuizMode};
 
 /// The services that do something in maintenance jobs: each that speaks through events.
@@ -18,16 +20,22 @@ const EVERY_SERVICE: [&str; 7] = [
     "quiz",
 ];
 
+/// Version 1 had the name in plain text only, which the present shape may have, too.
+fn may_be_sealed(payload: Value) -> Result<Value, UpcastError> {
+    Ok(payload)
+}
+
 payloads! {
     /// A player's answer was recorded and counted, provisionally until its saga ends; the ask to
     /// both participants of the answer-submission saga.
-    AnswerSubmitted = "answer.submitted", from ["quiz"], personal ["/displayName"] {
+    AnswerSubmitted = "answer.submitted", from ["quiz"], upcast [may_be_sealed], personal ["/displayName"] of "/userId" {
         /// The answer.
         answer_id: Uuid,
         /// Who answered.
         user_id: Uuid,
         /// The player's name as shown on leaderboards. Personal.
-        display_name: String,
+        #[schema(schema_with = personal::text_schema)]
+        display_name: Personal<String>,
         /// What was asked.
         question_id: Uuid,
         /// What was chosen.
@@ -211,20 +219,22 @@ payloads! {
         version: i64,
     }
     /// An account or a guest came to be.
-    UserCreated = "user.created", from ["auth"], personal ["/displayName"] {
+    UserCreated = "user.created", from ["auth"], upcast [may_be_sealed], personal ["/displayName"] of "/userId" {
         /// The user.
         user_id: Uuid,
         /// What others see. Personal.
-        display_name: String,
+        #[schema(schema_with = personal::text_schema)]
+        display_name: Personal<String>,
         /// `user`, `guest`, `admin`.
         roles: Vec<String>,
     }
     /// A profile was edited.
-    UserUpdated = "user.updated", from ["auth"], personal ["/displayName"] {
+    UserUpdated = "user.updated", from ["auth"], upcast [may_be_sealed], personal ["/displayName"] of "/userId" {
         /// The user.
         user_id: Uuid,
         /// What others see. Personal.
-        display_name: String,
+        #[schema(schema_with = personal::text_schema)]
+        display_name: Personal<String>,
         /// `user`, `guest`, `admin`.
         roles: Vec<String>,
     }
@@ -350,6 +360,16 @@ payloads! {
         /// `compensate`, `proceed`, `park`.
         on_timeout: String,
         /// Who changed it.
+        actor: String,
+        /// Why.
+        reason: String,
+    }
+    /// A person's key was erased: no personal field of theirs can be read any more, in any event, and
+    /// whoever kept such a field elsewhere forgets it.
+    PersonalErased = "personal.erased", from ["log"] {
+        /// Whom the fields named.
+        subject: String,
+        /// Who erased it.
         actor: String,
         /// Why.
         reason: String,

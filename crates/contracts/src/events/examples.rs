@@ -9,9 +9,9 @@ use super::{
     AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmissionFailed,
     AnswerSubmitted, BadgeRef, Choice, FlagChanged, LeaderboardEntryReverted,
     LeaderboardEntryUpdated, LeaderboardUpdateFailed, MaintenanceAsked, MaintenanceDone,
-    MaintenanceEnded, MaintenanceRequested, Payload, QuestionApplied, QuestionCreated,
-    QuestionDeleted, QuestionUpdated, RouteChanged, SagaIntervened, SagaPolicyChanged,
-    UserAuthenticated, UserCreated, UserDeleted, UserStatsReset, UserUpdated,
+    MaintenanceEnded, MaintenanceRequested, Payload, PersonalErased, QuestionApplied,
+    QuestionCreated, QuestionDeleted, QuestionUpdated, RouteChanged, SagaIntervened,
+    SagaPolicyChanged, UserAuthenticated, UserCreated, UserDeleted, UserStatsReset, UserUpdated,
 };
 use crate::{Difficulty, QuizMode};
 
@@ -81,7 +81,7 @@ fn flag(version: i64, percent: f64) -> Value {
 
 examples! {
     AnswerSubmitted {
-        answer_id: ANSWER, user_id: USER, display_name: text("Ada"), question_id: QUESTION,
+        answer_id: ANSWER, user_id: USER, display_name: "Ada".into(), question_id: QUESTION,
         choice_id: text("b"), quiz_mode: QuizMode::Classic, category: text("networking"),
         difficulty: Difficulty::Easy, is_correct: true, points: 10, streak: 1,
     }
@@ -121,9 +121,9 @@ examples! {
     }
     QuestionDeleted { question_id: QUESTION, version: 3 }
     QuestionApplied { question_id: QUESTION, version: 2 }
-    UserCreated { user_id: USER, display_name: text("Ada"), roles: vec![text("user")] }
+    UserCreated { user_id: USER, display_name: "Ada".into(), roles: vec![text("user")] }
     UserUpdated {
-        user_id: USER, display_name: text("Ada L."), roles: vec![text("user"), text("admin")],
+        user_id: USER, display_name: "Ada L.".into(), roles: vec![text("user"), text("admin")],
     }
     UserDeleted { user_id: USER }
     UserAuthenticated { user_id: USER, method: text("password") }
@@ -155,5 +155,8 @@ examples! {
     SagaPolicyChanged {
         definition: text("answer-submission"), target: text("achievements"),
         on_timeout: text("proceed"), actor: text("ops"), reason: text("badges can wait"),
+    }
+    PersonalErased {
+        subject: USER.to_string(), actor: text("auth"), reason: text("the account was deleted"),
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Parked, delete, shortened};
 use crate::{
     consumer::{Handler, Order, Reader, attempt::call, checkpoint::hold},
+    personal::Keys,
     trace,
 };
 
@@ -74,12 +75,13 @@ impl Target {
 /// Handles it again, oldest first, each event in a transaction that also deletes its row.
 pub(in crate::consumer) async fn retry(
     database: &Database,
+    keys: &Keys,
     reader: &Reader,
     target: Target,
 ) -> Result<Retried, Error> {
     let mut handled = 0;
     while handled < MAX_DRAIN {
-        match retry_next(database, reader, &target).await? {
+        match retry_next(database, keys, reader, &target).await? {
             One::Handled => handled += 1,
             One::Nothing => break,
             One::Failed(error) => {
@@ -102,6 +104,7 @@ pub(in crate::consumer) async fn retry(
 /// Gives everything that begins above `after` its turn, until the time is over.
 pub(in crate::consumer) async fn retry_all(
     database: &Database,
+    keys: &Keys,
     reader: &Reader,
     mut after: i64,
 ) -> Result<RetriedAll, Error> {
@@ -113,7 +116,7 @@ pub(in crate::consumer) async fn retry_all(
             return Ok(all);
         }
         for (first, target) in targets {
-            let retried = retry(database, reader, target).await?;
+            let retried = retry(database, keys, reader, target).await?;
             all.handled += retried.handled;
             if let Some(error) = retried.error {
                 all.failed += 1;
@@ -161,7 +164,12 @@ enum One {
     Failed(String),
 }
 
-async fn retry_next(database: &Database, reader: &Reader, target: &Target) -> Result<One, Error> {
+async fn retry_next(
+    database: &Database,
+    keys: &Keys,
+    reader: &Reader,
+    target: &Target,
+) -> Result<One, Error> {
     let name = reader.name();
     let mut tx = database.begin().await?;
     hold(&mut tx, name).await?;
@@ -182,10 +190,14 @@ async fn retry_next(database: &Database, reader: &Reader, target: &Target) -> Re
     };
     delete(&mut tx, name, id).await?;
     let mut span = trace::handling(name, &event);
-    let called = span
-        .scope(call(&*reader.handler, &mut tx, &[&event]))
-        .instrument(trace::named(name, &event))
-        .await;
+    let called = match keys.opened(&[&event]).await {
+        Ok(opened) => {
+            span.scope(call(&*reader.handler, &mut tx, &[opened.of(&event)]))
+                .instrument(trace::named(name, &event))
+                .await
+        }
+        Err(error) => Err(error.into()),
+    };
     if let Err(error) = &called {
         span.fail(error.fault().as_str(), error);
         span.set("banyan.outcome", "parked");

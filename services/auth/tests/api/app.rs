@@ -55,7 +55,17 @@ impl App {
     pub(crate) async fn start_with(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
         let folder = testkit::temp_dir();
         let log = format!("sqlite:{}", folder.path().join("log.db").display());
-        let log = Log::open(&log, LogOptions::default()).await.expect("a log");
+        let log = Log::open(
+            &log,
+            LogOptions {
+                personal: Some(
+                    event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys"),
+                ),
+                ..LogOptions::default()
+            },
+        )
+        .await
+        .expect("a log");
         Self::launch(Arc::new(backend), Arc::new(folder), log, change).await
     }
 

@@ -1,10 +1,12 @@
 //! Accounts that are deleted, and stay so.
 
+use contracts::events::{Personal, UserCreated};
 use database::params;
+use event_store::ReadQuery;
 use serde_json::json;
-use testkit::Backend;
+use testkit::{Backend, eventually};
 
-use crate::app::App;
+use crate::app::{App, PATIENCE};
 
 testkit::both_databases!(
     who_leaves_is_gone_and_stays_so,
@@ -13,6 +15,7 @@ testkit::both_databases!(
     of_two_departures_at_once_one_is_told,
     a_departure_races_whatever_else_the_user_does,
     nothing_of_the_user_is_left,
+    the_name_of_who_left_is_unreadable_in_every_event,
 );
 
 const PROFILE: &str = "/api/auth/profile";
@@ -184,4 +187,43 @@ async fn nothing_of_the_user_is_left(backend: Backend) {
         json!([]),
         "what waited is not sent any more"
     );
+}
+
+async fn the_name_of_who_left_is_unreadable_in_every_event(backend: Backend) {
+    let app = App::start(backend).await;
+    let ada = app.registered("ada").await;
+    let bob = app.registered("bob").await;
+    let name_of = async |user: &str| {
+        let created = ReadQuery::after(0).stream(format!("user-{user}")).limit(1);
+        let stored = app.log.read(&created).await.expect("the log");
+        let opened = app
+            .log
+            .personal()
+            .open(stored)
+            .await
+            .expect("with its keys");
+        let payload = opened.first().map(|created| created.event.payload());
+        let created: Option<UserCreated> = payload.transpose().expect("its shape");
+        created.map(|created| created.display_name)
+    };
+    let (id, other) = (ada.text("/user/id"), bob.text("/user/id"));
+    eventually(PATIENCE, || async {
+        name_of(&id).await == Some("ada".into()) && name_of(&other).await == Some("bob".into())
+    })
+    .await;
+    let body = Some(json!({ "password": "correct horse" }));
+    let left = app
+        .delete(PROFILE, Some(&ada.text("/accessToken")), body)
+        .await;
+    assert_eq!(left.status, 204);
+    eventually(PATIENCE, || async {
+        name_of(&id).await == Some(Personal::Erased)
+    })
+    .await;
+    assert!(name_of(&other).await == Some("bob".into()));
+    let told = ReadQuery::after(0).stream(format!("personal-{id}"));
+    eventually(PATIENCE, || async {
+        app.log.read(&told).await.expect("the log").len() == 1
+    })
+    .await;
 }

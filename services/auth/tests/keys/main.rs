@@ -36,7 +36,17 @@ impl World {
         let log = format!("sqlite:{}", folder.path().join("log.db").display());
         Self {
             backend: Backend::sqlite(),
-            log: Log::open(&log, LogOptions::default()).await.expect("a log"),
+            log: Log::open(
+                &log,
+                LogOptions {
+                    personal: Some(
+                        event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys"),
+                    ),
+                    ..LogOptions::default()
+                },
+            )
+            .await
+            .expect("a log"),
             folder,
             shutdown: Shutdown::new(),
             client: reqwest::Client::new(),

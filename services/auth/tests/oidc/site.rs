@@ -87,7 +87,17 @@ impl Site {
     ) -> Self {
         let folder = testkit::temp_dir();
         let log = format!("sqlite:{}", folder.path().join("log.db").display());
-        let log = Log::open(&log, LogOptions::default()).await.expect("a log");
+        let log = Log::open(
+            &log,
+            LogOptions {
+                personal: Some(
+                    event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys"),
+                ),
+                ..LogOptions::default()
+            },
+        )
+        .await
+        .expect("a log");
         let port = testkit::free_port();
         let base = format!("http://127.0.0.1:{port}");
         let mut config = Config {

@@ -41,6 +41,19 @@ pub async fn name(tx: &mut Tx, user_id: Uuid, display_name: &str, source: Source
     tx.execute(sql, values).await.map(|_| ())
 }
 
+/// Forgets the name of a player whose scores stay.
+///
+/// # Errors
+/// As the database says.
+pub async fn unname(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    tx.execute(
+        "UPDATE players SET display_name = '' WHERE user_id = $1",
+        params![user_id],
+    )
+    .await
+    .map(|_| ())
+}
+
 /// Forgets the name of a player who stands on no board any more, whom only an answer had named and
 /// who never began anew.
 ///

@@ -63,7 +63,17 @@ impl App {
             client: reqwest::Client::new(),
             issuer: Issuer::start().await,
             replicas: Vec::new(),
-            log: Log::open(&log, LogOptions::default()).await.expect("a log"),
+            log: Log::open(
+                &log,
+                LogOptions {
+                    personal: Some(
+                        event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys"),
+                    ),
+                    ..LogOptions::default()
+                },
+            )
+            .await
+            .expect("a log"),
             backend,
             bonus,
             max_streams,
@@ -187,7 +197,7 @@ impl App {
         let submitted = AnswerSubmitted {
             answer_id: given.id,
             user_id: given.user_id,
-            display_name: format!("player {number}"),
+            display_name: format!("player {number}").into(),
             question_id: Uuid::nil(),
             choice_id: "a".to_owned(),
             quiz_mode,

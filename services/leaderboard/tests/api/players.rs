@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contracts::{
     QuizMode,
-    events::{UserDeleted, UserStatsReset, UserUpdated},
+    events::{PersonalErased, UserDeleted, UserStatsReset, UserUpdated},
 };
 use leaderboard::config::Bonus;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ testkit::both_databases!(
     whoever_begins_anew_stands_on_no_board_and_counts_from_zero,
     whoever_left_is_gone_from_all_boards_and_does_not_come_back,
     a_new_name_is_shown_on_all_boards,
+    who_is_erased_keeps_the_scores_and_loses_the_name,
 );
 
 const BOARD: &str = "/api/leaderboard?quizMode=classic";
@@ -143,7 +144,7 @@ async fn a_new_name_is_shown_on_all_boards(home: Backend) {
     let name = "<b>Ada</b> \u{1f600}";
     let updated = UserUpdated {
         user_id: user(1),
-        display_name: name.to_owned(),
+        display_name: name.into(),
         roles: vec!["user".to_owned()],
     };
     app.publish(&updated, user(1), None).await;
@@ -155,4 +156,24 @@ async fn a_new_name_is_shown_on_all_boards(home: Backend) {
         assert_eq!(board["top"][0]["displayName"], name);
         assert_eq!(board["top"][0]["score"], 20);
     }
+}
+
+async fn who_is_erased_keeps_the_scores_and_loses_the_name(home: Backend) {
+    let app = App::start(home).await;
+    app.answer(1, QuizMode::Classic, 10).await;
+    app.answer(2, QuizMode::Classic, 5).await;
+    app.settled().await;
+    let board = app.ok(BOARD, None).await;
+    assert_ne!(board["top"][0]["displayName"], "");
+    let erased = PersonalErased {
+        subject: user(1).to_string(),
+        actor: "test".to_owned(),
+        reason: "asked for".to_owned(),
+    };
+    app.publish(&erased, user(1), None).await;
+    app.settled().await;
+    let board = app.ok(BOARD, None).await;
+    assert_eq!(lines(&board["top"]), [(1, 1, 10), (2, 2, 5)]);
+    assert_eq!(board["top"][0]["displayName"], "");
+    assert_ne!(board["top"][1]["displayName"], "");
 }

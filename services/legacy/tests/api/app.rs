@@ -307,7 +307,15 @@ pub(crate) async fn another(backend: &Backend) -> Backend {
 
 async fn log_in(folder: &Path) -> Log {
     let url = format!("sqlite:{}", folder.join("log.db").display());
-    Log::open(&url, LogOptions::default()).await.expect("a log")
+    Log::open(
+        &url,
+        LogOptions {
+            personal: Some(event_store::MasterKeys::parse(testkit::PERSONAL_KEYS).expect("keys")),
+            ..LogOptions::default()
+        },
+    )
+    .await
+    .expect("a log")
 }
 
 fn free_address() -> SocketAddr {

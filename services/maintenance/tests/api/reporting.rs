@@ -36,7 +36,7 @@ fn submitted(answer_id: Uuid, quiz_mode: QuizMode, is_correct: bool) -> AnswerSu
     AnswerSubmitted {
         answer_id,
         user_id: Uuid::nil(),
-        display_name: "Ada".to_owned(),
+        display_name: "Ada".into(),
         question_id: Uuid::nil(),
         choice_id: "a".to_owned(),
         quiz_mode,
@@ -51,7 +51,7 @@ fn submitted(answer_id: Uuid, quiz_mode: QuizMode, is_correct: bool) -> AnswerSu
 fn created(role: &str) -> UserCreated {
     UserCreated {
         user_id: Uuid::now_v7(),
-        display_name: "Ada".to_owned(),
+        display_name: "Ada".into(),
         roles: vec![role.to_owned()],
     }
 }

@@ -1,7 +1,7 @@
 //! A user who leaves at any moment of an answer's life: in the end no row names the user, and the
 //! saga came to its end.
 
-use contracts::events::UserDeleted;
+use contracts::events::{PersonalErased, UserDeleted};
 use testkit::{Backend, eventually};
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ testkit::both_databases!(
     who_waits_for_an_answer_when_the_account_goes_is_told_so,
     who_left_cannot_answer_and_others_keep_what_is_theirs,
     a_departure_that_is_read_again_changes_nothing,
+    who_is_erased_keeps_the_answers_and_no_row_holds_the_name,
 );
 
 /// No table but that of departures says anything of the user.
@@ -166,5 +167,38 @@ async fn a_departure_that_is_read_again_changes_nothing(backend: Backend) {
     leaves(&app, user_id).await;
     assert_cannot_answer(&app, user_id).await;
     assert_forgotten(&app, user_id).await;
+    app.stop().await;
+}
+
+/// Sagas hold the name; events in the outbox hold it sealed.
+async fn who_is_erased_keeps_the_answers_and_no_row_holds_the_name(backend: Backend) {
+    let app = App::start(backend).await;
+    let user_id = Uuid::now_v7();
+    let answer_id = app.answer(user_id).await;
+    let names = async || {
+        app.written()
+            .await
+            .to_lowercase()
+            .contains(&NAME.to_lowercase())
+    };
+    assert!(names().await, "the saga holds it");
+    for says in COMPLETES {
+        app.says(says, answer_id, user_id).await;
+    }
+    app.logged("answer_submission.completed", answer_id, 1)
+        .await;
+    let erased = PersonalErased {
+        subject: user_id.to_string(),
+        actor: "test".to_owned(),
+        reason: "asked for".to_owned(),
+    };
+    app.append(None, &erased).await;
+    app.caught_up().await;
+    eventually(PATIENCE, || async { !names().await }).await;
+    let written = app.written().await;
+    assert!(
+        written.contains(&answer_id.to_string())
+            || written.contains(&answer_id.simple().to_string())
+    );
     app.stop().await;
 }
