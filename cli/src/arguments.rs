@@ -252,7 +252,7 @@ mod tests {
             ("events", "tail show trace stats"),
             (
                 "consumers",
-                "list replay pause resume adopt",
+                "list replay pause resume adopt rebuild swap abandon",
             ),
             ("dlq", "list show retry discard"),
             (

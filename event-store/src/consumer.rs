@@ -6,6 +6,7 @@
 
 mod adopting;
 mod attempt;
+mod beside;
 mod checkpoint;
 mod error;
 mod feed;
@@ -28,6 +29,7 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+pub use beside::{Beside, second_of};
 pub use error::{Fault, HandlerError};
 pub use operator::{Beyond, ConsumerStatus, OperatorError};
 pub use parking::{Parked, Retried, RetriedAll};
@@ -101,6 +103,11 @@ pub trait Handler: Send + Sync + 'static {
     /// [`HandlerError`]; nothing is replayed then.
     async fn rewind(&self, _tx: &mut Tx, _position: i64) -> Result<Rewound, HandlerError> {
         Ok(Rewound::Unsupported)
+    }
+
+    /// Projections: how a second copy is built beside the one in use, where that is possible.
+    fn beside(&self) -> Option<Arc<dyn Beside>> {
+        None
     }
 
     /// Signals of the database that [`Handler::handle`] raises and others in this process wait for.
@@ -187,6 +194,8 @@ pub struct Consumers {
     log: Log,
     options: ConsumerOptions,
     readers: Vec<Arc<Reader>>,
+    /// Those of second copies that can be built beside.
+    seconds: Vec<Arc<Reader>>,
     /// Whose they are, where the process runs several services.
     service: Option<&'static str>,
 }
@@ -195,6 +204,8 @@ pub struct Consumers {
 struct Reader {
     handler: Arc<dyn Handler>,
     reporter: Reporter,
+    /// Whether it builds a second copy: it has a checkpoint only while one is being built.
+    is_second: bool,
 }
 
 impl Reader {
@@ -216,6 +227,7 @@ impl Consumers {
             log,
             options: ConsumerOptions::default(),
             readers: Vec::new(),
+            seconds: Vec::new(),
             service: None,
         }
     }
@@ -249,7 +261,12 @@ impl Consumers {
     #[must_use]
     pub fn add_shared(mut self, handler: Arc<dyn Handler>) -> Self {
         let reporter = Reporter::new(handler.name());
-        self.readers.push(Arc::new(Reader { handler, reporter }));
+        self.seconds.extend(beside::reader(&handler));
+        self.readers.push(Arc::new(Reader {
+            handler,
+            reporter,
+            is_second: false,
+        }));
         self
     }
 
@@ -299,8 +316,9 @@ impl Consumers {
     pub async fn run(&self, bus: Option<Arc<dyn Bus>>, shutdown: Shutdown) {
         // A task each: one consumer's long handler must not hold up another's.
         let mut tasks = JoinSet::new();
-        let mut keeper = Keeper::new(&self.database, self.options.replicas, &self.readers);
-        for reader in &self.readers {
+        let all = self.all();
+        let mut keeper = Keeper::new(&self.database, self.options.replicas, &all);
+        for reader in &all {
             let run = self.runs(reader, &keeper, bus.clone(), shutdown.clone());
             // Their log lines belong to the service that runs them.
             tasks.spawn(run.in_current_span());
@@ -333,8 +351,8 @@ impl Consumers {
         bus: Option<&Arc<dyn Bus>>,
         shutdown: &Shutdown,
     ) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
-        let keeper = Keeper::new(&self.database, Replicas::Race, &self.readers);
-        let keeper = Arc::new(keeper);
+        let all = self.all();
+        let keeper = Arc::new(Keeper::new(&self.database, Replicas::Race, &all));
         let run = |reader: &Arc<Reader>| {
             let run = self.runs(reader, &keeper, bus.cloned(), shutdown.clone());
             // Whoever runs is told of the end of who decides.
@@ -345,7 +363,12 @@ impl Consumers {
             };
             (reader.name(), run.boxed())
         };
-        self.readers.iter().map(run).collect()
+        all.iter().map(run).collect()
+    }
+
+    /// The consumers, and those that build a second copy.
+    fn all(&self) -> Vec<Arc<Reader>> {
+        self.readers.iter().chain(&self.seconds).cloned().collect()
     }
 
     fn runs(
@@ -368,6 +391,7 @@ impl Consumers {
     }
 
     fn reader(&self, name: &str) -> Option<&Arc<Reader>> {
-        self.readers.iter().find(|reader| reader.name() == name)
+        let mut all = self.readers.iter().chain(&self.seconds);
+        all.find(|reader| reader.name() == name)
     }
 }

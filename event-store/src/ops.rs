@@ -5,6 +5,7 @@
 //! | GET `/consumers` | every consumer: checkpoint, lag, parked events, state |
 //! | POST `/consumers/{name}/pause`, `/resume` | on all replicas |
 //! | POST `/consumers/{name}/replay?after=&since=` | from the log's beginning, a position or a time |
+//! | POST `/consumers/{name}/rebuild`, `/swap`, `/abandon` | a second copy beside the one in use |
 //! | POST `/consumers/{name}/adopt?rewind=` | goes on with a log that was restored |
 //! | GET `/dlq?consumer=&limit=` | parked events, oldest first |
 //! | GET `/dlq/{consumer}/{event id}` | one of them, whole |
@@ -69,6 +70,7 @@ fn problem(error: OperatorError) -> Problem {
         OperatorError::NotParked(_) => Problem::not_found("not_parked", detail),
         OperatorError::NotReplayable(_) => Problem::conflict("not_replayable", detail),
         OperatorError::NotRewindable(_) => Problem::conflict("not_rewindable", detail),
+        OperatorError::NotBuiltBeside(_) => Problem::conflict("not_built_beside", detail),
         OperatorError::NotAdoptable(_) => Problem::conflict("not_adoptable", detail),
         OperatorError::Reset(_) => Problem::conflict("reset_failed", detail),
         OperatorError::Database(error) => unavailable(error),

@@ -20,6 +20,13 @@ pub enum Consumers {
     /// Empty a projection and read the log again from its beginning, or from where its handler can
     /// take it back to.
     Replay(Replay),
+    /// Build a projection again beside the one in use, from the log's beginning; readers see nothing of
+    /// it. It shows in the list as `NAME@2`.
+    Rebuild(Named),
+    /// Put what was built beside in the place of the one in use, once it has read as far.
+    Swap(Named),
+    /// Give up what is being built beside.
+    Abandon(Named),
     /// After the log was restored: let consumers go on with it, each from where it was, as far as
     /// that is provably right.
     Adopt(Adopt),
@@ -143,6 +150,15 @@ impl Consumers {
                 Ok(())
             }
             Self::Replay(replay) => replay.run(context).await,
+            Self::Rebuild(named) => named.tell(context, "rebuild", "is built beside").await,
+            Self::Swap(named) => {
+                let done = "is the one that was built beside";
+                named.tell(context, "swap", done).await
+            }
+            Self::Abandon(named) => {
+                let done = "stays as it is; what was built beside is gone";
+                named.tell(context, "abandon", done).await
+            }
             Self::Adopt(adopt) => adopt.run(context).await,
             Self::Pause(named) => named.tell(context, "pause", "is paused").await,
             Self::Resume(named) => named.tell(context, "resume", "goes on").await,

@@ -17,6 +17,10 @@ impl Consumers {
     /// [`OperatorError::NotAdoptable`]; the checkpoint stays as it was.
     pub async fn adopt(&self, name: &str, beyond: Beyond) -> Result<(), OperatorError> {
         let reader = self.known(name)?;
+        if reader.is_second {
+            let why = "a second copy adopts no log: abandon it and build another";
+            return Err(OperatorError::NotBuiltBeside(format!("{name}: {why}")));
+        }
         let head = self.log.head().await?;
         let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
         // After the checkpoint, which another replica may have moved on.

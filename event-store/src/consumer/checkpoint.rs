@@ -4,6 +4,8 @@ use database::{Database, Error, Sql, Tx, params};
 use faults::Write;
 use uuid::Uuid;
 
+use super::Reader;
+
 /// Raised by every operator's act on consumers; runners look at their row then.
 pub(super) const CONTROL: &str = "consumers";
 
@@ -55,6 +57,30 @@ pub(super) async fn load(
         position,
         paused,
     })
+}
+
+/// Reads the checkpoint of a second copy, which has one only while it is being built.
+pub(super) async fn find(database: &Database, consumer: &str) -> Result<Option<Checkpoint>, Error> {
+    let sql = "SELECT epoch, position, paused FROM consumer_checkpoints WHERE consumer = $1";
+    let row: Option<(Uuid, i64, bool)> = database.fetch_optional(sql, params![consumer]).await?;
+    Ok(row.map(|(epoch, position, paused)| Checkpoint {
+        epoch,
+        position,
+        paused,
+    }))
+}
+
+/// Reads a reader's checkpoint; none where it is a second copy's that is not being built.
+pub(super) async fn of(
+    database: &Database,
+    reader: &Reader,
+    epoch: Uuid,
+) -> Result<Option<Checkpoint>, Error> {
+    if reader.is_second {
+        find(database, reader.name()).await
+    } else {
+        load(database, reader.name(), epoch).await.map(Some)
+    }
 }
 
 /// What a claim came to.

@@ -54,6 +54,9 @@ pub enum OperatorError {
     /// A process is never replayed: its events would be emitted again.
     #[error("{0} is a process; only projections are replayed")]
     NotReplayable(&'static str),
+    /// No second copy of it is built, or can take its place now; the text says why and what to do.
+    #[error("{0}")]
+    NotBuiltBeside(String),
     /// The projection cannot be taken back to that place; the text says why and what to do.
     #[error("{0}")]
     NotRewindable(String),
@@ -87,9 +90,12 @@ impl Consumers {
         let head = self.log.head().await?;
         let parked = self.parked_counts().await?;
         let mut list = Vec::with_capacity(self.readers.len());
-        for reader in &self.readers {
+        for reader in self.readers.iter().chain(&self.seconds) {
             let name = reader.name();
-            let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
+            let found = checkpoint::of(&self.database, reader, head.epoch).await?;
+            let Some(checkpoint) = found else {
+                continue;
+            };
             let progress = reader.reporter.progress();
             let state = progress.state();
             let read_here = progress
@@ -138,8 +144,9 @@ impl Consumers {
     }
 
     async fn set_paused(&self, name: &str, paused: bool) -> Result<(), OperatorError> {
-        self.known(name)?;
-        checkpoint::load(&self.database, name, self.log.head().await?.epoch).await?;
+        let epoch = self.log.head().await?.epoch;
+        let found = checkpoint::of(&self.database, self.known(name)?, epoch).await?;
+        found.ok_or_else(|| OperatorError::UnknownConsumer(name.to_owned()))?;
         let mut tx = self.database.begin().await?;
         let sql = "UPDATE consumer_checkpoints SET paused = $2 WHERE consumer = $1";
         let paused = database::Value::Boolean(Some(paused));

@@ -28,6 +28,10 @@ impl Consumers {
     /// [`OperatorError`]; nothing has changed then.
     pub async fn replay(&self, name: &str, start: Start) -> Result<(), OperatorError> {
         let reader = self.known(name)?;
+        if reader.is_second {
+            let why = "a second copy is begun anew by abandoning it and building another";
+            return Err(OperatorError::NotBuiltBeside(format!("{name}: {why}")));
+        }
         if reader.handler.kind() == Kind::Process {
             return Err(OperatorError::NotReplayable(reader.name()));
         }

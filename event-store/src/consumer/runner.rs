@@ -113,7 +113,13 @@ impl Runner {
         self.control.borrow_and_update();
         let is_active = *self.active.borrow_and_update();
         let mut head = self.log.head().await?;
-        let checkpoint = checkpoint::load(&self.database, self.reader.name(), head.epoch).await?;
+        let found = checkpoint::of(&self.database, &self.reader, head.epoch).await?;
+        let Some(checkpoint) = found else {
+            // No second copy is being built; the next one begins anew.
+            self.arrive(0, 0);
+            self.reader.reporter.is(State::Stopped);
+            return Ok(Looked::Wait(self.options.idle));
+        };
         if refusal(checkpoint.epoch, checkpoint.position, &head).is_some() {
             // Another replica may have gone on between the two looks.
             head = self.log.head().await?;

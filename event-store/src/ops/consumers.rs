@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{problem, unavailable};
 use crate::{
     Consumers,
-    consumer::{Beyond, ConsumerStatus, Start},
+    consumer::{Beyond, ConsumerStatus, Start, second_of},
 };
 
 #[derive(Default, Deserialize)]
@@ -37,6 +37,9 @@ pub(super) fn router(consumers: Consumers) -> Router {
         .route("/consumers/{name}/pause", post(pause))
         .route("/consumers/{name}/resume", post(resume))
         .route("/consumers/{name}/replay", post(replay))
+        .route("/consumers/{name}/rebuild", post(rebuild))
+        .route("/consumers/{name}/swap", post(swap))
+        .route("/consumers/{name}/abandon", post(abandon))
         .route("/consumers/{name}/adopt", post(adopt))
         .with_state(consumers)
 }
@@ -109,6 +112,36 @@ async fn adopt(
         rewind,
         "consumer adopts the restored log"
     );
+    status(&consumers, &name).await
+}
+
+async fn rebuild(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.rebuild(&name).await.map_err(problem)?;
+    tracing::warn!(consumer = name, actor, "a second copy is built beside");
+    status(&consumers, &second_of(&name)).await
+}
+
+async fn swap(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.swap(&name).await.map_err(problem)?;
+    tracing::warn!(consumer = name, actor, "the second copy took its place");
+    status(&consumers, &name).await
+}
+
+async fn abandon(
+    State(consumers): State<Consumers>,
+    Path(name): Path<String>,
+    Actor(actor): Actor,
+) -> Result<Json<ConsumerStatus>, Problem> {
+    consumers.abandon(&name).await.map_err(problem)?;
+    tracing::warn!(consumer = name, actor, "the second copy is given up");
     status(&consumers, &name).await
 }
 

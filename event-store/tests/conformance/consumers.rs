@@ -1,5 +1,6 @@
 //! Consumers: exactly once, in order, parked and drained, replayed, refused, by one replica at a time.
 
+mod beside;
 mod feeding;
 pub(crate) mod handler;
 mod life;

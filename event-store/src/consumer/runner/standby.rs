@@ -25,10 +25,12 @@ impl Runner {
         needed: i64,
         to: i64,
     ) -> Result<Option<Interrupted>, Error> {
-        let name = self.reader.name();
         let mut pause = SOON;
         loop {
-            let now = checkpoint::load(&self.database, name, self.epoch).await?;
+            let found = checkpoint::of(&self.database, &self.reader, self.epoch).await?;
+            let Some(now) = found else {
+                return Ok(Some(Interrupted::LookAgain));
+            };
             if now.epoch != self.epoch || now.position < self.stored || now.paused {
                 return Ok(Some(Interrupted::LookAgain));
             }

@@ -9,14 +9,38 @@ use crate::domain::{Count, Day};
 /// Undecided answers older than this are forgotten: their end will not be counted by mode.
 const OPEN_FOR: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Which copy of the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// The one that reports are made of.
+    InUse,
+    /// The one that is built beside it.
+    Beside,
+}
+
+/// A statement on a table of the copy.
+macro_rules! of_edition {
+    ($edition:expr, $before:literal, $table:literal, $after:literal) => {
+        match $edition {
+            Edition::InUse => concat!($before, $table, $after),
+            Edition::Beside => concat!($before, $table, "_beside", $after),
+        }
+    };
+}
+
 /// Counts one more; `mode` where it has one.
 ///
 /// # Errors
 /// As the database says.
-pub async fn add(tx: &mut Tx, day: Day, count: Count, mode: &str) -> Result<()> {
+pub async fn add(tx: &mut Tx, edition: Edition, day: Day, count: Count, mode: &str) -> Result<()> {
     tx.execute(
-        "INSERT INTO day_counts (day, kind, quiz_mode, count) VALUES ($1, $2, $3, 1)
-         ON CONFLICT (day, kind, quiz_mode) DO UPDATE SET count = day_counts.count + 1",
+        of_edition!(
+            edition,
+            "INSERT INTO ",
+            "day_counts",
+            " AS kept (day, kind, quiz_mode, count) VALUES ($1, $2, $3, 1)
+             ON CONFLICT (day, kind, quiz_mode) DO UPDATE SET count = kept.count + 1"
+        ),
         params![day.to_string(), count.as_str(), mode],
     )
     .await?;
@@ -29,19 +53,30 @@ pub async fn add(tx: &mut Tx, day: Day, count: Count, mode: &str) -> Result<()> 
 /// As the database says.
 pub async fn open(
     tx: &mut Tx,
+    edition: Edition,
     answer_id: Uuid,
     mode: QuizMode,
     is_correct: bool,
     at: Timestamp,
 ) -> Result<()> {
     tx.execute(
-        "DELETE FROM open_answers WHERE submitted_at < $1",
+        of_edition!(
+            edition,
+            "DELETE FROM ",
+            "open_answers",
+            " WHERE submitted_at < $1"
+        ),
         params![at - OPEN_FOR],
     )
     .await?;
     tx.execute(
-        "INSERT INTO open_answers (answer_id, quiz_mode, is_correct, submitted_at)
-         VALUES ($1, $2, $3, $4) ON CONFLICT (answer_id) DO NOTHING",
+        of_edition!(
+            edition,
+            "INSERT INTO ",
+            "open_answers",
+            " (answer_id, quiz_mode, is_correct, submitted_at)
+             VALUES ($1, $2, $3, $4) ON CONFLICT (answer_id) DO NOTHING"
+        ),
         params![answer_id, mode.as_str(), is_correct, at],
     )
     .await?;
@@ -52,22 +87,50 @@ pub async fn open(
 ///
 /// # Errors
 /// As the database says.
-pub async fn close(tx: &mut Tx, answer_id: Uuid) -> Result<Option<(String, bool)>> {
+pub async fn close(
+    tx: &mut Tx,
+    edition: Edition,
+    answer_id: Uuid,
+) -> Result<Option<(String, bool)>> {
     tx.fetch_optional(
-        "DELETE FROM open_answers WHERE answer_id = $1 RETURNING quiz_mode, is_correct",
+        of_edition!(
+            edition,
+            "DELETE FROM ",
+            "open_answers",
+            " WHERE answer_id = $1 RETURNING quiz_mode, is_correct"
+        ),
         params![answer_id],
     )
     .await
 }
 
-/// Forgets all counts, for a replay.
+/// Forgets all counts of a copy.
 ///
 /// # Errors
 /// As the database says.
-pub async fn clear(tx: &mut Tx) -> Result<()> {
-    tx.execute("DELETE FROM day_counts", params![]).await?;
-    tx.execute("DELETE FROM open_answers", params![]).await?;
+pub async fn clear(tx: &mut Tx, edition: Edition) -> Result<()> {
+    let counts = of_edition!(edition, "DELETE FROM ", "day_counts", "");
+    tx.execute(counts, params![]).await?;
+    let answers = of_edition!(edition, "DELETE FROM ", "open_answers", "");
+    tx.execute(answers, params![]).await?;
     Ok(())
+}
+
+/// Puts what was built beside in the place of what is in use.
+///
+/// # Errors
+/// As the database says.
+pub async fn swap(tx: &mut Tx) -> Result<()> {
+    clear(tx, Edition::InUse).await?;
+    for sql in [
+        "INSERT INTO day_counts (day, kind, quiz_mode, count)
+         SELECT day, kind, quiz_mode, count FROM day_counts_beside",
+        "INSERT INTO open_answers (answer_id, quiz_mode, is_correct, submitted_at)
+         SELECT answer_id, quiz_mode, is_correct, submitted_at FROM open_answers_beside",
+    ] {
+        tx.execute(sql, params![]).await?;
+    }
+    clear(tx, Edition::Beside).await
 }
 
 /// The counts of a day: kind, quiz mode, count.

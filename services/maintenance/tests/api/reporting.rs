@@ -20,6 +20,7 @@ use crate::app::{App, PATIENCE, append, at, event, job};
 testkit::both_databases!(
     a_day_is_reported_by_what_the_log_says_of_it,
     days_without_a_report_are_caught_up_with,
+    counts_that_are_wrong_are_built_again_beside_and_swapped,
 );
 
 fn on(at: &str, payload: &impl Payload) -> Event {
@@ -172,5 +173,52 @@ async fn days_without_a_report_are_caught_up_with(backend: Backend) {
     let second = app.read("/api/admin/maintenance/reports/2026-06-02").await;
     assert_eq!(second["answers"]["completed"], 1);
     assert_eq!(second["byMode"]["survival"]["correct"], 1);
+    app.stop().await;
+}
+
+async fn counts_that_are_wrong_are_built_again_beside_and_swapped(backend: Backend) {
+    let app = App::start(&backend, &[], |_| {}).await;
+    append(&app.log, history()).await;
+    let body = r#"{"parameters":{"day":"2026-06-01"}}"#;
+    let report = async || {
+        let path = "/api/admin/maintenance/daily-report";
+        let run = app.post(path, Some("admin"), body).await;
+        assert_eq!(run.body["status"], "completed", "{run:?}");
+        run.body["detail"]["report"].clone()
+    };
+    let right = report().await;
+    assert_eq!(right["newGuests"], 2);
+    let database = backend.open(database::Options::default()).await;
+    let spoil = "UPDATE day_counts SET count = count + 5";
+    database
+        .execute(spoil, database::params![])
+        .await
+        .expect("spoilt");
+    let wrong = report().await;
+    assert_eq!(wrong["newGuests"], 7);
+    let act = async |verb: &str| {
+        let path = format!("/ops/consumers/daily-counts/{verb}");
+        app.post(&path, None, "").await.status
+    };
+    assert_eq!(act("swap").await, 409, "there is nothing to swap");
+    assert_eq!(act("rebuild").await, 200);
+    assert_eq!(report().await, wrong, "what is in use is not touched");
+    eventually(PATIENCE, || async {
+        let list = app.read("/ops/consumers").await;
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let second = items.iter().find(|one| one["name"] == "daily-counts@2");
+        second.is_some_and(|second| second["lag"] == 0)
+    })
+    .await;
+    assert_eq!(act("swap").await, 200);
+    assert_eq!(report().await, right);
+    assert_eq!(act("rebuild").await, 200);
+    assert_eq!(act("abandon").await, 200);
+    let sql = "SELECT COUNT(*) FROM day_counts_beside";
+    let left: (i64,) = database
+        .fetch_one(sql, database::params![])
+        .await
+        .expect("counted");
+    assert_eq!(left.0, 0);
     app.stop().await;
 }
