@@ -17,6 +17,7 @@
 
 mod clock;
 mod connect;
+mod deferred;
 mod error;
 mod migrate;
 mod postgres;
@@ -31,6 +32,7 @@ mod tx;
 pub use clock::Clock;
 pub use connect::{Database, Dialect, Options, PoolState};
 pub use database_derive::Record;
+pub use deferred::{Deferred, Writing};
 pub use error::{Cause, Constraint, Error, Result};
 pub use migrate::Migrations;
 pub use record::{Column, Field, Record, Row};

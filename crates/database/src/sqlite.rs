@@ -21,6 +21,13 @@ use crate::{Error, Options, Result, signal::Signals};
 /// Statements that a connection keeps prepared; a service has fewer.
 const STATEMENTS: usize = 512;
 
+/// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB. Pages that are
+/// written again and again are copied once for all of it.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// What the connection that writes keeps of the file at most.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+
 /// An open file.
 pub(crate) struct Sqlite {
     pub(crate) path: PathBuf,
@@ -68,6 +75,8 @@ fn writing(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(options.acquire_timeout)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     prepare(&connection)?;
     Ok(connection)
 }
@@ -86,6 +95,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     // A prepared statement's plan stays as it is; else it is made anew for values that it could depend on.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // Also what a savepoint may have to bring back, which would else go to a file of its own.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A simulated process dies, and its disk does not.
     let synchronous = match faults::simulated() {
         Some(_) => "OFF",

@@ -5,6 +5,7 @@ use sqlx::{Postgres, Transaction};
 use crate::{
     Dialect, Error, Record, Result, Sql, Timestamp, Value,
     connect::{Inner, NOW},
+    deferred::{Deferred, Pending},
     postgres,
     sqlite::Unit,
 };
@@ -32,6 +33,9 @@ pub struct Tx {
     inner: Inside,
     database: Arc<Inner>,
     signals: Vec<&'static str>,
+    pending: Pending,
+    /// What was pending at each savepoint.
+    saved: Vec<Pending>,
 }
 
 enum Inside {
@@ -45,6 +49,8 @@ impl Tx {
             inner: Inside::Postgres(tx),
             database,
             signals: Vec::new(),
+            pending: Pending::default(),
+            saved: Vec::new(),
         }
     }
 
@@ -53,6 +59,8 @@ impl Tx {
             inner: Inside::Sqlite(unit),
             database,
             signals: Vec::new(),
+            pending: Pending::default(),
+            saved: Vec::new(),
         }
     }
 
@@ -178,13 +186,65 @@ impl Tx {
         }
     }
 
-    /// Makes everything durable and visible, then raises the signals. On SQLite whoever waits to write
-    /// meanwhile goes first and shares the commit.
+    /// Work of the kind `T` that is written before the commit, once for all who add to it.
+    pub fn deferred<T: Deferred>(&mut self) -> &mut T {
+        self.pending.of()
+    }
+
+    /// Writes now what was deferred, for whoever needs to find it written.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn write_deferred(&mut self) -> Result<()> {
+        // What is written may defer in its turn.
+        while !self.pending.is_empty() {
+            for kind in self.pending.take() {
+                kind.write(self).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a part that can be taken back by itself.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn savepoint(&mut self) -> Result<()> {
+        self.execute("SAVEPOINT part", Vec::new()).await?;
+        self.saved.push(self.pending.clone());
+        Ok(())
+    }
+
+    /// Keeps the part that was begun last.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn release(&mut self) -> Result<()> {
+        let sql = "RELEASE SAVEPOINT part";
+        self.execute(sql, Vec::new()).await?;
+        self.saved.pop();
+        Ok(())
+    }
+
+    /// Takes back the part that was begun last, and nothing before it.
+    ///
+    /// # Errors
+    /// As the database says; see [`Error`].
+    pub async fn take_back(&mut self) -> Result<()> {
+        let sql = "ROLLBACK TO SAVEPOINT part";
+        self.execute(sql, Vec::new()).await?;
+        self.pending = self.saved.last().cloned().unwrap_or_default();
+        self.release().await
+    }
+
+    /// Makes everything durable and visible, what was deferred too, then raises the signals. On SQLite
+    /// whoever waits to write meanwhile goes first and shares the commit.
     ///
     /// # Errors
     /// As the database says. After [`Error::Unavailable`] the outcome is unknown: the commit may
     /// have happened.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        self.write_deferred().await?;
         if let Some(hook) = &self.database.commit_hook {
             hook.before(&self.signals)?;
         }

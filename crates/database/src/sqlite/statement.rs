@@ -63,29 +63,36 @@ pub(super) fn fetch_optional<T: Record>(
 }
 
 fn bind(statement: &mut Statement<'_>, values: &[Value]) -> Result<()> {
-    let places = places(statement)?;
-    bind_at(statement, &places, values)
+    for index in 1..=statement.parameter_count() {
+        let place = place(statement, index)?;
+        bind_one(statement, index, given(values, place)?)?;
+    }
+    Ok(())
 }
 
-/// Which value each parameter takes. SQLite numbers parameters as they appear; `$3` is the third value
-/// wherever it stands.
+/// Which value each parameter takes.
 fn places(statement: &Statement<'_>) -> Result<Vec<usize>> {
-    let place = |index| {
-        let name = statement.parameter_name(index)?;
-        let number: usize = name.strip_prefix('$')?.parse().ok()?;
-        number.checked_sub(1)
-    };
     let places = 1..=statement.parameter_count();
-    let places = places.map(|index| {
-        place(index).ok_or_else(|| Error::query(format!("parameter {index} is not named $n")))
-    });
-    places.collect()
+    places.map(|index| place(statement, index)).collect()
+}
+
+/// Which value a parameter takes. SQLite numbers parameters as they appear; `$3` is the third value
+/// wherever it stands.
+fn place(statement: &Statement<'_>, index: usize) -> Result<usize> {
+    let name = statement.parameter_name(index);
+    let number = name.and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+    let place = number.and_then(|number| number.checked_sub(1));
+    place.ok_or_else(|| Error::query(format!("parameter {index} is not named $n")))
+}
+
+fn given(values: &[Value], place: usize) -> Result<&Value> {
+    let missing = || Error::query(format!("no value for ${}", place + 1));
+    values.get(place).ok_or_else(missing)
 }
 
 fn bind_at(statement: &mut Statement<'_>, places: &[usize], values: &[Value]) -> Result<()> {
     for (index, place) in (1..).zip(places) {
-        let missing = || Error::query(format!("no value for ${}", place + 1));
-        bind_one(statement, index, values.get(*place).ok_or_else(missing)?)?;
+        bind_one(statement, index, given(values, *place)?)?;
     }
     Ok(())
 }
