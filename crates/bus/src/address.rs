@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Bus, BusError, NatsBus, NatsOptions, RabbitBus, RabbitOptions};
+use crate::{Bus, BusError, NatsBus, NatsOptions, RabbitBus, RabbitOptions, shared::Shared};
 
 /// What a bus's address begins with, and the bus that it means.
 enum Kind {
@@ -32,7 +32,8 @@ pub fn check(url: &str) -> Result<(), BusError> {
 
 /// Connects in the background to NATS (`nats://host:port`) or RabbitMQ (`amqp://host:port`), or to
 /// the first of several servers that answers, with commas between. `replicas` is how many copies of
-/// the stream NATS keeps; RabbitMQ keeps one on each of its nodes.
+/// the stream NATS keeps; RabbitMQ keeps one on each of its nodes. Whoever listens in this process
+/// shares one subscription.
 ///
 /// # Errors
 /// [`BusError::Configuration`] when the address is unusable. A server that does not answer yet is
@@ -44,9 +45,12 @@ pub async fn connect(url: &str, replicas: usize) -> Result<Arc<dyn Bus>, BusErro
                 replicas,
                 ..NatsOptions::default()
             };
-            Ok(Arc::new(NatsBus::connect(url, options).await?))
+            Ok(Arc::new(Shared::new(NatsBus::connect(url, options).await?)))
         }
-        Kind::Rabbit => Ok(Arc::new(RabbitBus::connect(url, RabbitOptions::default())?)),
+        Kind::Rabbit => {
+            let bus = RabbitBus::connect(url, RabbitOptions::default())?;
+            Ok(Arc::new(Shared::new(bus)))
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod message;
 mod nats;
 mod rabbit;
 mod remembering;
+mod shared;
 
 use std::sync::Arc;
 
