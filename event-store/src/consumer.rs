@@ -71,16 +71,7 @@ pub trait Handler: Send + Sync + 'static {
     /// As [`Handler::handle`].
     async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
         for event in events {
-            let mut span = trace::handling(self.name(), event);
-            let handled = span
-                .scope(self.handle(tx, event))
-                .instrument(trace::named(self.name(), event))
-                .await;
-            if let Err(error) = &handled {
-                // It comes again by itself, and then its outcome is told.
-                span.fail(error.fault().as_str(), error);
-            }
-            handled?;
+            within(self.name(), event, self.handle(tx, event)).await?;
         }
         Ok(())
     }
@@ -115,6 +106,26 @@ pub trait Handler: Send + Sync + 'static {
     fn signals(&self) -> &'static [&'static str] {
         &[]
     }
+}
+
+/// Runs a handler's work for one event of a batch in the event's own trace, and names the event in what
+/// it logs: for a [`Handler::handle_batch`] of one's own.
+///
+/// # Errors
+/// As `handling`.
+pub async fn within(
+    consumer: &'static str,
+    event: &Recorded,
+    handling: impl Future<Output = Result<(), HandlerError>>,
+) -> Result<(), HandlerError> {
+    let mut span = trace::handling(consumer, event);
+    let named = trace::named(consumer, event);
+    let handled = span.scope(handling).instrument(named).await;
+    if let Err(error) = &handled {
+        // It comes again by itself, and then its outcome is told.
+        span.fail(error.fault().as_str(), error);
+    }
+    handled
 }
 
 /// What a projection did when it was to forget the newest events.

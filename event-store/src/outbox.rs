@@ -1,19 +1,19 @@
 //! A service's events that are not in the log yet, written in the transaction that changes the
 //! service's state. A stream is written by its owning service alone.
 
+mod deferred;
 mod sent;
 mod writing;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use chassis::trace::{Origin, TraceContext};
 use contracts::{Event, Payload, Recorded, events::may_send};
 use database::{Error, Json, Timestamp, Tx, params};
-use faults::Write;
-use futures::FutureExt;
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
+use self::deferred::Deferred;
 pub(crate) use self::sent::{newest_sent, sent_between};
 pub use crate::relay::{RelayOptions, run as run_relay};
 use crate::{
@@ -173,13 +173,14 @@ impl NewEvent {
             .transpose()
     }
 
-    fn seal(&mut self, keys: &HashMap<String, personal::Held>) -> Result<(), PersonalError> {
-        let Some(subject) = self.subject()?.map(str::to_owned) else {
-            return Ok(());
-        };
+    fn seal(
+        &mut self,
+        subject: &str,
+        keys: &HashMap<String, personal::Held>,
+    ) -> Result<(), PersonalError> {
         let id = *self.id.get_or_insert_with(Uuid::now_v7);
         match &mut self.payload {
-            Ok(payload) => personal::seal(id, payload, self.personal, &subject, keys),
+            Ok(payload) => personal::seal(id, payload, self.personal, subject, keys),
             Err(_) => Ok(()),
         }
     }
@@ -262,68 +263,56 @@ impl Outbox {
     /// is there is returned in its place.
     ///
     /// # Errors
-    /// One id twice, or personal fields that cannot be sealed, before anything is written; or as the
-    /// database says.
-    pub async fn enqueue_all(
-        &self,
-        tx: &mut Tx,
-        mut news: Vec<NewEvent>,
-    ) -> Result<Vec<Event>, Error> {
-        let given: Vec<Uuid> = news.iter().filter_map(|new| new.id).collect();
-        let known = writing::known(tx, given).await?;
+    /// One id twice, before anything is written; personal fields that cannot be sealed, before any
+    /// stream is locked; or as the database says. After an error roll back.
+    pub async fn enqueue_all(&self, tx: &mut Tx, news: Vec<NewEvent>) -> Result<Vec<Event>, Error> {
         let mut seen = HashSet::new();
-        for new in &mut news {
-            let id = *new.id.get_or_insert_with(Uuid::now_v7);
-            if !seen.insert(id) {
-                return Err(encoding(format!("two events with the id {id} at once")));
-            }
+        let mut given = news.iter().filter_map(|new| new.id);
+        if let Some(id) = given.find(|id| !seen.insert(*id)) {
+            return Err(encoding(format!("two events with the id {id} at once")));
         }
-        if news.iter().any(|new| !new.personal.is_empty()) {
-            // Boxed, so that who writes no such event carries nothing of it about.
-            self.seal(&mut news).boxed().await?;
-        }
-        let is_new = |new: &&NewEvent| new.id.is_none_or(|id| !known.contains_key(&id));
-        let streams = news.iter().filter(is_new).map(NewEvent::stream_name);
-        let mut versions = writing::raise(tx, streams).await?;
-        let mut written = Vec::new();
-        let mut events = Vec::with_capacity(news.len());
-        for new in news {
-            if let Some(event) = new.id.and_then(|id| known.get(&id)) {
-                events.push(event.clone());
-                continue;
-            }
-            let version = versions.next(new.stream_name()).ok_or(Error::NotFound)?;
-            let event = self.event(new, version, versions.now)?;
-            written.push(event.clone());
-            events.push(event);
-        }
-        faults::before(Write::OutboxRows);
-        writing::insert(tx, &written, versions.now).await?;
-        faults::after(Write::OutboxRows);
-        tx.signal(SIGNAL);
-        Ok(events)
+        let count = news.len();
+        self.defer_all(tx, news);
+        let mut events = Deferred::write_now(tx).await?;
+        // What was deferred before comes before them.
+        Ok(events.split_off(events.len() - count))
     }
 
-    /// Seals personal fields, before any stream is locked: a key that is not at hand lies in another
-    /// database.
-    async fn seal(&self, news: &mut [NewEvent]) -> Result<(), PersonalError> {
-        let mut subjects = BTreeSet::new();
-        for new in news.iter().filter(|new| !new.personal.is_empty()) {
-            subjects.extend(new.subject()?.map(str::to_owned));
+    /// As [`Outbox::enqueue_all`] for an event that nobody needs to see: it is written before `tx`
+    /// commits, together with all others that were deferred, in their order.
+    ///
+    /// What the database refuses is an error of the commit, or of the next [`Outbox::enqueue`].
+    pub fn defer(&self, tx: &mut Tx, new: NewEvent) {
+        self.defer_all(tx, vec![new]);
+    }
+
+    /// [`Outbox::defer`] for several.
+    pub fn defer_all(&self, tx: &mut Tx, news: Vec<NewEvent>) {
+        if !news.is_empty() {
+            tx.deferred::<Deferred>().add(self, news);
+            tx.signal(SIGNAL);
         }
-        if subjects.is_empty() {
+    }
+
+    /// Seals an event's personal fields. A key that is not at hand lies in another database.
+    async fn seal(&self, new: &mut NewEvent) -> Result<(), PersonalError> {
+        let Some(subject) = new.subject()?.map(str::to_owned) else {
             return Ok(());
-        }
+        };
         let keys = self.keys.as_ref().ok_or(PersonalError::NoKeys)?;
-        let held = keys.to_seal(subjects).await?;
-        for new in news.iter_mut().filter(|new| !new.personal.is_empty()) {
-            new.seal(&held)?;
-        }
-        Ok(())
+        let held = keys.to_seal([subject.clone()].into()).await?;
+        new.seal(&subject, &held)
     }
 
-    /// The event as its stream's `version`-th, with the trace context of the span that writes it.
-    fn event(&self, new: NewEvent, version: i64, now: Timestamp) -> Result<Event, Error> {
+    /// The event as its stream's `version`-th, with the trace context of the span that writes it, which
+    /// was begun in `current`.
+    fn event(
+        &self,
+        new: NewEvent,
+        current: Option<TraceContext>,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<Event, Error> {
         // Tests run with this: what the documents say of a service's events is what it sends.
         debug_assert!(
             may_send(self.service_id, &new.event_type),
@@ -332,7 +321,6 @@ impl Outbox {
             new.event_type
         );
         let stream = new.stream_name().to_owned();
-        let current = TraceContext::current();
         let id = new.id.unwrap_or_else(Uuid::now_v7);
         let of_current = current.map(|context| context.correlation_id());
         let correlation_id = new.correlation_id.or(of_current).unwrap_or(id);

@@ -1,8 +1,10 @@
 //! Moves a service's outbox rows into the log, in outbox order; one active relay per database.
 //!
-//! Append first, then mark: a crash between the two repeats the append, which the log answers with
-//! the old positions. Marking is fenced by the lease, so a relay that was overtaken marks nothing.
+//! Append first, then mark, a little later and many at once: a crash between the two repeats the append,
+//! which the log answers with the old positions. Marking is fenced by the lease, so a relay that was
+//! overtaken marks nothing.
 
+mod marks;
 mod rows;
 
 use std::{collections::HashSet, time::Duration};
@@ -16,7 +18,10 @@ use uuid::Uuid;
 
 pub use self::rows::clear_error;
 pub(crate) use self::rows::{OutboxStatus, Stuck, status, stuck};
-use self::rows::{Row, Sent};
+use self::{
+    marks::Marks,
+    rows::{Row, Sent},
+};
 use crate::{
     Append, AppendError, Appended, Log,
     lease::{Fence, LOOK_AGAIN, Lease},
@@ -40,6 +45,8 @@ pub struct RelayOptions {
     pub batch: u32,
     /// How late a row written by another process is noticed; one of this process wakes the relay.
     pub poll: Duration,
+    /// How long it may take until the outbox says of an event that the log has it.
+    pub mark_after: Duration,
     /// The pause after a failed round; it doubles up to `max_backoff`.
     pub backoff: Duration,
     /// The longest pause after a failed round.
@@ -55,6 +62,7 @@ impl RelayOptions {
             service,
             batch: 500,
             poll: Duration::from_millis(100),
+            mark_after: Duration::from_millis(25),
             backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(5),
             keep_sent: Duration::from_secs(7 * 24 * 60 * 60),
@@ -71,6 +79,7 @@ pub async fn run(database: Database, log: Log, options: RelayOptions, shutdown: 
         options,
         holder: Uuid::new_v4(),
         waiting: None,
+        marks: Marks::default(),
     };
     relay.log.metrics().relay_begins(options.service);
     let mut first = true;
@@ -123,6 +132,8 @@ struct Relay {
     epoch: Uuid,
     /// Streams whose predecessor is missing, and until when they are left alone.
     waiting: Option<(Instant, HashSet<String>)>,
+    /// What the outbox does not say yet.
+    marks: Marks,
 }
 
 /// What the log did with a round's rows.
@@ -147,15 +158,23 @@ impl Relay {
         let acquired = Lease::acquire(&self.database, "relay", self.holder, first).await?;
         faults::after(Write::RelayLease);
         let Some(lease) = acquired else { return Ok(()) };
+        // Somebody else may have noted them since.
+        self.marks.take();
         let mut signal = self.database.signal(SIGNAL);
         let mut renewed = Instant::now();
         let mut kept_house: Option<Instant> = None;
         loop {
             if shutdown.is_cancelled() {
-                lease.release(&self.database).await?;
+                if self.mark(&lease).await? == Fence::Held {
+                    lease.release(&self.database).await?;
+                }
                 return Ok(());
             }
             if kept_house.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
+                // With the epoch of the log that took them.
+                if self.mark(&lease).await? == Fence::Lost {
+                    return Ok(());
+                }
                 self.keep_house(&lease).await?;
                 kept_house = Some(Instant::now());
             }
@@ -176,7 +195,7 @@ impl Relay {
                         biased;
                         () = shutdown.cancelled() => {}
                         _ = signal.changed() => {}
-                        () = tokio::time::sleep(self.options.poll) => {}
+                        () = tokio::time::sleep_until(self.look_again()) => {}
                     }
                 }
             }
@@ -196,7 +215,12 @@ impl Relay {
             .iter()
             .flat_map(|(_, streams)| streams.iter().cloned())
             .collect();
-        let rows = rows::unsent(&self.database, waiting, self.options.batch).await?;
+        let is_due = self.marks_due().is_some_and(|due| due <= Instant::now());
+        if is_due && self.mark(lease).await? == Fence::Lost {
+            return Ok(Round::Overtaken);
+        }
+        let known = self.marks.sequences();
+        let rows = rows::unsent(&self.database, waiting, known, self.options.batch).await?;
         if rows.is_empty() {
             return Ok(Round::Idle);
         }
@@ -212,23 +236,45 @@ impl Relay {
         if sent.is_empty() && refused.is_empty() {
             return Ok(Round::Idle);
         }
-        faults::before(Write::RelayMark);
-        if rows::mark_sent(&self.database, lease, self.epoch, &sent).await? == Fence::Lost {
-            return Ok(Round::Overtaken);
-        }
-        faults::after(Write::RelayMark);
+        self.log.metrics().relayed(self.options.service, sent.len());
+        self.marks.add(sent);
         for (row, error) in &refused {
             faults::before(Write::RelayRefuse);
             rows::mark_refused(&self.database, row.sequence, &error.to_string()).await?;
             faults::after(Write::RelayRefuse);
         }
-        self.log.metrics().relayed(self.options.service, sent.len());
         for (row, error) in refused {
             let Event { id, stream, .. } = row.event;
             let service = self.options.service;
             tracing::error!(service, %id, stream, %error, alert = "outbox_stuck", "stream is stuck");
         }
         Ok(Round::Moved)
+    }
+
+    /// Notes in the outbox what the log has.
+    async fn mark(&mut self, lease: &Lease) -> Result<Fence, RelayError> {
+        let sent = self.marks.take();
+        if sent.is_empty() {
+            return Ok(Fence::Held);
+        }
+        faults::before(Write::RelayMark);
+        let fence = rows::mark_sent(&self.database, lease, self.epoch, &sent).await?;
+        if fence == Fence::Held {
+            faults::after(Write::RelayMark);
+        }
+        Ok(fence)
+    }
+
+    fn marks_due(&self) -> Option<Instant> {
+        let RelayOptions {
+            mark_after, batch, ..
+        } = self.options;
+        self.marks.due(mark_after, batch as usize)
+    }
+
+    fn look_again(&self) -> Instant {
+        let poll = Instant::now() + self.options.poll;
+        self.marks_due().map_or(poll, |due| due.min(poll))
     }
 
     /// Appends all rows at once. When the log refuses one, its stream's rows from there on are left

@@ -39,7 +39,7 @@ impl Row {
 
 /// A row and where the log put it.
 pub(super) struct Sent {
-    sequence: i64,
+    pub(super) sequence: i64,
     position: i64,
 }
 
@@ -67,27 +67,32 @@ pub(crate) struct Stuck {
     pub(crate) written_at: Timestamp,
 }
 
-/// Rows to send, in outbox order, without the streams that stand still or wait.
+/// Rows to send, in outbox order, without those that are `known` to be sent and without the streams that
+/// stand still or wait.
 ///
 /// Plans are made while the outbox is small and kept while it grows, so each look at it is by an
 /// index that the planner cannot take a scan for: see also [`mark_sent`].
 pub(super) async fn unsent(
     database: &Database,
     waiting: Vec<String>,
+    known: Vec<i64>,
     limit: u32,
 ) -> Result<Vec<Row>, Error> {
     let sql = Sql::by_dialect(
         "SELECT sequence, event FROM outbox
-         WHERE sent_position IS NULL AND stream <> ALL($1)
+         WHERE sent_position IS NULL AND stream <> ALL($1) AND sequence <> ALL($3)
            AND (SELECT stuck.stream FROM outbox AS stuck
                 WHERE stuck.error IS NOT NULL AND stuck.stream = outbox.stream LIMIT 1) IS NULL
          ORDER BY sequence LIMIT $2",
         "SELECT sequence, event FROM outbox
          WHERE sent_position IS NULL AND stream NOT IN (SELECT value FROM json_each($1))
+           AND sequence NOT IN (SELECT value FROM json_each($3))
            AND stream NOT IN (SELECT stream FROM outbox WHERE error IS NOT NULL)
          ORDER BY sequence LIMIT $2",
     );
-    let rows: Vec<(i64, Json<Event>)> = database.fetch_all(sql, params![waiting, limit]).await?;
+    let rows: Vec<(i64, Json<Event>)> = database
+        .fetch_all(sql, params![waiting, limit, known])
+        .await?;
     Ok(rows
         .into_iter()
         .map(|(sequence, event)| Row {

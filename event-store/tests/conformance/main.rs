@@ -6,6 +6,7 @@
 )]
 
 mod consumers;
+mod deferring;
 mod fixture;
 mod log_alike;
 mod log_append;

@@ -23,6 +23,8 @@ testkit::both_databases!(
     an_event_with_a_derived_id_is_written_once,
     many_events_at_once_keep_their_order_and_their_streams_versions,
     a_version_that_is_ahead_waits_for_its_predecessor,
+    what_the_log_has_is_noted_later_and_together,
+    what_was_not_noted_when_the_relay_died_is_appended_again_and_there_once,
 );
 
 struct Relay {
@@ -31,9 +33,15 @@ struct Relay {
 }
 
 fn start(database: &Database, log: &Log) -> Relay {
+    start_with(database, log, RelayOptions::new("t").mark_after)
+}
+
+/// A relay that notes what the log has only after `mark_after`.
+fn start_with(database: &Database, log: &Log, mark_after: Duration) -> Relay {
     let stop = Shutdown::new();
     let options = RelayOptions {
         max_backoff: Duration::from_millis(50),
+        mark_after,
         ..RelayOptions::new("t")
     };
     let relay = outbox::run_relay(database.clone(), log.clone(), options, stop.clone());
@@ -398,4 +406,48 @@ async fn many_events_at_once_keep_their_order_and_their_streams_versions(backend
     let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
     assert_eq!(streams(&log).await, expected);
     relay.stop().await;
+}
+
+/// Longer than a test runs.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+async fn what_the_log_has_is_noted_later_and_together(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = service(&backend).await;
+    let relay = start_with(&database, &log, NEVER);
+    for head in 1..=3 {
+        enqueue(&database, "a").await;
+        let appended = async {
+            log.appended()
+                .wait_for(|now| *now == head)
+                .await
+                .map(|_| ())
+        };
+        soon(appended).await.unwrap();
+    }
+    assert_eq!(unsent(&database).await, 3);
+    relay.stop().await;
+    assert_eq!(unsent(&database).await, 0);
+    assert_eq!(log.head().await.unwrap().position, 3);
+}
+
+async fn what_was_not_noted_when_the_relay_died_is_appended_again_and_there_once(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = service(&backend).await;
+    let relay = start_with(&database, &log, NEVER);
+    for stream in ["a", "b", "a"] {
+        enqueue(&database, stream).await;
+    }
+    let appended = async { log.appended().wait_for(|now| *now == 3).await.map(|_| ()) };
+    soon(appended).await.unwrap();
+    relay.task.abort();
+    let _ = relay.task.await;
+    assert_eq!(unsent(&database).await, 3);
+    let relay = start(&database, &log);
+    enqueue(&database, "b").await;
+    all_sent(&database).await;
+    relay.stop().await;
+    let expected = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
+    let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
+    assert_eq!(streams(&log).await, expected);
 }
