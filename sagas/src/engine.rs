@@ -194,6 +194,7 @@ impl Engine {
             updated_at: now,
             ended_at: None,
             moment: crate::saga::Moment::default(),
+            unwritten: None,
         };
         saga.moment.cause = new.cause;
         self.inner
@@ -205,6 +206,7 @@ impl Engine {
                 Input::Start,
             )
             .await?;
+        self.inner.write(tx, [&mut saga]).await?;
         Ok(saga)
     }
 

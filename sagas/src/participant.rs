@@ -2,16 +2,23 @@
 //!
 //! Invariant: whatever is repeated, late or out of order, an ask has its effect at most once, a
 //! revoked saga's effect does not stay, and an ask that comes after its revocation does nothing.
-//! All of it happens in the handler's transaction, with the effect itself.
+//! All of it happens in the handler's transaction, with the effect itself; the table is written before
+//! that commits.
 
+mod lines;
 pub mod rule;
+
+use std::collections::BTreeSet;
 
 use database::{Database, Error, Json, Migrations, Timestamp, Tx, params};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::rule::{Ending, Line, OnAsk, OnComplete, OnRevoke, Settled};
+use self::{
+    lines::{DONE, REVOKED},
+    rule::{Ending, OnAsk, OnComplete, OnRevoke, Settled},
+};
 
 /// The ledger's table.
 pub fn migrations() -> Migrations {
@@ -71,11 +78,6 @@ pub enum Complete {
     Revoked,
 }
 
-const REVOKED: &str = "revoked";
-const COMPLETED: &str = "completed";
-const DONE: &str = "done";
-const REFUSED: &str = "refused";
-
 impl Ledger {
     /// Creates the ledger's table in a participant's database.
     ///
@@ -85,14 +87,28 @@ impl Ledger {
         database.migrate(migrations()).await
     }
 
+    /// Reads what is known of these sagas at once, for an [`Ledger::ask`], [`Ledger::revoke`] or
+    /// [`Ledger::complete`] of each that follows in the same transaction.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn look_up(
+        self,
+        tx: &mut Tx,
+        sagas: BTreeSet<Uuid>,
+        step: &str,
+    ) -> Result<(), Error> {
+        lines::open(tx, sagas, step).await
+    }
+
     /// A saga asks for `step`.
     ///
     /// # Errors
     /// As the database says.
     pub async fn ask(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Ask, Error> {
-        let row = self.open(tx, saga, step).await?;
-        let effect = row.effect();
-        Ok(match row.line().ask() {
+        let kept = lines::line(tx, saga, step).await?;
+        let effect = kept.effect();
+        Ok(match kept.line.ask() {
             OnAsk::Do => Ask::Do,
             OnAsk::DoForGood => Ask::DoForGood,
             OnAsk::Done => Ask::Done(effect),
@@ -112,7 +128,7 @@ impl Ledger {
         step: &str,
         effect: &(impl Serialize + Sync),
     ) -> Result<(), Error> {
-        self.settle(tx, saga, step, DONE, effect).await
+        self.settle(tx, saga, step, Settled::Done, effect).await
     }
 
     /// The ask was refused, and nothing was done.
@@ -126,7 +142,7 @@ impl Ledger {
         step: &str,
         reason: &(impl Serialize + Sync),
     ) -> Result<(), Error> {
-        self.settle(tx, saga, step, REFUSED, reason).await
+        self.settle(tx, saga, step, Settled::Refused, reason).await
     }
 
     /// The saga takes `step` back.
@@ -134,10 +150,10 @@ impl Ledger {
     /// # Errors
     /// As the database says.
     pub async fn revoke(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Revoke, Error> {
-        let row = self.open(tx, saga, step).await?;
-        self.end(tx, saga, step, &row, Ending::Revoked).await?;
-        let effect = row.effect();
-        Ok(match row.line().revoke() {
+        let kept = lines::line(tx, saga, step).await?;
+        let (before, effect) = (kept.line, kept.effect());
+        kept.end(Ending::Revoked);
+        Ok(match before.revoke() {
             OnRevoke::Undo => Revoke::Undo(effect),
             OnRevoke::Nothing => Revoke::Nothing,
             OnRevoke::Again => Revoke::Again(effect),
@@ -150,10 +166,11 @@ impl Ledger {
     /// # Errors
     /// As the database says.
     pub async fn complete(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Complete, Error> {
-        let row = self.open(tx, saga, step).await?;
-        self.end(tx, saga, step, &row, Ending::Completed).await?;
-        Ok(match row.line().complete() {
-            OnComplete::Settle => Complete::Settle(row.effect()),
+        let kept = lines::line(tx, saga, step).await?;
+        let (before, effect) = (kept.line, kept.effect());
+        kept.end(Ending::Completed);
+        Ok(match before.complete() {
+            OnComplete::Settle => Complete::Settle(effect),
             OnComplete::Nothing => Complete::Nothing,
             OnComplete::Again => Complete::Again,
             OnComplete::Revoked => Complete::Revoked,
@@ -173,6 +190,7 @@ impl Ledger {
         user_id: Uuid,
         effect: &(impl Serialize + Sync),
     ) -> Result<(), Error> {
+        tx.write_deferred().await?;
         tx.execute(
             "UPDATE saga_ledger SET effect = $3 WHERE effect ->> 'userId' = $2 AND step = $1",
             params![step, user_id.to_string(), encoded(effect)?],
@@ -199,6 +217,7 @@ impl Ledger {
         before: Timestamp,
         limit: i64,
     ) -> Result<u64, Error> {
+        tx.write_deferred().await?;
         let pruned = tx
             .execute(
                 "DELETE FROM saga_ledger WHERE step = $1 AND saga_id IN (
@@ -244,6 +263,11 @@ impl Ledger {
     /// # Errors
     /// As the database says.
     pub async fn kept(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Option<Value>, Error> {
+        if let Some(kept) = lines::known(tx, saga, step) {
+            let is_kept = kept.line.settled == Some(Settled::Done)
+                && kept.line.ending != Some(Ending::Revoked);
+            return Ok(kept.effect.clone().filter(|_| is_kept));
+        }
         let row: Option<(Option<Json<Value>>,)> = tx
             .fetch_optional(
                 "SELECT effect FROM saga_ledger WHERE saga_id = $1 AND step = $2
@@ -254,59 +278,16 @@ impl Ledger {
         Ok(row.and_then(|(effect,)| effect).map(|Json(effect)| effect))
     }
 
-    /// The step's row, created when there is none, and kept still until the transaction ends.
-    async fn open(self, tx: &mut Tx, saga: Uuid, step: &str) -> Result<Row, Error> {
-        // Where there is one, the update that changes nothing locks it and reads it.
-        let sql = "INSERT INTO saga_ledger (saga_id, step, created_at, updated_at)
-                   VALUES ($1, $2, $3, $3)
-                   ON CONFLICT (saga_id, step) DO UPDATE SET updated_at = saga_ledger.updated_at
-                   RETURNING outcome, effect, ending";
-        let now = tx.now().await?;
-        tx.fetch_one(sql, params![saga, step, now]).await
-    }
-
     async fn settle(
         self,
         tx: &mut Tx,
         saga: Uuid,
         step: &str,
-        outcome: &str,
+        settled: Settled,
         effect: &(impl Serialize + Sync),
     ) -> Result<(), Error> {
-        let now = tx.now().await?;
-        tx.execute(
-            "UPDATE saga_ledger SET outcome = $3, effect = $4, updated_at = $5
-             WHERE saga_id = $1 AND step = $2",
-            params![saga, step, outcome, encoded(effect)?, now],
-        )
-        .await?;
-        Ok(())
-    }
-
-    /// Writes the end into a line that has none.
-    async fn end(
-        self,
-        tx: &mut Tx,
-        saga: Uuid,
-        step: &str,
-        row: &Row,
-        ending: Ending,
-    ) -> Result<(), Error> {
-        let line = row.line();
-        if line.ended(ending) == line {
-            return Ok(());
-        }
-        let ending = match ending {
-            Ending::Revoked => REVOKED,
-            Ending::Completed => COMPLETED,
-        };
-        let now = tx.now().await?;
-        tx.execute(
-            "UPDATE saga_ledger SET ending = $3, updated_at = $4
-             WHERE saga_id = $1 AND step = $2",
-            params![saga, step, ending, now],
-        )
-        .await?;
+        let effect = encoded(effect)?;
+        lines::line(tx, saga, step).await?.settle(settled, effect);
         Ok(())
     }
 }
@@ -321,34 +302,4 @@ fn encoded(effect: &impl Serialize) -> Result<Value, Error> {
 /// When it does not have `T`'s shape.
 pub fn effect<T: DeserializeOwned>(kept: &Value) -> Result<T, serde_json::Error> {
     T::deserialize(kept)
-}
-
-#[derive(database::Record)]
-struct Row {
-    outcome: Option<String>,
-    effect: Option<Json<Value>>,
-    ending: Option<String>,
-}
-
-impl Row {
-    fn line(&self) -> Line {
-        let settled = |outcome| match outcome {
-            DONE => Settled::Done,
-            _ => Settled::Refused,
-        };
-        let ending = |ending| match ending {
-            COMPLETED => Ending::Completed,
-            _ => Ending::Revoked,
-        };
-        Line {
-            settled: self.outcome.as_deref().map(settled),
-            ending: self.ending.as_deref().map(ending),
-        }
-    }
-
-    fn effect(&self) -> Value {
-        self.effect
-            .as_ref()
-            .map_or(Value::Null, |Json(effect)| effect.clone())
-    }
 }

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use contracts::{Recorded, audit::EffectState};
 use database::{Database, Json, Tx, params};
-use event_store::{Handler, HandlerError, Kind, NewEvent, Outbox, derived_id};
+use event_store::{Handler, HandlerError, Kind, NewEvent, Outbox, consumer::within, derived_id};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -174,7 +174,8 @@ impl<P: Participant> Participating<P> {
                 .refused(event, reason.as_str().unwrap_or_default())?,
             Ask::Revoked => Vec::new(),
         };
-        self.tell(tx, event, saga, events).await
+        self.tell(tx, event, saga, events);
+        Ok(())
     }
 
     async fn do_it(
@@ -213,7 +214,8 @@ impl<P: Participant> Participating<P> {
             let kept = self.participant.undone(effect);
             Ledger.done(tx, saga, step, &kept).await?;
         }
-        self.tell(tx, event, saga, events).await
+        self.tell(tx, event, saga, events);
+        Ok(())
     }
 
     async fn completed(
@@ -232,7 +234,8 @@ impl<P: Participant> Participating<P> {
             }
         };
         let events = self.settle(tx, event, saga, effect).await?;
-        self.tell(tx, event, saga, events).await
+        self.tell(tx, event, saga, events);
+        Ok(())
     }
 
     async fn settle(
@@ -250,20 +253,13 @@ impl<P: Participant> Participating<P> {
     }
 
     /// Ids derive from the cause, so that a repeat of the transaction appends nothing new.
-    async fn tell(
-        &self,
-        tx: &mut Tx,
-        cause: &Recorded,
-        saga: Uuid,
-        events: Vec<NewEvent>,
-    ) -> Result<(), HandlerError> {
+    fn tell(&self, tx: &mut Tx, cause: &Recorded, saga: Uuid, events: Vec<NewEvent>) {
         let (name, step) = (self.participant.name(), self.participant.step());
         let numbered = events.into_iter().zip(0..).map(|(event, number)| {
             let id = derived_id(cause.event.id, name, number);
             event.caused_by(cause).saga(saga, step).id(id)
         });
-        self.outbox.enqueue_all(tx, numbered.collect()).await?;
-        Ok(())
+        self.outbox.defer_all(tx, numbered.collect());
     }
 }
 
@@ -297,6 +293,20 @@ impl<P: Participant> Handler for Participating<P> {
             Role::Revocation => self.revoked(tx, event, saga).await,
             Role::Completion | Role::Other => self.completed(tx, event, saga).await,
         }
+    }
+
+    /// What the ledger knows of all of them is read at once.
+    async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let is_of_saga =
+            |event: &&&Recorded| self.participant.role(&event.event.event_type) != Role::Other;
+        let of_sagas = events.iter().filter(is_of_saga);
+        let sagas = of_sagas.filter_map(|event| event.event.saga_id).collect();
+        let step = self.participant.step();
+        Ledger.look_up(tx, sagas, step).await?;
+        for event in events {
+            within(self.name(), event, self.handle(tx, event)).await?;
+        }
+        Ok(())
     }
 }
 

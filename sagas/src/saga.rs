@@ -9,7 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::state::{Phase, State, StepState};
+use crate::{
+    state::{Phase, State, StepState},
+    store::Unwritten,
+};
 
 /// A saga as it was read, or as the running transition has made it so far. JSON in camelCase, as
 /// operators see it.
@@ -43,6 +46,9 @@ pub struct Saga {
     pub ended_at: Option<Timestamp>,
     #[serde(skip)]
     pub(crate) moment: Moment,
+    /// What its row does not say yet.
+    #[serde(skip)]
+    pub(crate) unwritten: Option<Unwritten>,
 }
 
 /// Where in a transition workflow code is called: what the ids of its events derive from.

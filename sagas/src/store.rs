@@ -6,9 +6,12 @@ mod history;
 mod list;
 mod sorting;
 mod timers;
+mod writing;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use database::{
-    Database, Error as DatabaseError, Json, Migrations, Record, Sql, Timestamp, Tx, params,
+    Database, Dialect, Error as DatabaseError, Json, Migrations, Record, Sql, Timestamp, Tx, params,
 };
 use uuid::Uuid;
 
@@ -16,12 +19,13 @@ pub(crate) use self::{
     census::open_by_state,
     erasure::{erase, mark, marked_and_ended, prune},
     history::{
-        add_entry, drop_replies, keep_reply, known_reply_types, overrides, policies,
-        register_definition, replies, set_policy, timeline,
+        drop_replies, keep_reply, known_reply_types, overrides, policies, register_definition,
+        replies, set_policy, timeline,
     },
     list::{Filter, MAX_PAGE, Page, list},
     sorting::{lock_parked, park, resume, with_replies},
-    timers::{Due, clear_timer, due, nearest, pending, put_off, sync_timers, timers_of},
+    timers::{Due, clear_timer, due, nearest, pending, put_off},
+    writing::{Unwritten, write},
 };
 use crate::{
     Error, Saga,
@@ -110,19 +114,46 @@ impl Row {
             updated_at: self.updated_at,
             ended_at: self.ended_at,
             moment: Moment::default(),
+            unwritten: None,
         })
     }
 }
 
+const LOCK: Sql = Sql::by_dialect(
+    columns!("SELECT", "WHERE id = $1 FOR UPDATE"),
+    columns!("SELECT", "WHERE id = $1"),
+);
+
 /// Reads a saga and keeps it still until the transaction ends, so that a race is decided before
 /// any work is done. (SQLite has one writer at a time anyway.)
 pub(crate) async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Saga>, Error> {
-    const LOCK: Sql = Sql::by_dialect(
-        columns!("SELECT", "WHERE id = $1 FOR UPDATE"),
-        columns!("SELECT", "WHERE id = $1"),
-    );
     let row: Option<Row> = tx.fetch_optional(LOCK, params![id]).await?;
     row.map(Row::into_saga).transpose()
+}
+
+/// As [`lock`] for those of `ids` that there are.
+pub(crate) async fn lock_all(
+    tx: &mut Tx,
+    ids: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Saga>, Error> {
+    // One by one in the index, and in one order for everybody, so that no two transactions wait for
+    // each other.
+    const LOCK_ALL: &str = concat!(
+        "SELECT saga.* FROM unnest($1::UUID[]) AS given (id) CROSS JOIN LATERAL (",
+        columns!("SELECT", "WHERE sagas.id = given.id LIMIT 1 FOR UPDATE"),
+        ") AS saga"
+    );
+    let mut rows: Vec<Row> = Vec::new();
+    if tx.dialect() == Dialect::Postgres && ids.len() > 1 {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        rows = tx.fetch_all(LOCK_ALL, params![ids]).await?;
+    } else {
+        for id in ids {
+            rows.extend(tx.fetch_optional(LOCK, params![id]).await?);
+        }
+    }
+    let by_id = |row: Row| row.into_saga().map(|saga| (saga.id, saga));
+    rows.into_iter().map(by_id).collect()
 }
 
 /// Reads a saga.
@@ -130,71 +161,6 @@ pub(crate) async fn load(database: &Database, id: Uuid) -> Result<Option<Saga>, 
     let sql = columns!("SELECT", "WHERE id = $1");
     let row: Option<Row> = database.fetch_optional(sql, params![id]).await?;
     row.map(Row::into_saga).transpose()
-}
-
-/// Writes a saga that has just begun, as version 1.
-pub(crate) async fn insert(tx: &mut Tx, saga: &mut Saga) -> Result<(), Error> {
-    let (steps, policy, suspended) = encode(saga)?;
-    let inserted = tx
-        .execute(
-            "INSERT INTO sagas (id, definition, definition_version, state, version,
-                 correlation_id, traceparent, data, rolled_back, reason, suspended, steps, policy,
-                 created_at, updated_at, ended_at)
-             VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-             ON CONFLICT (id) DO NOTHING",
-            params![
-                saga.id,
-                &saga.definition,
-                saga.definition_version,
-                saga.state.phase.as_str(),
-                saga.correlation_id,
-                saga.traceparent.clone(),
-                saga.data.clone(),
-                saga.state.rolled_back,
-                saga.state.reason.clone(),
-                suspended,
-                steps,
-                policy,
-                saga.created_at,
-                saga.updated_at,
-                saga.ended_at,
-            ],
-        )
-        .await?;
-    if inserted == 1 {
-        saga.version = 1;
-        Ok(())
-    } else {
-        Err(Error::AlreadyStarted(saga.id))
-    }
-}
-
-/// Writes a saga as the next version of the one that was read.
-pub(crate) async fn update(tx: &mut Tx, saga: &mut Saga) -> Result<(), Error> {
-    let (steps, _, suspended) = encode(saga)?;
-    let updated = tx
-        .execute(
-            "UPDATE sagas SET state = $3, version = $2 + 1, rolled_back = $4, reason = $5,
-                 suspended = $6, steps = $7, updated_at = $8, ended_at = $9
-             WHERE id = $1 AND version = $2",
-            params![
-                saga.id,
-                saga.version,
-                saga.state.phase.as_str(),
-                saga.state.rolled_back,
-                saga.state.reason.clone(),
-                suspended,
-                steps,
-                saga.updated_at,
-                saga.ended_at,
-            ],
-        )
-        .await?;
-    if updated != 1 {
-        return Err(Error::LostRace(saga.id));
-    }
-    saga.version += 1;
-    Ok(())
 }
 
 /// Of `ids`, those that whoever waits for them can be told about.
@@ -259,26 +225,4 @@ pub(crate) enum Suspended {
     Yes,
     /// The others.
     No,
-}
-
-/// Steps, policy and suspension as they are stored.
-type Encoded = (
-    serde_json::Value,
-    serde_json::Value,
-    Option<serde_json::Value>,
-);
-
-fn encode(saga: &Saga) -> Result<Encoded, Error> {
-    let parts = || -> Result<Encoded, serde_json::Error> {
-        let suspended = saga.state.suspended.as_ref().map(serde_json::to_value);
-        Ok((
-            serde_json::to_value(&saga.state.steps)?,
-            serde_json::to_value(&saga.state.policy)?,
-            suspended.transpose()?,
-        ))
-    };
-    parts().map_err(|source| Error::Corrupt {
-        saga: saga.id,
-        source,
-    })
 }

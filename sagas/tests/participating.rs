@@ -23,6 +23,8 @@ testkit::both_databases!(
     an_ask_after_its_completion_is_done_for_good,
     a_refusal_is_told_again_and_leaves_nothing_to_undo,
     a_completed_effect_cannot_be_taken_back,
+    what_comes_in_one_batch_is_what_comes_one_by_one,
+    a_batch_that_is_refused_leaves_nothing,
 );
 
 const SAGA: Uuid = Uuid::from_u128(7);
@@ -41,6 +43,16 @@ struct Effect {
 type Ask = QuestionDeleted;
 type Revocation = UserDeleted;
 type Completion = AnswerSubmissionCompleted;
+
+const ASK: Ask = Ask {
+    question_id: SAGA,
+    version: 1,
+};
+const REVOCATION: Revocation = Revocation { user_id: SAGA };
+const COMPLETION: Completion = Completion {
+    answer_id: SAGA,
+    user_id: SAGA,
+};
 
 #[async_trait]
 impl Participant for Counter {
@@ -157,27 +169,24 @@ impl Bench {
         Ok(tx.commit().await?)
     }
 
+    /// All of them in one transaction.
+    async fn hears_at_once(&self, events: &[Recorded]) -> Result<(), HandlerError> {
+        let mut tx = self.database.begin().await?;
+        let events: Vec<&Recorded> = events.iter().collect();
+        self.consumer.handle_batch(&mut tx, &events).await?;
+        Ok(tx.commit().await?)
+    }
+
     async fn asked(&self) {
-        self.hears(&Ask {
-            question_id: SAGA,
-            version: 1,
-        })
-        .await
-        .expect("handled");
+        self.hears(&ASK).await.expect("handled");
     }
 
     async fn revoked(&self) {
-        self.hears(&Revocation { user_id: SAGA })
-            .await
-            .expect("handled");
+        self.hears(&REVOCATION).await.expect("handled");
     }
 
     async fn completed(&self) {
-        let completion = Completion {
-            answer_id: SAGA,
-            user_id: SAGA,
-        };
-        self.hears(&completion).await.expect("handled");
+        self.hears(&COMPLETION).await.expect("handled");
     }
 
     async fn counted(&self) -> i64 {
@@ -308,13 +317,32 @@ async fn a_completed_effect_cannot_be_taken_back(home: Backend) {
     let bench = Bench::new(home, false).await;
     bench.asked().await;
     bench.completed().await;
-    let refused = bench
-        .hears(&Revocation { user_id: SAGA })
-        .await
-        .expect_err("refused");
+    let refused = bench.hears(&REVOCATION).await.expect_err("refused");
     assert_eq!(refused.fault(), Fault::Poison);
     assert_eq!(
         (bench.counted().await, bench.final_effects().await),
         (1, vec![true])
     );
+}
+
+async fn what_comes_in_one_batch_is_what_comes_one_by_one(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    let (ask, completion) = (recorded(&ASK), recorded(&COMPLETION));
+    let twice = [ask.clone(), ask.clone(), completion.clone(), completion];
+    bench.hears_at_once(&twice).await.expect("handled");
+    assert_eq!(
+        (bench.counted().await, bench.final_effects().await),
+        (1, vec![true])
+    );
+    // The same event twice has the same answer, whose id is the same: it is told once.
+    assert_eq!(bench.told().await, ["done", "final"]);
+}
+
+async fn a_batch_that_is_refused_leaves_nothing(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    let contradiction = [recorded(&ASK), recorded(&COMPLETION), recorded(&REVOCATION)];
+    let refused = bench.hears_at_once(&contradiction).await;
+    assert_eq!(refused.expect_err("refused").fault(), Fault::Poison);
+    assert_eq!(bench.counted().await, 0);
+    assert_eq!(bench.told().await, Vec::<String>::new());
 }

@@ -69,8 +69,8 @@ payload!(Answered = "test.answered" { undo: bool, refusal: Option<String> });
 /// The workflow of a saga whose data are its number.
 pub(crate) struct Order {
     definition: Definition,
-    /// Undos of silent sagas that failed in this process: of the first one both, so that two timers
-    /// are put off.
+    /// Undos of silent sagas that failed in this process: when both timers of the first one fire
+    /// together, and each of them then by itself, so that two timers are put off.
     failed: AtomicU32,
 }
 
@@ -149,7 +149,7 @@ impl Workflow for Order {
     ) -> Result<Option<NewEvent>, WorkflowError> {
         let number = saga.data()?;
         let is_silent = Fate::of(number) == Fate::Silent;
-        if is_silent && self.failed.fetch_add(1, Ordering::Relaxed) < 2 {
+        if is_silent && self.failed.fetch_add(1, Ordering::Relaxed) < 3 {
             return Err(WorkflowError::Other("the first undos fail".to_owned()));
         }
         // A step that was refused has no undo; the other one's event must go out by itself.
@@ -167,7 +167,7 @@ impl Workflow for Order {
         let event = event
             .stream(format!("order-{}", saga.id))
             .aggregate(saga.id);
-        crate::system::OWNER.enqueue(tx, event).await?;
+        crate::system::OWNER.defer(tx, event);
         Ok(())
     }
 }

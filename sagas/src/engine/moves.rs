@@ -1,5 +1,4 @@
-//! One transition, made durable: the pure function decides, this carries its effects out in the
-//! transaction and writes down what came of it.
+//! One transition: the pure function decides, this carries its effects out in the transaction.
 //!
 //! A crash anywhere in here leaves nothing: the caller's commit makes all of it true at once.
 
@@ -9,7 +8,7 @@ use chassis::trace::Span;
 use contracts::events::SagaIntervened;
 use database::{Timestamp, Tx};
 use event_store::NewEvent;
-use faults::{Mutation, Write};
+use faults::Mutation;
 
 use super::Inner;
 use crate::{
@@ -58,7 +57,8 @@ impl Steering {
 }
 
 impl Inner {
-    /// Moves a saga that `tx` has locked or that has just begun, runs the effects, and writes it.
+    /// Moves a saga that `tx` has locked or that has just begun, and runs the effects. It is written
+    /// by [`Inner::write`], together with others.
     pub(super) async fn move_saga(
         &self,
         tx: &mut Tx,
@@ -95,7 +95,7 @@ impl Inner {
                 false => self.clock.now_within(tx).await?,
             };
         }
-        let timers = store::timers_of(&saga.state);
+        saga.about_to_move();
         let was_decided = saga.is_decided();
         let phase = saga.state.phase;
         let mut inputs = Vec::new();
@@ -124,24 +124,23 @@ impl Inner {
         if let Some(first) = inputs.first() {
             trace::moved(span, saga, phase, first);
         }
-        faults::before(Write::SagaRow);
-        if saga.version == 0 {
-            store::insert(tx, saga).await?;
-        } else {
-            store::update(tx, saga).await?;
-        }
-        store::add_entry(tx, saga, &inputs).await?;
-        faults::after(Write::SagaRow);
-        faults::before(Write::SagaTimers);
-        let set = store::sync_timers(tx, saga.id, &timers, &saga.state).await?;
-        faults::after(Write::SagaTimers);
-        if set {
-            tx.signal(TIMERS);
-        }
+        saga.has_moved(&inputs)?;
         if saga.is_decided() && !was_decided {
             tx.signal(DECIDED);
         }
         self.metrics.moved(saga, phase);
+        Ok(())
+    }
+
+    /// Writes sagas that have moved.
+    pub(super) async fn write<'a>(
+        &self,
+        tx: &mut Tx,
+        sagas: impl IntoIterator<Item = &'a mut Saga>,
+    ) -> Result<(), Error> {
+        if store::write(tx, sagas).await? {
+            tx.signal(TIMERS);
+        }
         Ok(())
     }
 
@@ -178,20 +177,18 @@ impl Inner {
             Effect::Ask { step, attempt } => {
                 saga.enter(&step, "ask", attempt);
                 let asked = workflow.ask(saga, &step, attempt);
-                self.emit(tx, saga, asked.map_err(failed_at(&step))?)
-                    .await?;
+                self.emit(tx, saga, asked.map_err(failed_at(&step))?);
                 Ok(None)
             }
             Effect::AskUndo { step, attempt } => {
                 saga.enter(&step, "undo_ask", attempt);
                 let asked = workflow.undo_ask(saga, &step, attempt);
-                self.emit(tx, saga, asked.map_err(failed_at(&step))?)
-                    .await?;
+                self.emit(tx, saga, asked.map_err(failed_at(&step))?);
                 Ok(None)
             }
             Effect::Intervened(by) => {
                 saga.enter("operator", by.verb.name(), version_number(saga));
-                self.tell_intervention(tx, saga, &by).await?;
+                self.tell_intervention(tx, saga, &by);
                 Ok(None)
             }
             Effect::Ended(end) => {
@@ -214,10 +211,10 @@ impl Inner {
         steering: Steering,
         step: &str,
     ) -> Result<Ran<LocalOutcome>, Error> {
-        tx.execute("SAVEPOINT saga_step", Vec::new()).await?;
+        tx.savepoint().await?;
         match workflow.act(tx, saga, step).await {
             Ok(LocalOutcome::Refused(reason)) => {
-                roll_back_step(tx).await?;
+                tx.take_back().await?;
                 Ok(Ran::Well(LocalOutcome::Refused(reason)))
             }
             Err(source) if steering.on_failure == OnFailure::GiveUp => Err(failed_at(step)(source)),
@@ -232,26 +229,20 @@ impl Inner {
         workflow: &dyn Workflow,
         step: &str,
     ) -> Result<Ran<()>, Error> {
-        tx.execute("SAVEPOINT saga_step", Vec::new()).await?;
+        tx.savepoint().await?;
         let ran = workflow.undo(tx, saga, step).await;
         settle_step(tx, step, ran).await
     }
 
     /// Puts an ask into the outbox, tied to the saga.
-    async fn emit(&self, tx: &mut Tx, saga: &Saga, event: Option<NewEvent>) -> Result<(), Error> {
+    fn emit(&self, tx: &mut Tx, saga: &Saga, event: Option<NewEvent>) {
         if let Some(event) = event {
-            self.outbox.enqueue(tx, saga.stamp(event)).await?;
+            self.outbox.defer(tx, saga.stamp(event));
         }
-        Ok(())
     }
 
     /// Publishes who did what to a saga, and why.
-    pub(super) async fn tell_intervention(
-        &self,
-        tx: &mut Tx,
-        saga: &Saga,
-        by: &Intervention,
-    ) -> Result<(), Error> {
+    pub(super) fn tell_intervention(&self, tx: &mut Tx, saga: &Saga, by: &Intervention) {
         let payload = SagaIntervened {
             saga: saga.id,
             verb: by.verb.name().to_owned(),
@@ -264,8 +255,7 @@ impl Inner {
             .event(&payload)
             .stream(format!("saga-{}", saga.id))
             .aggregate(saga.id);
-        self.outbox.enqueue(tx, event).await?;
-        Ok(())
+        self.outbox.defer(tx, event);
     }
 }
 
@@ -284,8 +274,7 @@ async fn settle_step<T>(
 ) -> Result<Ran<T>, Error> {
     match ran {
         Ok(value) => {
-            tx.execute("RELEASE SAVEPOINT saga_step", Vec::new())
-                .await?;
+            tx.release().await?;
             Ok(Ran::Well(value))
         }
         Err(WorkflowError::Database(error)) if error.is_transient() => {
@@ -293,18 +282,10 @@ async fn settle_step<T>(
         }
         Err(error) => {
             tracing::warn!(step, %error, "a local step of a saga failed");
-            roll_back_step(tx).await?;
+            tx.take_back().await?;
             Ok(Ran::Failed(error.to_string()))
         }
     }
-}
-
-async fn roll_back_step(tx: &mut Tx) -> Result<(), Error> {
-    tx.execute("ROLLBACK TO SAVEPOINT saga_step", Vec::new())
-        .await?;
-    tx.execute("RELEASE SAVEPOINT saga_step", Vec::new())
-        .await?;
-    Ok(())
 }
 
 fn failed_at(step: &str) -> impl FnOnce(WorkflowError) -> Error {

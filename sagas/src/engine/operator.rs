@@ -60,6 +60,7 @@ impl Engine {
             }
             None => inner.abandon_unknown(&mut tx, &mut saga, &by).await?,
         }
+        inner.write(&mut tx, [&mut saga]).await?;
         faults::before(Write::SagaVerb);
         tx.commit().await?;
         faults::after(Write::SagaVerb);
@@ -146,7 +147,7 @@ impl Inner {
             by.verb.name(),
             u32::try_from(saga.version).unwrap_or(u32::MAX),
         );
-        self.tell_intervention(tx, saga, by).await?;
+        self.tell_intervention(tx, saga, by);
         store::drop_replies(tx, saga.id).await?;
         self.replace(tx, saga, state).await
     }

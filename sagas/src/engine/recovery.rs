@@ -126,14 +126,15 @@ impl Inner {
                 let parked = store::lock_parked(&mut tx, ids.to_vec()).await?;
                 let ids: Vec<Uuid> = parked.iter().map(|saga| saga.id).collect();
                 let answered = store::with_replies(&mut tx, ids).await?;
-                let (answered, silent): (Vec<Saga>, Vec<Saga>) = parked
+                let (mut answered, silent): (Vec<Saga>, Vec<Saga>) = parked
                     .into_iter()
                     .partition(|saga| answered.contains(&saga.id));
-                for mut saga in answered {
-                    if let Some(workflow) = self.workflows.of(&saga).cloned() {
-                        self.resume(&mut tx, &mut saga, workflow.as_ref()).await?;
+                for saga in &mut answered {
+                    if let Some(workflow) = self.workflows.of(saga).cloned() {
+                        self.resume(&mut tx, saga, workflow.as_ref()).await?;
                     }
                 }
+                self.write(&mut tx, &mut answered).await?;
                 store::resume(&mut tx, &silent, now).await?;
                 tx.signal(TIMERS);
                 committed(tx, Write::SagaResume).await?;
@@ -170,6 +171,7 @@ impl Inner {
                 Write::SagaPark
             }
         };
+        self.write(&mut tx, [&mut saga]).await?;
         committed(tx, write).await
     }
 
@@ -205,25 +207,21 @@ impl Inner {
         store::drop_replies(tx, saga.id).await
     }
 
-    /// Writes a state that no definition was needed for.
+    /// Moves a locked saga to a state that no definition was needed for.
     pub(super) async fn replace(
         &self,
         tx: &mut Tx,
         saga: &mut Saga,
         state: crate::State,
     ) -> Result<(), Error> {
-        let timers = store::timers_of(&saga.state);
+        saga.about_to_move();
         let (phase, was_decided) = (saga.state.phase, saga.is_decided());
         saga.updated_at = self.clock.now_within(tx).await?;
         saga.state = state;
         if saga.state.phase.is_end() {
             saga.ended_at = Some(saga.updated_at);
         }
-        store::update(tx, saga).await?;
-        store::add_entry(tx, saga, &[]).await?;
-        if store::sync_timers(tx, saga.id, &timers, &saga.state).await? {
-            tx.signal(TIMERS);
-        }
+        saga.has_moved(&[])?;
         if saga.is_decided() && !was_decided {
             tx.signal(DECIDED);
         }

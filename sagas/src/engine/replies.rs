@@ -1,12 +1,19 @@
 //! The consumer of replies: an event that names a saga becomes that saga's next input, in the
 //! transaction that also moves the consumer's checkpoint.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use contracts::Recorded;
 use database::{Database, Tx};
-use event_store::{Handler, HandlerError, Kind, consumer::Order};
+use event_store::{
+    Handler, HandlerError, Kind,
+    consumer::{Order, within},
+};
+use uuid::Uuid;
 
 use super::{
     CONSUMER, Inner,
@@ -51,7 +58,19 @@ impl Handler for Replies {
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
-        Ok(self.inner.take_reply(tx, event).await?)
+        let mut sagas = self.inner.named(tx, &[event]).await?;
+        self.inner.take_reply(tx, &mut sagas, event).await?;
+        Ok(self.inner.write(tx, sagas.values_mut()).await?)
+    }
+
+    /// Each saga is read and written once, however many replies there are to it.
+    async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let mut sagas = self.inner.named(tx, events).await?;
+        for event in events {
+            let taken = async { Ok(self.inner.take_reply(tx, &mut sagas, event).await?) };
+            within(CONSUMER, event, taken).await?;
+        }
+        Ok(self.inner.write(tx, sagas.values_mut()).await?)
     }
 
     /// Who waits on a replica that stands by is woken as soon as on the active one.
@@ -61,26 +80,35 @@ impl Handler for Replies {
 }
 
 impl Inner {
-    async fn take_reply(&self, tx: &mut Tx, event: &Recorded) -> Result<(), Error> {
-        let Some(id) = event.event.saga_id else {
+    /// The sagas that events name, locked. Another service's, with replies of the same type, are not
+    /// among them.
+    async fn named(
+        &self,
+        tx: &mut Tx,
+        events: &[&Recorded],
+    ) -> Result<BTreeMap<Uuid, Saga>, Error> {
+        let ids = events.iter().filter_map(|event| event.event.saga_id);
+        store::lock_all(tx, ids.collect()).await
+    }
+
+    async fn take_reply(
+        &self,
+        tx: &mut Tx,
+        sagas: &mut BTreeMap<Uuid, Saga>,
+        event: &Recorded,
+    ) -> Result<(), Error> {
+        let named = event.event.saga_id.and_then(|id| sagas.get_mut(&id));
+        let Some(saga) = named.filter(|saga| !saga.state.phase.is_end()) else {
             return Ok(());
         };
-        let Some(mut saga) = store::lock(tx, id).await? else {
-            // Another service's saga, with replies of the same type.
-            return Ok(());
-        };
-        if saga.state.phase.is_end() {
-            return Ok(());
-        }
-        let Some(workflow) = self.workflows.of(&saga).cloned() else {
-            store::keep_reply(tx, id, event).await?;
-            return self.suspend(tx, &mut saga).await;
+        let Some(workflow) = self.workflows.of(saga).cloned() else {
+            store::keep_reply(tx, saga.id, event).await?;
+            return self.suspend(tx, saga).await;
         };
         if saga.state.suspended.is_some() {
-            self.resume(tx, &mut saga, workflow.as_ref()).await?;
+            self.resume(tx, saga, workflow.as_ref()).await?;
         }
-        self.apply_reply(tx, &mut saga, workflow.as_ref(), event)
-            .await
+        self.apply_reply(tx, saga, workflow.as_ref(), event).await
     }
 
     /// Feeds one reply to a saga that is locked and not suspended. What comes twice, late or out

@@ -1,9 +1,9 @@
-//! Timers: any replica may fire one; the version check makes one of them win.
+//! Timers: any replica may fire one; the lock on its saga makes one of them win.
 
 use std::time::Duration;
 
 use chassis::Shutdown;
-use database::Timestamp;
+use database::{Timestamp, Tx};
 use event_store::consumer::Progress;
 use faults::{Mutation, Write};
 
@@ -13,13 +13,13 @@ use super::{
     moves::{Steering, TIMERS},
 };
 use crate::{
-    Error,
+    Error, Saga,
     store::{self, Due},
     trace,
     transition::{IllegalMove, Input},
 };
 
-/// Timers fired per look at the table; each is a transaction of its own.
+/// Timers fired in one look at the table, and in one transaction.
 const BATCH: i64 = 64;
 
 /// The longest sleep: another replica may have set a nearer timer, and only this process's
@@ -72,10 +72,21 @@ pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Sh
     }
 }
 
-/// What came of firing a timer.
+/// What came of firing timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fired {
-    /// It fired, or it is no longer there.
+    /// One of them fired, or is no longer there.
     Settled,
+    /// None is due, or no longer.
+    NotYet,
+}
+
+/// What came of firing one timer.
+enum FiredOne {
+    /// It moved its saga.
+    Moved,
+    /// It is no longer there.
+    Gone,
     /// It is not due, or no longer.
     NotYet,
 }
@@ -103,20 +114,18 @@ impl Inner {
             return Ok(Some(Next { now, at }));
         }
         self.read_what_lies_in_the_log(replies, shutdown).await;
-        let mut went_on = false;
-        for timer in due {
-            if shutdown.is_cancelled() {
-                break;
-            }
-            match guarded(&timer.step, self.fire(&timer)).await {
-                Ok(Fired::Settled) => went_on = true,
-                Ok(Fired::NotYet) => {}
-                Err(error) => {
-                    self.put_off(&timer, now, &error).await?;
-                    went_on = true;
+        let went_on = match guarded("timers", self.fire(&due)).await {
+            Ok(Fired::Settled) => true,
+            Ok(Fired::NotYet) => false,
+            Err(error) => match due.as_slice() {
+                [alone] => {
+                    self.put_off(alone, now, &error).await?;
+                    true
                 }
-            }
-        }
+                // One that fails takes the others' transaction with it, so each has its own then.
+                several => self.fire_each(several, now, shutdown).await?,
+            },
+        };
         // Where a clock went back, none of them is due any more: not to be asked about at once.
         Ok((!went_on).then_some(Next { now, at: None }))
     }
@@ -142,46 +151,94 @@ impl Inner {
         }
     }
 
-    async fn fire(&self, due: &Due) -> Result<Fired, Error> {
+    /// Fires timers in a transaction each; whether one of them is settled.
+    async fn fire_each(
+        &self,
+        due: &[Due],
+        now: Timestamp,
+        shutdown: &Shutdown,
+    ) -> Result<bool, Error> {
+        let mut went_on = false;
+        for timer in due {
+            if shutdown.is_cancelled() {
+                break;
+            }
+            match guarded(&timer.step, self.fire(std::slice::from_ref(timer))).await {
+                Ok(Fired::Settled) => went_on = true,
+                Ok(Fired::NotYet) => {}
+                Err(error) => {
+                    self.put_off(timer, now, &error).await?;
+                    went_on = true;
+                }
+            }
+        }
+        Ok(went_on)
+    }
+
+    /// Fires timers in one transaction: settled when one of them is.
+    async fn fire(&self, due: &[Due]) -> Result<Fired, Error> {
         let mut tx = self.database.begin().await?;
-        let Some(mut saga) = store::lock(&mut tx, due.saga).await? else {
-            return Ok(Fired::Settled);
+        let ids = due.iter().map(|due| due.saga).collect();
+        let mut sagas = store::lock_all(&mut tx, ids).await?;
+        let mut moved = Vec::new();
+        let mut came_to = Fired::NotYet;
+        for due in due {
+            let fired = match sagas.get_mut(&due.saga) {
+                Some(saga) => self.fire_one(&mut tx, saga, due).await?,
+                None => FiredOne::Gone,
+            };
+            match fired {
+                FiredOne::Moved => moved.push(due),
+                FiredOne::Gone => {}
+                FiredOne::NotYet => continue,
+            }
+            came_to = Fired::Settled;
+        }
+        if came_to == Fired::NotYet {
+            return Ok(came_to);
+        }
+        self.write(&mut tx, sagas.values_mut()).await?;
+        let write = match moved.is_empty() {
+            true => Write::DeadlineClear,
+            false => Write::DeadlineFire,
         };
-        let Some(workflow) = self.workflows.of(&saga).cloned() else {
-            self.suspend(&mut tx, &mut saga).await?;
-            tx.commit().await?;
-            return Ok(Fired::Settled);
+        faults::before(write);
+        tx.commit().await?;
+        faults::after(write);
+        for due in moved {
+            if let Some(saga) = sagas.get(&due.saga) {
+                let late = saga.updated_at.since(due.due_at);
+                self.metrics.fired(due.timer, late);
+            }
+        }
+        Ok(came_to)
+    }
+
+    async fn fire_one(&self, tx: &mut Tx, saga: &mut Saga, due: &Due) -> Result<FiredOne, Error> {
+        let Some(workflow) = self.workflows.of(saga).cloned() else {
+            self.suspend(tx, saga).await?;
+            return Ok(FiredOne::Gone);
         };
         let has = saga
             .step(&due.step)
             .is_some_and(|step| step.timers.contains_key(&due.timer));
         if !has || saga.state.suspended.is_some() {
             // Another timer of this batch, or another replica, went first.
-            if store::clear_timer(&mut tx, due).await? {
-                faults::before(Write::DeadlineClear);
-                tx.commit().await?;
-                faults::after(Write::DeadlineClear);
-            }
-            return Ok(Fired::Settled);
+            store::clear_timer(tx, due).await?;
+            return Ok(FiredOne::Gone);
         }
         let input = Input::Due {
             step: due.step.clone(),
             timer: due.timer,
         };
         let steering = Steering::going_on();
-        let span = trace::firing(self.outbox.service_id(), &saga, &due.step, due.timer);
-        let moving = self.move_saga(&mut tx, &mut saga, workflow.as_ref(), steering, input);
+        let span = trace::firing(self.outbox.service_id(), saga, &due.step, due.timer);
+        let moving = self.move_saga(tx, saga, workflow.as_ref(), steering, input);
         match span.scope(moving).await {
             // Set anew by another replica since it was read; the table has its new time.
-            Err(Error::Illegal(IllegalMove::NotDue { .. })) => return Ok(Fired::NotYet),
-            moved => moved?,
+            Err(Error::Illegal(IllegalMove::NotDue { .. })) => Ok(FiredOne::NotYet),
+            moved => moved.map(|()| FiredOne::Moved),
         }
-        faults::before(Write::DeadlineFire);
-        tx.commit().await?;
-        faults::after(Write::DeadlineFire);
-        self.metrics
-            .fired(due.timer, saga.updated_at.since(due.due_at));
-        Ok(Fired::Settled)
     }
 
     async fn put_off(&self, due: &Due, now: Timestamp, error: &Error) -> Result<(), Error> {

@@ -7,10 +7,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Error, Saga,
+    Error,
     definition::{Definition, OnTimeout},
     state::Policy,
-    transition::Input,
 };
 
 /// One transition of a saga.
@@ -34,28 +33,6 @@ pub(crate) struct PolicyRow {
     actor: String,
     reason: String,
     changed_at: Timestamp,
-}
-
-/// Writes down the transition that made the saga's present version.
-pub(crate) async fn add_entry(tx: &mut Tx, saga: &Saga, inputs: &[Input]) -> Result<(), Error> {
-    let inputs = serde_json::to_value(inputs).map_err(|source| Error::Corrupt {
-        saga: saga.id,
-        source,
-    })?;
-    tx.execute(
-        "INSERT INTO saga_transitions (saga_id, version, at, state, inputs, cause_id)
-         VALUES ($1, $2, $3, $4, $5, $6)",
-        params![
-            saga.id,
-            saga.version,
-            saga.updated_at,
-            saga.state.phase.as_str(),
-            inputs,
-            saga.cause().map(|cause| cause.event.id),
-        ],
-    )
-    .await?;
-    Ok(())
 }
 
 /// The newest transitions of a saga, in order.

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use database::{Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
-use super::{Row, columns, timers_of};
+use super::{
+    Row, columns,
+    timers::{set_timers, timers_of},
+};
 use crate::{Error, Saga};
 
 /// Parks those of `ids` that have not ended and are not parked for want of their definition; how many.
@@ -81,39 +84,20 @@ pub(crate) async fn resume(tx: &mut Tx, sagas: &[Saga], now: Timestamp) -> Resul
              version = version + 1, updated_at = $2
          WHERE id IN (SELECT unhex(value) FROM json_each($1))",
     );
-    const TIMERS: Sql = Sql::by_dialect(
-        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
-         SELECT saga, step, kind, TIMESTAMPTZ 'epoch' + due * INTERVAL '1 microsecond'
-         FROM unnest($1, $2, $3, $4) AS timer (saga, step, kind, due)
-         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
-        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
-         SELECT unhex(saga.value), step.value, kind.value, due.value
-         FROM json_each($1) AS saga JOIN json_each($2) AS step USING (key)
-             JOIN json_each($3) AS kind USING (key) JOIN json_each($4) AS due USING (key)
-         WHERE TRUE
-         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
-    );
     if sagas.is_empty() {
         return Ok(());
     }
     let ids: Vec<Uuid> = sagas.iter().map(|saga| saga.id).collect();
     tx.execute(RESUME, params![ids.clone(), now]).await?;
     add_entries(tx, ids).await?;
-    let (mut of, mut steps) = (Vec::new(), Vec::new());
-    let (mut kinds, mut dues) = (Vec::new(), Vec::new());
+    let mut timers = Vec::new();
     for saga in sagas {
         let resumed = saga.state.resumed();
         for ((step, timer), due) in resumed.iter().flat_map(timers_of) {
-            of.push(saga.id);
-            steps.push(step);
-            kinds.push(timer.as_str().to_owned());
-            dues.push(due.as_micros());
+            timers.push((saga.id, step, timer, due));
         }
     }
-    if !of.is_empty() {
-        tx.execute(TIMERS, params![of, steps, kinds, dues]).await?;
-    }
-    Ok(())
+    Ok(set_timers(tx, timers).await?)
 }
 
 /// Writes down the transitions that made these sagas' present versions, and that nothing came with.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use database::{Database, Error, Sql, Timestamp, Tx, params};
+use database::{Database, Dialect, Error, Timestamp, Tx, params};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -29,60 +29,76 @@ pub(crate) struct Pending {
     failures: i64,
 }
 
-/// Makes the table say what `after` says, given that it says what `before` said. True when a
-/// timer was set, so that whoever sleeps until the nearest one must look again.
-pub(crate) async fn sync_timers(
-    tx: &mut Tx,
-    saga: Uuid,
-    before: &BTreeMap<(String, Timer), Timestamp>,
-    after: &State,
-) -> Result<bool, Error> {
-    const CLEAR: Sql = Sql::by_dialect(
-        "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step || '/' || kind = ANY($2)",
-        "DELETE FROM saga_deadlines WHERE saga_id = $1
-             AND step || '/' || kind IN (SELECT value FROM json_each($2))",
-    );
-    const SET: Sql = Sql::by_dialect(
-        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
-         SELECT $1, step, kind, TIMESTAMPTZ 'epoch' + due * INTERVAL '1 microsecond'
-         FROM unnest($2, $3, $4) AS timer (step, kind, due)
-         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
-        "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
-         SELECT $1, step.value, kind.value, due.value
-         FROM json_each($2) AS step JOIN json_each($3) AS kind USING (key)
-             JOIN json_each($4) AS due USING (key) WHERE TRUE
-         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0",
-    );
-    let after = timers_of(after);
-    let gone = before.keys().filter(|key| !after.contains_key(key));
-    let gone: Vec<String> = gone
-        .map(|(step, timer)| format!("{step}/{}", timer.as_str()))
-        .collect();
-    if !gone.is_empty() {
-        tx.execute(CLEAR, params![saga, gone]).await?;
-    }
-    let set = after
-        .iter()
-        .filter(|(key, due)| before.get(key) != Some(due));
-    let (mut steps, mut kinds, mut dues) = (Vec::new(), Vec::new(), Vec::new());
-    for ((step, timer), due) in set {
-        steps.push(step.clone());
-        kinds.push(timer.as_str().to_owned());
-        dues.push(due.as_micros());
-    }
-    if steps.is_empty() {
-        return Ok(false);
-    }
-    tx.execute(SET, params![saga, steps, kinds, dues]).await?;
-    Ok(true)
-}
+/// Timers by step and kind, and when each runs out.
+pub(crate) type Timers = BTreeMap<(String, Timer), Timestamp>;
 
-/// All timers of a state, by step and kind.
-pub(crate) fn timers_of(state: &State) -> BTreeMap<(String, Timer), Timestamp> {
+/// All timers of a state.
+pub(crate) fn timers_of(state: &State) -> Timers {
     let timers = state.timers();
     timers
         .map(|(step, timer, due)| ((step.to_owned(), timer), due))
         .collect()
+}
+
+/// Takes timers off the table.
+pub(super) async fn clear_timers(
+    tx: &mut Tx,
+    timers: Vec<(Uuid, String, Timer)>,
+) -> Result<(), Error> {
+    const CLEAR_ONE: &str =
+        "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step = $2 AND kind = $3";
+    const CLEAR: &str = "DELETE FROM saga_deadlines WHERE saga_id = ANY($1::UUID[])
+         AND (saga_id, step, kind) IN (
+             SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[]))";
+    if timers.is_empty() {
+        return Ok(());
+    }
+    if tx.dialect() == Dialect::Sqlite {
+        let row = |(saga, step, timer): (Uuid, String, Timer)| params![saga, step, timer.as_str()];
+        let rows = timers.into_iter().map(row).collect();
+        return tx.execute_each(CLEAR_ONE, rows).await.map(|_| ());
+    }
+    let (mut sagas, mut steps, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+    for (saga, step, timer) in timers {
+        sagas.push(saga);
+        steps.push(step);
+        kinds.push(timer.as_str().to_owned());
+    }
+    let values = params![sagas, steps, kinds];
+    tx.execute(CLEAR, values).await.map(|_| ())
+}
+
+/// Sets timers, anew where they are set.
+pub(super) async fn set_timers(
+    tx: &mut Tx,
+    timers: Vec<(Uuid, String, Timer, Timestamp)>,
+) -> Result<(), Error> {
+    const SET_ONE: &str = "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0";
+    const SET: &str = "INSERT INTO saga_deadlines (saga_id, step, kind, due_at)
+         SELECT * FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TIMESTAMPTZ[])
+         ON CONFLICT (saga_id, step, kind) DO UPDATE SET due_at = excluded.due_at, failures = 0";
+    if timers.is_empty() {
+        return Ok(());
+    }
+    if tx.dialect() == Dialect::Sqlite {
+        let row = |(saga, step, timer, due): (Uuid, String, Timer, Timestamp)| {
+            params![saga, step, timer.as_str(), due]
+        };
+        let rows = timers.into_iter().map(row).collect();
+        return tx.execute_each(SET_ONE, rows).await.map(|_| ());
+    }
+    let (mut sagas, mut steps) = (Vec::new(), Vec::new());
+    let (mut kinds, mut dues) = (Vec::new(), Vec::new());
+    for (saga, step, timer, due) in timers {
+        sagas.push(saga);
+        steps.push(step);
+        kinds.push(timer.as_str().to_owned());
+        dues.push(due);
+    }
+    let values = params![sagas, steps, kinds, dues];
+    tx.execute(SET, values).await.map(|_| ())
 }
 
 /// The timers that ran out by `now`, the oldest first.
@@ -148,13 +164,9 @@ pub(crate) async fn put_off(
     Ok(())
 }
 
-/// Takes a timer off the table that its saga does not have; false when it is gone already.
-pub(crate) async fn clear_timer(tx: &mut Tx, due: &Due) -> Result<bool, Error> {
-    let sql = "DELETE FROM saga_deadlines WHERE saga_id = $1 AND step = $2 AND kind = $3";
-    let cleared = tx
-        .execute(sql, params![due.saga, &due.step, due.timer.as_str()])
-        .await?;
-    Ok(cleared > 0)
+/// Takes a timer off the table that its saga does not have.
+pub(crate) async fn clear_timer(tx: &mut Tx, due: &Due) -> Result<(), Error> {
+    clear_timers(tx, vec![(due.saga, due.step.clone(), due.timer)]).await
 }
 
 /// A saga's timers, the nearest first.

@@ -19,6 +19,7 @@ both_databases!(
     replicas_share_all_the_work_and_do_it_once,
     sagas_of_a_new_version_end_while_an_old_replica_still_runs,
     of_two_operators_who_act_at_once_one_wins_and_the_other_is_told,
+    replies_in_one_batch_move_their_sagas_as_one_by_one,
 );
 
 /// Rounds of the race; both ends are seen in most runs, and either is right.
@@ -187,4 +188,54 @@ async fn of_two_operators_who_act_at_once_one_wins_and_the_other_is_told(backend
         world.check_end(&saga).await;
     }
     replica.stop().await;
+}
+
+async fn replies_in_one_batch_move_their_sagas_as_one_by_one(backend: Backend) {
+    let world = World::asleep(backend).await;
+    let process = world.spawn(Parts::TimersOnly, &[1]).await;
+    let (one, other) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let mut replies = Vec::new();
+    for id in [one, other] {
+        process.start(id).await.expect("a started saga");
+    }
+    for step in ["pack", "pay"] {
+        for id in [one, other] {
+            replies.push(world.answer(id, step, false).await);
+        }
+    }
+    // A repeat changes nothing, in the same batch either.
+    replies.push(replies[0].clone());
+    let mut tx = process.database.begin().await.expect("a transaction");
+    let events: Vec<_> = replies.iter().collect();
+    let handler = process.engine.handler();
+    handler
+        .handle_batch(&mut tx, &events)
+        .await
+        .expect("handled");
+    tx.commit().await.expect("a commit");
+    for id in [one, other] {
+        let saga = process.engine.load(id).await.expect("a saga");
+        let progress = |step| saga.step(step).map(|step| step.progress);
+        assert_eq!(
+            [progress("pack"), progress("pay"), progress("ship")],
+            [
+                Some(Progress::Done),
+                Some(Progress::Done),
+                Some(Progress::Started)
+            ]
+        );
+        // Its start, and a transition for each reply.
+        assert_eq!(saga.version, 3);
+        let sql = "SELECT COUNT(*) FROM saga_transitions WHERE saga_id = $1";
+        let lines = process
+            .database
+            .fetch_one::<(i64,)>(sql, database::params![id]);
+        assert_eq!(lines.await.expect("a count").0, 3);
+        let sql = "SELECT COUNT(*) FROM saga_deadlines WHERE saga_id = $1 AND step <> 'ship'";
+        let timers = process
+            .database
+            .fetch_one::<(i64,)>(sql, database::params![id]);
+        assert_eq!(timers.await.expect("a count").0, 0);
+    }
+    process.stop().await;
 }
