@@ -140,7 +140,7 @@ impl Handler for Duties {
             .aggregate(asked.run_id)
             .caused_by(recorded)
             .id(derived_id(recorded.event.id, &answerer, 0));
-        Outbox::new(self.service).enqueue(tx, event).await?;
+        Outbox::new(self.service).defer(tx, event);
         Ok(())
     }
 }
@@ -152,18 +152,17 @@ async fn attempt(
     tx: &mut Tx,
     ask: &Ask,
 ) -> Result<Result<Portion, String>, HandlerError> {
-    tx.execute("SAVEPOINT duty", Vec::new()).await?;
+    tx.savepoint().await?;
     let portion = AssertUnwindSafe(duty.perform(tx, ask)).catch_unwind().await;
     let error = match portion {
         Ok(Ok(portion)) => {
-            tx.execute("RELEASE SAVEPOINT duty", Vec::new()).await?;
+            tx.release().await?;
             return Ok(Ok(portion));
         }
         Ok(Err(error)) if error.fault() == Fault::Transient => return Err(error),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the duty panicked".to_owned(),
     };
-    tx.execute("ROLLBACK TO SAVEPOINT duty", Vec::new()).await?;
-    tx.execute("RELEASE SAVEPOINT duty", Vec::new()).await?;
+    tx.take_back().await?;
     Ok(Err(error.chars().take(ERROR_MAX).collect()))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use database::{Database, Json, Migrations, Result, Timestamp, Tx, params};
+use database::{Database, Json, Migrations, Result, Sql, Timestamp, Tx, params};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -72,12 +72,12 @@ pub fn migrations() -> Migrations {
 /// # Errors
 /// As the database says.
 pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<Known> {
-    let row: Option<(Json<Value>,)> = tx
-        .fetch_optional(
-            "UPDATE players SET answers = answers WHERE user_id = $1 RETURNING state",
-            params![user_id],
-        )
-        .await?;
+    // SQLite has one writer anyway.
+    const LOCK: Sql = Sql::by_dialect(
+        "SELECT state FROM players WHERE user_id = $1 FOR UPDATE",
+        "SELECT state FROM players WHERE user_id = $1",
+    );
+    let row: Option<(Json<Value>,)> = tx.fetch_optional(LOCK, params![user_id]).await?;
     Ok(Known {
         state: row.map(|(state,)| state.0),
         held: held(tx, user_id).await?,

@@ -56,7 +56,7 @@ impl Bank {
             .aggregate(question_id)
             .caused_by(recorded)
             .id(derived_id(recorded.event.id, BANK, 0));
-        self.outbox.enqueue(tx, event).await?;
+        self.outbox.defer(tx, event);
         Ok(())
     }
 }

@@ -92,24 +92,18 @@ impl AnswerSubmission {
         Self { definition, outbox }
     }
 
-    async fn enqueue<P: Payload + Sync>(
-        &self,
-        tx: &mut Tx,
-        saga: &Saga,
-        submitted: &Submitted,
-        payload: &P,
-    ) -> Result<(), WorkflowError> {
-        self.outbox
-            .enqueue(tx, addressed(saga.event(payload), submitted))
-            .await?;
-        Ok(())
+    fn enqueue<P: Payload>(&self, tx: &mut Tx, saga: &Saga, submitted: &Submitted, payload: &P) {
+        let event = addressed(saga.event(payload), submitted);
+        self.outbox.defer(tx, event);
     }
 
     /// Judges and counts the answer, and asks both participants.
     async fn record(&self, tx: &mut Tx, saga: &Saga) -> Result<LocalOutcome, WorkflowError> {
         let submitted: Submitted = data(saga)?;
-        // Whoever starts the saga has seen that the player has no other undecided answer.
-        let (counted, now) = stats::lock(tx, submitted.user_id).await?;
+        // Whoever starts the saga holds the player's row, and has seen that the player has no other
+        // undecided answer.
+        let counted = stats::held(tx, submitted.user_id).await?;
+        let now = tx.now().await?;
         let Submitted {
             asked,
             choice_id,
@@ -149,7 +143,7 @@ impl AnswerSubmission {
             points: given.points,
             streak: given.streak,
         };
-        self.enqueue(tx, saga, &submitted, &payload).await?;
+        self.enqueue(tx, saga, &submitted, &payload);
         Ok(LocalOutcome::Done(Some(serde_json::to_value(payload)?)))
     }
 
@@ -164,8 +158,8 @@ impl AnswerSubmission {
         if let Some((user_id, before)) = taken {
             stats::save(tx, user_id, &before).await?;
         }
-        self.enqueue(tx, saga, &submitted, &revoked(&submitted, reason))
-            .await
+        self.enqueue(tx, saga, &submitted, &revoked(&submitted, reason));
+        Ok(())
     }
 
     async fn complete(&self, tx: &mut Tx, saga: &Saga) -> Result<(), WorkflowError> {
@@ -178,7 +172,8 @@ impl AnswerSubmission {
         } = submitted;
         answers::complete(tx, answer_id, &achievements, standing.as_ref(), now).await?;
         let payload = AnswerSubmissionCompleted { answer_id, user_id };
-        self.enqueue(tx, saga, &submitted, &payload).await
+        self.enqueue(tx, saga, &submitted, &payload);
+        Ok(())
     }
 
     async fn fail(&self, tx: &mut Tx, saga: &Saga) -> Result<(), WorkflowError> {
@@ -191,7 +186,8 @@ impl AnswerSubmission {
             user_id,
             reason: reason(saga),
         };
-        self.enqueue(tx, saga, &submitted, &payload).await
+        self.enqueue(tx, saga, &submitted, &payload);
+        Ok(())
     }
 }
 

@@ -1,22 +1,28 @@
 //! The projection that reports are made of.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use contracts::{
-    Payload, Recorded,
+    Event, Payload, Recorded,
     events::{
         AchievementUnlocked, AnswerSubmissionCompleted, AnswerSubmissionFailed, AnswerSubmitted,
         QuestionCreated, QuestionDeleted, QuestionUpdated, UserCreated, UserDeleted,
     },
 };
 use database::Tx;
-use event_store::{Handler, HandlerError, Kind, Order, consumer::Beside};
+use event_store::{
+    Handler, HandlerError, Kind, Order,
+    consumer::{Beside, within},
+};
 use uuid::Uuid;
 
 use crate::{
     domain::{self, Count, Day},
-    store::counts::{self, Edition},
+    store::counts::{self, Counted, Edition, Open},
 };
 
 /// The consumer's name.
@@ -28,41 +34,45 @@ const GUEST: &str = "guest";
 /// Counts what happened on each UTC day.
 pub struct Counts;
 
-impl Counts {
-    async fn ended(
-        tx: &mut Tx,
-        edition: Edition,
-        day: Day,
-        answer_id: Uuid,
-        outcome: Count,
-    ) -> Result<(), HandlerError> {
-        // Of an answer from before the counts began nothing is known but that it ended.
-        let known = counts::close(tx, edition, answer_id).await?;
-        let (mode, is_correct) = known.unwrap_or_default();
-        counts::add(tx, edition, day, outcome, &mode).await?;
-        if outcome == Count::Completed && is_correct {
-            counts::add(tx, edition, day, Count::Correct, &mode).await?;
-        }
-        Ok(())
+/// What some events add.
+#[derive(Default)]
+struct Tally {
+    counts: BTreeMap<Counted, i64>,
+    /// Answers whose sagas have not ended yet.
+    open: HashMap<Uuid, Open>,
+    /// Of those, and of others.
+    ended: Vec<(Day, Uuid, Count)>,
+}
+
+impl Tally {
+    fn one(&mut self, day: Day, count: Count, mode: &str) {
+        *self
+            .counts
+            .entry((day, count, mode.to_owned()))
+            .or_default() += 1;
     }
 
-    async fn count(tx: &mut Tx, edition: Edition, recorded: &Recorded) -> Result<(), HandlerError> {
-        let event = &recorded.event;
+    fn take(&mut self, event: &Event) -> Result<(), HandlerError> {
         let day = domain::day_at(event.timestamp.into());
         match event.event_type.as_str() {
             AnswerSubmitted::TYPE => {
                 let answer: AnswerSubmitted = event.payload()?;
-                let (mode, at) = (answer.quiz_mode, event.timestamp.into());
-                counts::open(tx, edition, answer.answer_id, mode, answer.is_correct, at).await?;
-                counts::add(tx, edition, day, Count::Submitted, mode.as_str()).await?;
+                self.one(day, Count::Submitted, answer.quiz_mode.as_str());
+                let open = Open {
+                    answer_id: answer.answer_id,
+                    mode: answer.quiz_mode,
+                    is_correct: answer.is_correct,
+                    at: event.timestamp.into(),
+                };
+                self.open.insert(open.answer_id, open);
             }
             AnswerSubmissionCompleted::TYPE => {
                 let AnswerSubmissionCompleted { answer_id, .. } = event.payload()?;
-                Self::ended(tx, edition, day, answer_id, Count::Completed).await?;
+                self.ended.push((day, answer_id, Count::Completed));
             }
             AnswerSubmissionFailed::TYPE => {
                 let AnswerSubmissionFailed { answer_id, .. } = event.payload()?;
-                Self::ended(tx, edition, day, answer_id, Count::Failed).await?;
+                self.ended.push((day, answer_id, Count::Failed));
             }
             UserCreated::TYPE => {
                 let user: UserCreated = event.payload()?;
@@ -72,13 +82,34 @@ impl Counts {
                 } else {
                     Count::NewUser
                 };
-                counts::add(tx, edition, day, count, "").await?;
+                self.one(day, count, "");
             }
-            UserDeleted::TYPE => counts::add(tx, edition, day, Count::DeletedUser, "").await?,
-            AchievementUnlocked::TYPE => counts::add(tx, edition, day, Count::Badge, "").await?,
-            _ => counts::add(tx, edition, day, Count::QuestionEdit, "").await?,
+            UserDeleted::TYPE => self.one(day, Count::DeletedUser, ""),
+            AchievementUnlocked::TYPE => self.one(day, Count::Badge, ""),
+            _ => self.one(day, Count::QuestionEdit, ""),
         }
         Ok(())
+    }
+
+    async fn write(mut self, tx: &mut Tx, edition: Edition) -> Result<(), HandlerError> {
+        let ended = std::mem::take(&mut self.ended);
+        let before = ended.iter().map(|(_, answer_id, _)| *answer_id);
+        let before = before.filter(|answer_id| !self.open.contains_key(answer_id));
+        let mut known = counts::close(tx, edition, before.collect()).await?;
+        for (day, answer_id, outcome) in ended {
+            if let Some(open) = self.open.remove(&answer_id) {
+                let played = (open.mode.as_str().to_owned(), open.is_correct);
+                known.insert(answer_id, played);
+            }
+            // Of an answer from before the counts began nothing is known but that it ended.
+            let (mode, is_correct) = known.remove(&answer_id).unwrap_or_default();
+            self.one(day, outcome, &mode);
+            if outcome == Count::Completed && is_correct {
+                self.one(day, Count::Correct, &mode);
+            }
+        }
+        counts::open(tx, edition, self.open.into_values().collect()).await?;
+        Ok(counts::add(tx, edition, &self.counts).await?)
     }
 }
 
@@ -110,8 +141,17 @@ impl Handler for Counts {
         ]
     }
 
-    async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
-        Self::count(tx, Edition::InUse, recorded).await
+    async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
+        self.handle_batch(tx, &[event]).await
+    }
+
+    async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let mut tally = Tally::default();
+        for recorded in events {
+            let taken = async { tally.take(&recorded.event) };
+            within(COUNTS, recorded, taken).await?;
+        }
+        tally.write(tx, Edition::InUse).await
     }
 
     async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
@@ -131,7 +171,9 @@ impl Beside for Counts {
     }
 
     async fn handle(&self, tx: &mut Tx, recorded: &Recorded) -> Result<(), HandlerError> {
-        Self::count(tx, Edition::Beside, recorded).await
+        let mut tally = Tally::default();
+        tally.take(&recorded.event)?;
+        tally.write(tx, Edition::Beside).await
     }
 
     async fn swap(&self, tx: &mut Tx) -> Result<(), HandlerError> {

@@ -8,7 +8,7 @@ use contracts::{
 use super::Day;
 
 /// What happened, as the counts' table names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Count {
     /// An answer was taken in.
     Submitted,

@@ -1,7 +1,9 @@
 //! What is counted of each day, and the reports made of it.
 
+use std::collections::{BTreeMap, HashMap};
+
 use contracts::{QuizMode, http::DailyReport};
-use database::{Database, Json, Result, Timestamp, Tx, params};
+use database::{Database, Dialect, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use crate::domain::{Count, Day};
@@ -28,80 +30,131 @@ macro_rules! of_edition {
     };
 }
 
-/// Counts one more; `mode` where it has one.
+/// What is counted: a day, what happened, and the quiz mode; empty where it has none.
+pub type Counted = (Day, Count, String);
+
+/// Adds to the counts.
 ///
 /// # Errors
 /// As the database says.
-pub async fn add(tx: &mut Tx, edition: Edition, day: Day, count: Count, mode: &str) -> Result<()> {
-    tx.execute(
-        of_edition!(
-            edition,
-            "INSERT INTO ",
-            "day_counts",
-            " AS kept (day, kind, quiz_mode, count) VALUES ($1, $2, $3, 1)
-             ON CONFLICT (day, kind, quiz_mode) DO UPDATE SET count = kept.count + 1"
-        ),
-        params![day.to_string(), count.as_str(), mode],
-    )
-    .await?;
-    Ok(())
+pub async fn add(tx: &mut Tx, edition: Edition, counts: &BTreeMap<Counted, i64>) -> Result<()> {
+    let sql = of_edition!(
+        edition,
+        "INSERT INTO ",
+        "day_counts",
+        " AS kept (day, kind, quiz_mode, count) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (day, kind, quiz_mode) DO UPDATE SET count = kept.count + excluded.count"
+    );
+    let row = |((day, count, mode), more): (&Counted, &i64)| {
+        params![day.to_string(), count.as_str(), mode, *more]
+    };
+    // Few, however many events: a day has some kinds in some modes.
+    let rows = counts.iter().map(row).collect();
+    tx.execute_each(sql, rows).await.map(|_| ())
 }
 
-/// Keeps in mind how an answer was played until its saga ends.
+/// An answer whose saga has not ended.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// The answer.
+    pub answer_id: Uuid,
+    /// How it was played.
+    pub mode: QuizMode,
+    /// Whether it was right.
+    pub is_correct: bool,
+    /// When it was submitted.
+    pub at: Timestamp,
+}
+
+/// Keeps in mind how answers were played until their sagas end.
 ///
 /// # Errors
 /// As the database says.
-pub async fn open(
-    tx: &mut Tx,
-    edition: Edition,
-    answer_id: Uuid,
-    mode: QuizMode,
-    is_correct: bool,
-    at: Timestamp,
-) -> Result<()> {
-    tx.execute(
-        of_edition!(
-            edition,
-            "DELETE FROM ",
-            "open_answers",
-            " WHERE submitted_at < $1"
-        ),
-        params![at - OPEN_FOR],
-    )
-    .await?;
-    tx.execute(
-        of_edition!(
+pub async fn open(tx: &mut Tx, edition: Edition, answers: Vec<Open>) -> Result<()> {
+    let Some(newest) = answers.iter().map(|answer| answer.at).max() else {
+        return Ok(());
+    };
+    let forget = of_edition!(
+        edition,
+        "DELETE FROM ",
+        "open_answers",
+        " WHERE submitted_at < $1"
+    );
+    tx.execute(forget, params![newest - OPEN_FOR]).await?;
+    if tx.dialect() == Dialect::Sqlite {
+        let sql = of_edition!(
             edition,
             "INSERT INTO ",
             "open_answers",
-            " (answer_id, quiz_mode, is_correct, submitted_at)
-             VALUES ($1, $2, $3, $4) ON CONFLICT (answer_id) DO NOTHING"
-        ),
-        params![answer_id, mode.as_str(), is_correct, at],
-    )
-    .await?;
-    Ok(())
+            " (answer_id, quiz_mode, is_correct, submitted_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (answer_id) DO NOTHING"
+        );
+        let row = |open: &Open| {
+            let Open {
+                answer_id,
+                mode,
+                is_correct,
+                at,
+            } = *open;
+            params![answer_id, mode.as_str(), is_correct, at]
+        };
+        let rows = answers.iter().map(row).collect();
+        return tx.execute_each(sql, rows).await.map(|_| ());
+    }
+    let sql = of_edition!(
+        edition,
+        "INSERT INTO ",
+        "open_answers",
+        " (answer_id, quiz_mode, is_correct, submitted_at)
+         SELECT answer_id, quiz_mode, is_correct <> 0, submitted_at
+         FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::TIMESTAMPTZ[])
+             AS given (answer_id, quiz_mode, is_correct, submitted_at)
+         ON CONFLICT (answer_id) DO NOTHING"
+    );
+    let ids: Vec<Uuid> = answers.iter().map(|open| open.answer_id).collect();
+    let modes = answers.iter().map(|open| open.mode.as_str().to_owned());
+    let modes: Vec<String> = modes.collect();
+    let correct: Vec<i64> = answers
+        .iter()
+        .map(|open| i64::from(open.is_correct))
+        .collect();
+    let times: Vec<Timestamp> = answers.iter().map(|open| open.at).collect();
+    tx.execute(sql, params![ids, modes, correct, times])
+        .await
+        .map(|_| ())
 }
 
-/// How an answer was played and whether it was right; it is no longer kept in mind.
+/// How answers were played and whether they were right, as far as that is known; they are no longer
+/// kept in mind.
 ///
 /// # Errors
 /// As the database says.
 pub async fn close(
     tx: &mut Tx,
     edition: Edition,
-    answer_id: Uuid,
-) -> Result<Option<(String, bool)>> {
-    tx.fetch_optional(
+    answers: Vec<Uuid>,
+) -> Result<HashMap<Uuid, (String, bool)>> {
+    if answers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = Sql::by_dialect(
         of_edition!(
             edition,
             "DELETE FROM ",
             "open_answers",
-            " WHERE answer_id = $1 RETURNING quiz_mode, is_correct"
+            " WHERE answer_id = ANY($1) RETURNING answer_id, quiz_mode, is_correct"
         ),
-        params![answer_id],
-    )
-    .await
+        of_edition!(
+            edition,
+            "DELETE FROM ",
+            "open_answers",
+            " WHERE answer_id IN (SELECT unhex(value) FROM json_each($1))
+             RETURNING answer_id, quiz_mode, is_correct"
+        ),
+    );
+    let rows: Vec<(Uuid, String, bool)> = tx.fetch_all(sql, params![answers]).await?;
+    let by_id = |(id, mode, is_correct)| (id, (mode, is_correct));
+    Ok(rows.into_iter().map(by_id).collect())
 }
 
 /// Forgets all counts of a copy.

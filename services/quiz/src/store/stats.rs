@@ -37,20 +37,37 @@ fn counted((base, own): Row) -> Counted {
 /// # Errors
 /// As the database says.
 pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<(Counted, Timestamp)> {
-    // PostgreSQL's clock comes along; SQLite's is this machine's.
+    // PostgreSQL's clock comes along; SQLite's is this machine's, and nobody else writes there meanwhile.
     const LOCK: Sql = Sql::by_dialect(
-        "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
-         ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
-         RETURNING base, own, clock_timestamp()",
-        "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
-         ON CONFLICT (user_id) DO UPDATE SET version = stats.version + 1
-         RETURNING base, own, NULL",
+        "SELECT base, own, clock_timestamp() FROM stats WHERE user_id = $1 FOR UPDATE",
+        "SELECT base, own, NULL FROM stats WHERE user_id = $1",
     );
-    let nothing = params![user_id, json(&Stats::default())?, json(&Tally::default())?];
+    const OPEN: &str = "INSERT INTO stats (user_id, base, own, version) VALUES ($1, $2, $3, 0)
+         ON CONFLICT (user_id) DO NOTHING";
+    let mut row = tx.fetch_optional(LOCK, params![user_id]).await?;
+    if row.is_none() {
+        let nothing = params![user_id, json(&Stats::default())?, json(&Tally::default())?];
+        tx.execute(OPEN, nothing).await?;
+        row = tx.fetch_optional(LOCK, params![user_id]).await?;
+    }
     let (base, own, now): (Json<Stats>, Json<Tally>, Option<Timestamp>) =
-        tx.fetch_one(LOCK, nothing).await?;
+        row.ok_or(database::Error::NotFound)?;
     let now = now.unwrap_or_else(Timestamp::system);
     Ok((counted((base, own)), now))
+}
+
+/// The player's row, which the transaction holds.
+///
+/// # Errors
+/// As the database says.
+pub async fn held(tx: &mut Tx, user_id: Uuid) -> Result<Counted> {
+    let row: Row = tx
+        .fetch_one(
+            "SELECT base, own FROM stats WHERE user_id = $1",
+            params![user_id],
+        )
+        .await?;
+    Ok(counted(row))
 }
 
 /// Holds the player's row until the transaction ends, where there is one.
