@@ -65,6 +65,8 @@ pub enum Claim {
     Outbox,
     /// Everything has come to rest.
     Rest,
+    /// No process ends by itself, but with a fault that it tells at its start.
+    Ends,
 }
 
 impl fmt::Display for Finding {

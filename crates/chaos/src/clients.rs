@@ -96,7 +96,8 @@ pub async fn questions(site: &Site, within: Duration) -> anyhow::Result<Vec<Ques
     }
 }
 
-/// Lets all clients play until `stop` says so; the tasks end then, each after its call.
+/// Lets all clients play until `stop` says so; the tasks end then, each after its call. The first plays
+/// alone until an answer of its counts: on a busy machine many at once would only wait for each other.
 pub fn play(
     all: &Arc<Clients>,
     seed: u64,
@@ -121,6 +122,9 @@ pub fn play(
 
 impl Client {
     async fn run(mut self) -> anyhow::Result<()> {
+        while self.number > 0 && !*self.stop.borrow() && !self.all.history.has_counted() {
+            self.pause(PAUSE).await;
+        }
         while !*self.stop.borrow() {
             self.pause(PAUSE).await;
             let Some((user_id, token)) = self.session().await else {
@@ -279,7 +283,10 @@ impl Client {
         request: RequestBuilder,
         read: impl Fn(&Reply) -> Option<Heard>,
     ) -> anyhow::Result<(Heard, Reply)> {
-        let patience = *PATIENCE.choose(&mut self.random).context("a patience")?;
+        let patience = match PATIENCE.choose(&mut self.random) {
+            Some(patience) if self.all.history.has_counted() => *patience,
+            _ => PATIENCE[PATIENCE.len() - 1],
+        };
         let began = self.all.history.now();
         let reply = send(request.timeout(Duration::from_secs(patience))).await;
         let heard = hear(&reply, read);
@@ -313,8 +320,9 @@ fn hear(reply: &Reply, read: impl Fn(&Reply) -> Option<Heard>) -> Heard {
             let answer_id = id(reply, "/answerId");
             answer_id.map(|answer_id| Heard::Compensated { answer_id })
         }
-        // Who gave up waiting (408) or was cut off (499) was perhaps taken in.
-        Outcome::Refused(408 | 499, _) => None,
+        // Who gave up waiting (408) or was cut off (499) was perhaps taken in. So was one that the
+        // gateway sent to both replicas: the second finds the player busy (409), the first goes on.
+        Outcome::Refused(408 | 409 | 499, _) => None,
         Outcome::Refused(status @ 400..500, code) => Some(Heard::Refused {
             status: *status,
             code: code.clone(),

@@ -124,6 +124,7 @@ pub struct History {
 
 struct Kept {
     calls: Vec<Call>,
+    has_counted: bool,
     file: File,
 }
 
@@ -136,6 +137,7 @@ impl History {
         let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
         let kept = Kept {
             calls: Vec::new(),
+            has_counted: false,
             file,
         };
         Ok(Self {
@@ -158,14 +160,14 @@ impl History {
         line.push(b'\n');
         let mut kept = self.lock();
         kept.file.write_all(&line).context("the history")?;
+        kept.has_counted |= matches!(call.heard, Heard::Completed { .. });
         kept.calls.push(call);
         Ok(())
     }
 
     /// Whether anybody was told that an answer counts.
     pub fn has_counted(&self) -> bool {
-        let counts = |call: &Call| matches!(call.heard, Heard::Completed { .. });
-        self.lock().calls.iter().any(counts)
+        self.lock().has_counted
     }
 
     /// All calls so far.

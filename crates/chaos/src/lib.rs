@@ -20,7 +20,7 @@ pub mod system;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -36,12 +36,18 @@ use crate::{
     history::History,
     plan::Plan,
     report::Report,
-    system::System,
+    system::{End, System},
 };
 
 /// The first answer comes through within this time, or nothing is there to be broken. It takes a
 /// second; a machine that is busy with other things may need many tries.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(300);
+
+/// A page of a board is there within this time, now that all is mended.
+const PAGE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between two tries.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Facts are read between two moments at which nothing was left to do; a log that moves meanwhile
 /// makes them read again, so often.
@@ -143,7 +149,13 @@ async fn against(
     let facts = facts(system, &sites[0]).await?;
     let calls = history.calls();
     findings.extend(check::check(&calls, &facts));
-    let ends: Vec<String> = system.parts().flat_map(|part| part.ends()).collect();
+    let ends: Vec<End> = system.parts().flat_map(|part| part.ends()).collect();
+    let crashes = ends.iter().filter(|end| end.is_crash);
+    findings.extend(crashes.map(|end| Finding {
+        claim: Claim::Ends,
+        text: end.text.clone(),
+    }));
+    let ends = ends.into_iter().map(|end| end.text).collect();
     let report = Report::of(plan, &calls, &facts, ends);
     Ok((facts, Outcome { report, findings }))
 }
@@ -164,14 +176,9 @@ async fn facts(system: &System, site: &Site) -> anyhow::Result<Facts> {
 async fn places(site: &Site) -> anyhow::Result<Vec<Place>> {
     let mut places = Vec::new();
     for quiz_mode in QuizMode::ALL {
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
-            let path = format!("/api/leaderboard/entries?quizMode={quiz_mode}&limit=100");
-            let request = site.request(Method::GET, &path, None);
-            let reply =
-                send(request.query(&cursor.map(|cursor: String| [("cursor", cursor)]))).await;
-            let page: Option<LeaderboardPage> = reply.read();
-            let page = page.with_context(|| reply.describe())?;
+            let page = page(site, *quiz_mode, cursor.as_deref()).await?;
             places.extend(page.items.into_iter().map(|entry| Place {
                 user_id: entry.user_id,
                 quiz_mode: *quiz_mode,
@@ -185,4 +192,24 @@ async fn places(site: &Site) -> anyhow::Result<Vec<Place>> {
         }
     }
     Ok(places)
+}
+
+/// A page, once there is somebody to give it.
+async fn page(
+    site: &Site,
+    quiz_mode: QuizMode,
+    cursor: Option<&str>,
+) -> anyhow::Result<LeaderboardPage> {
+    let path = format!("/api/leaderboard/entries?quizMode={quiz_mode}&limit=100");
+    let begun = Instant::now();
+    loop {
+        let request = site.request(Method::GET, &path, None);
+        let cursor = cursor.map(|cursor| [("cursor", cursor)]);
+        let reply = send(request.query(&cursor)).await;
+        match reply.read() {
+            Some(page) if reply.outcome.is_good() => return Ok(page),
+            _ if begun.elapsed() > PAGE_WITHIN => anyhow::bail!("{}", reply.describe()),
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Waiting until nothing is left to do.
 //!
-//! No bound on how long that takes: only on how long nothing moves. A machine that is slow makes it
-//! longer, and never a verdict.
+//! What ends the wait is that nothing moves any more. A machine that is slow makes it longer, and never a
+//! verdict; the bound on all of it is for what would move for ever.
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,9 @@ use crate::facts::reading::Databases;
 /// asks of a compensation, a minute.
 const STUCK: Duration = Duration::from_secs(90);
 
+/// Work that has not come to its end by then goes on for ever.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
+
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -28,7 +31,8 @@ type Left = BTreeMap<String, i64>;
 /// # Errors
 /// What is left to do, when nothing moves any more, or when a database does not answer for as long.
 pub async fn wait(databases: &Databases) -> anyhow::Result<()> {
-    let (mut before, mut moved) = (None, Instant::now());
+    let begun = Instant::now();
+    let (mut before, mut moved) = (None, begun);
     loop {
         let looked = look(databases).await;
         let left = match looked {
@@ -36,6 +40,9 @@ pub async fn wait(databases: &Databases) -> anyhow::Result<()> {
             Ok(seen) => Ok(seen),
             Err(error) => Err(format!("{error:#}")),
         };
+        if begun.elapsed() > LONGEST {
+            anyhow::bail!("it does not come to rest, and there is left: {left:?}");
+        }
         if before.as_ref() != Some(&left) {
             moved = Instant::now();
             before = Some(left);

@@ -26,7 +26,7 @@ use time::OffsetDateTime;
 use tokio::{sync::Mutex, task::JoinSet};
 use uuid::Uuid;
 
-pub use self::part::Part;
+pub use self::part::{End, Part};
 use self::{configuration::Ground, part::Links};
 use crate::{
     facts::reading::Databases,
@@ -39,7 +39,7 @@ const LOG: &str = "log";
 const LEGACY: &str = "legacy";
 
 /// A start on a busy machine; nothing takes this long when all is well.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(240);
 
 /// A past of the log, so that its table is larger than what a full disk of PostgreSQL leaves to the
 /// segments of the write-ahead log.

@@ -37,6 +37,15 @@ pub(super) struct Links {
     pub(super) bus: Vec<FaultProxy>,
 }
 
+/// How a process ended without having been killed.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What it was, how it ended, and the last that it said.
+    pub text: String,
+    /// Whether it ended as nothing should: a process that cannot start says so and exits with 1.
+    pub is_crash: bool,
+}
+
 /// A part of the system.
 pub struct Part {
     name: String,
@@ -52,8 +61,7 @@ struct State {
     process: Option<Process>,
     /// Whether it is to run: not while it lies killed.
     is_wanted: bool,
-    /// How it ended without having been killed.
-    ends: Vec<String>,
+    ends: Vec<End>,
 }
 
 impl Links {
@@ -206,8 +214,8 @@ impl Part {
         }
     }
 
-    /// How it ended without having been killed.
-    pub fn ends(&self) -> Vec<String> {
+    /// How it ended without having been killed, each time.
+    pub fn ends(&self) -> Vec<End> {
         self.state().ends.clone()
     }
 
@@ -231,7 +239,10 @@ impl Part {
                 if state.is_wanted && state.process.is_none() {
                     match self.process(&[]) {
                         Ok(process) => state.process = Some(process),
-                        Err(error) => state.ends.push(format!("{error:#}")),
+                        Err(error) => state.ends.push(End {
+                            text: format!("{error:#}"),
+                            is_crash: true,
+                        }),
                     }
                 }
             }
@@ -251,12 +262,14 @@ impl Part {
         let last = process.output().pop().unwrap_or_default();
         state.process = None;
         let name = &self.name;
-        state
-            .ends
-            .push(format!("{name} ended with {status}: {last}"));
-        state
-            .ends
-            .extend(kept.err().map(|error| format!("{error:#}")));
+        state.ends.push(End {
+            text: format!("{name} ended with {status}: {last}"),
+            is_crash: status.code() != Some(1),
+        });
+        state.ends.extend(kept.err().map(|error| End {
+            text: format!("{error:#}"),
+            is_crash: true,
+        }));
         true
     }
 
