@@ -112,6 +112,15 @@ pub struct Up {
         default_value_t = 0
     )]
     pub port_offset: u16,
+    /// Events older than this leave the log's database for the archive's compressed files, as `90d`;
+    /// without it all stay.
+    #[arg(
+        long,
+        env = "BANYAN_RETENTION",
+        value_name = "TIME",
+        value_parser = event_store::log_process::duration
+    )]
+    pub retention: Option<std::time::Duration>,
 }
 
 /// `banyan demo`

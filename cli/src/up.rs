@@ -24,7 +24,7 @@ pub async fn run(up: Up, global: &Global, shutdown: Shutdown) -> anyhow::Result<
     let begun = Instant::now();
     let folder = Folder::take(&global.data_dir)?;
     let path = folder.path().to_owned();
-    let system = System::prepare(folder, up.port_offset, shutdown.clone()).await?;
+    let system = System::prepare(folder, &up, shutdown.clone()).await?;
     let endpoints = system.endpoints().clone();
     let (ready, is_ready) = oneshot::channel();
     let mut running = tokio::spawn(system.run(ready));

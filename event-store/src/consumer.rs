@@ -14,6 +14,7 @@ mod operator;
 mod parking;
 mod progress;
 mod replaying;
+mod reporting;
 mod runner;
 mod shown;
 mod standby;
@@ -35,6 +36,7 @@ pub use operator::{Beyond, ConsumerStatus, OperatorError};
 pub use parking::{Parked, Retried, RetriedAll};
 pub use progress::{Progress, State};
 pub use replaying::Start;
+pub(crate) use reporting::Told;
 
 use self::{progress::Reporter, runner::Runner, standby::Keeper};
 use crate::{Log, trace};

@@ -6,8 +6,11 @@
 //! - [`publisher`]: forwards the log to the bus.
 //! - [`consumer`]: named readers whose effects happen exactly once; parking, retry, replay.
 //! - [`personal`]: fields that name a person are sealed in every event, and can be erased.
+//! - [`archive`]: the log in compressed files, and how they are written.
+//! - [`retention`]: takes closed ranges out of the database once the files have them.
 //! - [`snapshot`]: an aggregate's state, without reading its stream from the beginning.
 //! - [`watch`]: looks at the outbox and at what is parked, for the metrics.
+//! - [`blocking`]: who keeps others from writing to the log.
 //! - [`ops`]: what an operator sees and does over HTTP.
 //! - [`log_process`]: the `log` process of the distributed form.
 //!
@@ -15,6 +18,8 @@
 //! consumer's checkpoint moves in the handler's own transaction; the log is the truth and the bus
 //! is only fast.
 
+pub mod archive;
+pub mod blocking;
 pub mod consumer;
 mod lease;
 pub mod log;
@@ -25,6 +30,7 @@ pub mod outbox;
 pub mod personal;
 pub mod publisher;
 pub mod relay;
+pub mod retention;
 pub mod snapshot;
 mod trace;
 pub mod watch;

@@ -4,6 +4,7 @@
 //! has seen all below it; a stream's versions are contiguous from 1; a stored event never changes.
 
 mod append;
+mod archived;
 mod epochs;
 mod group_commit;
 mod holes;
@@ -12,11 +13,13 @@ mod postgres;
 mod read;
 mod refill;
 mod remains;
+mod removing;
 mod sqlite;
 mod wake;
 
 use std::{
     io,
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -28,13 +31,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 pub use append::{Append, AppendError, Appended, Expected, MAX_BATCH, MAX_EVENT_BYTES};
+pub use archived::ArchivedRange;
 pub use epochs::Epoch;
 pub use read::{READ_LIMIT, ReadQuery, Replaced, category_of};
 pub use refill::{LOST, RefillError};
 pub use remains::{Refilled, Remains};
+pub(crate) use removing::{note, relocate, remove};
 
 use self::{
     group_commit::{GroupCommit, Writer},
+    read::Archived,
     wake::Heads,
 };
 use crate::{
@@ -66,6 +72,8 @@ pub struct LogOptions {
     /// What people's keys are sealed under. Without them this process writes no personal field, and
     /// finds those that it reads sealed.
     pub personal: Option<MasterKeys>,
+    /// Where this process finds the archive, if not where the log's database says that it is.
+    pub archive_dir: Option<PathBuf>,
 }
 
 impl Default for LogOptions {
@@ -80,6 +88,7 @@ impl Default for LogOptions {
             timeout: TIMEOUT,
             notified: true,
             personal: None,
+            archive_dir: None,
         }
     }
 }
@@ -107,6 +116,7 @@ struct Inner {
     appends: GroupCommit,
     heads: Heads,
     personal: Keys,
+    archived: Archived,
     timeout: Duration,
     _background: DropGuard,
 }
@@ -139,6 +149,7 @@ impl Log {
             epoch: RwLock::new(head.epoch),
             appends,
             heads,
+            archived: Archived::new(options.archive_dir, options.timeout),
             timeout: options.timeout,
             _background: background.drop_guard(),
         };
@@ -213,16 +224,30 @@ impl Log {
         Ok(head)
     }
 
-    /// Reads events; see [`ReadQuery`].
+    /// Reads events; see [`ReadQuery`]. What was archived is read from its file, where the text of the
+    /// error names the one that is missing or damaged.
     ///
     /// # Errors
-    /// As the database says.
+    /// As the database or the disk of the archive says.
     pub async fn read(&self, query: &ReadQuery) -> Result<Vec<Recorded>, Error> {
-        within(
-            self.inner.timeout,
-            read::events(&self.inner.database, query),
-        )
-        .await
+        let inner = &self.inner;
+        read::events(&inner.database, &inner.archived, query, inner.timeout).await
+    }
+
+    /// All events of a range whose rows are there.
+    pub(crate) async fn rows(&self, first: i64, last: i64) -> Result<Vec<Recorded>, Error> {
+        let mut events: Vec<Recorded> = Vec::new();
+        let mut at = first - 1;
+        while at < last {
+            let left = u32::try_from(last - at).unwrap_or(u32::MAX);
+            let query = ReadQuery::after(at).limit(left);
+            let stored = read::stored(self.database(), &query);
+            let (page, _) = within(self.inner.timeout, stored).await?;
+            let Some(newest) = page.last() else { break };
+            at = newest.position;
+            events.extend(page);
+        }
+        Ok(events)
     }
 
     /// The newest position whose event the log took before `time`, 0 when there is none: reading
@@ -234,7 +259,8 @@ impl Log {
     /// # Errors
     /// As the database says.
     pub async fn position_before(&self, time: Timestamp) -> Result<i64, Error> {
-        moment::position_before(&self.inner.database, time, self.inner.timeout).await
+        let inner = &self.inner;
+        moment::position_before(&inner.database, &inner.archived, time, inner.timeout).await
     }
 
     /// The newest head that this process knows of; changes with every append. A hint that may come
@@ -265,6 +291,23 @@ impl Log {
             .fetch_one::<(i64,)>(sql, Vec::new())
             .await?
             .0)
+    }
+
+    /// The ranges of events that lie in the archive's files alone, in the order of positions.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn archived_ranges(&self) -> Result<Vec<ArchivedRange>, Error> {
+        within(self.inner.timeout, archived::ranges(self.database())).await
+    }
+
+    /// The last position whose row is gone; 0 while the database has all events.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn archived_to(&self) -> Result<i64, Error> {
+        let floor = within(self.inner.timeout, archived::floor(self.database())).await?;
+        Ok(floor.position)
     }
 
     /// Notes that a backup of this epoch up to `position` is safe; never moves it back. Sent outbox

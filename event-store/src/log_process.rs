@@ -10,11 +10,14 @@ use bus::Bus;
 use chassis::{Health, Metrics, Shutdown, http::Service, tasks::Supervisor};
 use tokio::{net::TcpListener, sync::watch};
 
-pub use config::Config;
+pub use config::{Config, duration};
 
 use crate::{
-    BusMetrics, Log, LogOptions, MasterKeys, ops, personal,
+    BusMetrics, Log, LogOptions, MasterKeys,
+    blocking::Blocking,
+    ops, personal,
     publisher::{Publisher, PublisherState},
+    retention::{self, Keeping, Retention},
 };
 
 /// Opens the log and the bus, and runs the process until the shutdown, on a listener that is bound
@@ -26,11 +29,13 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
     let personal = config.personal_keys.as_deref().map(MasterKeys::parse);
     let options = LogOptions {
         personal: personal.transpose().context("setting `personal_keys`")?,
+        archive_dir: config.archive_dir.clone(),
         ..LogOptions::default()
     };
     let log = Log::open(&config.log, options)
         .await
         .context("cannot open the log (setting `log`)")?;
+    let keeping = config.keeping();
     let bus = match &config.bus {
         Some(url) => {
             let connected = bus::connect(url, config.nats_replicas).await;
@@ -38,7 +43,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: Shutdown) -> a
         }
         None => None,
     };
-    serve(log, bus, config.ops_token, listener, shutdown).await
+    serve(log, bus, keeping, config.ops_token, listener, shutdown).await
 }
 
 /// Brings the log's tables up to date, as [`run`] does at its start, and nothing else. Safe to
@@ -54,14 +59,15 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forwards an open log to a bus, where there is one, and shows it to the operators, until the
-/// shutdown.
+/// Forwards an open log to a bus, where there is one, takes out what is no longer to be kept, and shows
+/// it to the operators, until the shutdown.
 ///
 /// # Errors
 /// When a task fails.
 pub async fn serve(
     log: Log,
     bus: Option<Arc<dyn Bus>>,
+    keeping: Option<Keeping>,
     ops_token: Option<String>,
     listener: TcpListener,
     shutdown: Shutdown,
@@ -110,13 +116,30 @@ pub async fn serve(
         personal::announce(told, stop).await;
         Ok(())
     });
+    let blocking = Blocking::default();
+    metrics.register(|registry| registry.register_collector(Box::new(blocking.clone())));
+    let looking = blocking.clone().run(log.clone(), shutdown.clone());
+    tasks.spawn("blocking", async move {
+        looking.await;
+        Ok(())
+    });
+    let removed = retention::Shown::default();
+    metrics.register(|registry| removed.register(registry));
+    if let Some(keeping) = keeping {
+        let retention = Retention::counted(log.clone(), keeping, removed);
+        let stop = shutdown.clone();
+        tasks.spawn("retention", async move {
+            retention.run(stop).await;
+            Ok(())
+        });
+    }
     let service = Service {
         name: "log",
         health,
         metrics,
     };
     let address = listener.local_addr()?;
-    let verbs = chassis::ops::router(ops_token, ops::log(log));
+    let verbs = chassis::ops::router(ops_token, ops::log(log).merge(ops::blocking(blocking)));
     let router = chassis::http::stack(verbs, &service);
     let stop = shutdown.clone();
     tasks.spawn("http", async move {

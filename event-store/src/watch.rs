@@ -7,10 +7,13 @@ use std::{collections::BTreeSet, time::Duration};
 use chassis::{Shutdown, shutdown::Slept};
 use database::{Database, Error};
 
-use crate::{Consumers, Metrics, relay};
+use crate::{Consumers, Metrics, consumer::Told, relay};
 
 /// Between two looks: three indexed statements, below the time between two scrapes.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// So many looks come to one report to the log of how far the consumers are: one a minute.
+const LOOKS_A_REPORT: u32 = 12;
 
 /// Looks until the shutdown. A database that does not answer is told by the readiness checks.
 pub async fn run(
@@ -21,11 +24,18 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let mut shown = BTreeSet::new();
+    let (mut told, mut looks) = (Told::new(), 0_u32);
     loop {
         let looked = look(service, &database, &metrics, &consumers, &mut shown);
         if let Err(error) = looked.await {
             tracing::debug!(service, %error, "outbox and parked events are not counted");
         }
+        if looks.is_multiple_of(LOOKS_A_REPORT)
+            && let Err(error) = consumers.report(service, &mut told).await
+        {
+            tracing::debug!(service, %error, "the log is not told how far consumers are");
+        }
+        looks = looks.wrapping_add(1);
         if shutdown.sleep(EVERY).await == Slept::ShutDown {
             return;
         }

@@ -1,19 +1,20 @@
 //! The parts of the system in one process, and the order in which they start.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use auth::config::Administrator;
 use bus::InProcessBus;
 use chassis::{Shutdown, net::BindError, tasks::Supervisor, telemetry};
 use database::{Database, Options};
-use event_store::{Log, LogOptions, MasterKeys, log_process};
+use event_store::{Log, LogOptions, MasterKeys, log_process, retention::Keeping};
 use service::Shared;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use super::{ADMINISTRATOR, folder::Folder, ready, routing};
 use crate::{
+    arguments::Up,
     client::Client,
     endpoints::{Endpoints, Replicas},
     parts::gateway_config,
@@ -31,6 +32,7 @@ pub(super) struct System {
     folder: Folder,
     endpoints: Endpoints,
     offset: u16,
+    keep: Option<Duration>,
     shared: Shared,
     shutdown: Shutdown,
 }
@@ -38,12 +40,13 @@ pub(super) struct System {
 impl System {
     pub(super) async fn prepare(
         folder: Folder,
-        offset: u16,
+        up: &Up,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let keys = format!("up:{}", folder.secret("personal.key")?);
         let options = LogOptions {
             personal: Some(MasterKeys::parse(&keys)?),
+            archive_dir: Some(folder.file("archive")),
             ..LogOptions::default()
         };
         let log = Log::open(&folder.database("log"), options)
@@ -53,12 +56,13 @@ impl System {
         let bus = Some(Arc::new(InProcessBus::new()) as _);
         let endpoints = Endpoints {
             pid: Some(std::process::id()),
-            ..Endpoints::with_offset(offset)
+            ..Endpoints::with_offset(up.port_offset)
         };
         Ok(Self {
             folder,
             endpoints,
-            offset,
+            offset: up.port_offset,
+            keep: up.retention,
             shared: Shared { log, bus },
             shutdown,
         })
@@ -146,7 +150,11 @@ impl System {
             .await
             .context(OTHER_PORTS)?;
         let Shared { log, bus } = self.shared.clone();
-        let log = log_process::serve(log, bus, None, listener, self.shutdown.clone());
+        let keeping = self.keep.map(|keep| Keeping {
+            archive_dir: self.folder.file("archive"),
+            keep,
+        });
+        let log = log_process::serve(log, bus, keeping, None, listener, self.shutdown.clone());
         self.start(tasks, "log", log);
         Ok(())
     }

@@ -4,7 +4,7 @@ mod restore;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::output::Column;
@@ -30,6 +30,14 @@ pub enum Ask {
     NewEpoch(NewEpoch),
     /// The log's identities, and where each parted from the one before it.
     Epochs,
+    /// The files in which old events lie alone.
+    Archive,
+    /// Who keeps events in the log's database, and up to where it no longer does.
+    Holds,
+    /// The transaction that last kept others from writing to the log.
+    Blocking,
+    /// Say that a consumer is no more: it keeps no events in the log's database any longer.
+    ForgetReader(ForgetReader),
     /// Say that a backup of the log up to a position is safe: outboxes need not keep events up to
     /// there.
     BackedUp {
@@ -46,6 +54,39 @@ pub struct NewEpoch {
     #[arg(long)]
     reason: String,
 }
+
+/// `banyan log forget-reader`
+#[derive(Debug, Args)]
+pub struct ForgetReader {
+    /// The consumer, as `banyan log holds` names it: SERVICE/CONSUMER.
+    reader: String,
+    /// Why, for the record.
+    #[arg(long)]
+    reason: String,
+}
+
+const RANGES: &[Column] = &[
+    ("first", "/first"),
+    ("last", "/last"),
+    ("taken until", "/takenTo"),
+    ("bytes", "/bytes"),
+    ("file", "/file"),
+    ("folder", "/folder"),
+];
+
+const BLOCKERS: &[Column] = &[
+    ("seen", "/seenAt"),
+    ("blocks", "/blocks"),
+    ("pid", "/pid"),
+    ("user", "/user"),
+    ("application", "/application"),
+    ("state", "/state"),
+    ("ms", "/millis"),
+    ("waiting", "/waiting"),
+    ("query", "/query"),
+];
+
+const HOLDS: &[Column] = &[("who", "/name"), ("needs nothing up to", "/position")];
 
 const COLUMNS: &[Column] = &[
     ("began", "/beganAt"),
@@ -80,6 +121,31 @@ impl Ask {
                     .await?;
                 format.list(&epochs, COLUMNS)?;
             }
+            Self::Archive => {
+                let path = "/ops/log/archive";
+                let archive = client.ops("log", Method::GET, path, None).await?;
+                format.list(&archive, RANGES)?;
+            }
+            Self::Blocking => {
+                let path = "/ops/log/blocking";
+                let answer = client.ops("log", Method::GET, path, None).await?;
+                let last: Vec<_> = std::iter::once(answer["last"].clone())
+                    .filter(|last| !last.is_null())
+                    .collect();
+                format.list(&json!({ "items": last }), BLOCKERS)?;
+            }
+            Self::Holds => {
+                let path = "/ops/log/archive";
+                let archive = client.ops("log", Method::GET, path, None).await?;
+                format.list(&holds(&archive), HOLDS)?;
+            }
+            Self::ForgetReader(ForgetReader { reader, reason }) => {
+                let body = json!({ "reader": reader, "reason": reason });
+                let path = "/ops/log/readers/forget";
+                let answer = client.ops("log", Method::POST, path, Some(&body)).await?;
+                let sentence = format!("{reader} keeps no events any longer.");
+                format.done(&sentence, &answer)?;
+            }
             Self::BackedUp { position } => {
                 let body = json!({ "position": position });
                 let path = "/ops/log/backed-up";
@@ -90,4 +156,11 @@ impl Ask {
         }
         Ok(())
     }
+}
+
+/// Those that the log names, and what is in files or backups at all.
+fn holds(archive: &Value) -> Value {
+    let mut holds = archive["holds"].as_array().cloned().unwrap_or_default();
+    holds.push(json!({ "name": "archive", "position": archive["backedUpTo"] }));
+    json!({ "items": holds })
 }

@@ -1,15 +1,24 @@
 //! Reading by position, stream, category, type and correlation, always with a bound.
 
+mod archived;
+mod files;
 mod select;
 mod tail;
+
+use std::time::Duration;
 
 use contracts::{Event, Recorded};
 use database::{Database, Dialect, Error, Json, Timestamp};
 use uuid::Uuid;
 
+pub(super) use archived::Archived;
 pub use tail::Replaced;
 
-use super::Head;
+use super::{
+    Head,
+    archived::{Floor, floor},
+    within,
+};
 
 /// Events in one answer at most: some megabytes.
 pub const READ_LIMIT: u32 = 1_000;
@@ -154,6 +163,17 @@ impl ReadQuery {
         stream.is_some() && category.is_some() && stream != category
     }
 
+    /// Whether what the table has is all that there is for the query, although rows up to `floor` are
+    /// gone.
+    fn is_answered_by(&self, events: &[Recorded], floor: i64) -> bool {
+        let is_full = events.len() == self.limit as usize;
+        match self.direction {
+            _ if self.id.is_some() && !events.is_empty() => true,
+            Direction::Forward => self.from >= floor,
+            Direction::Backward => is_full || self.from <= 1,
+        }
+    }
+
     /// What the statement for an id leaves to be asked.
     fn takes(&self, event: &Event) -> bool {
         let stream = self.stream.as_ref();
@@ -168,6 +188,7 @@ impl ReadQuery {
 #[derive(database::Record)]
 struct Row {
     epoch: Uuid,
+    archived_to: i64,
     position: i64,
     id: Uuid,
     stream: String,
@@ -213,17 +234,43 @@ impl From<Row> for Recorded {
     }
 }
 
-pub(super) async fn events(database: &Database, query: &ReadQuery) -> Result<Vec<Recorded>, Error> {
+/// The events that a query asks for, wherever they lie; `timeout` is for each statement and each file.
+pub(super) async fn events(
+    database: &Database,
+    archived: &Archived,
+    query: &ReadQuery,
+    timeout: Duration,
+) -> Result<Vec<Recorded>, Error> {
     if query.is_empty() {
         return Ok(Vec::new());
     }
+    let (events, found) = within(timeout, stored(database, query)).await?;
+    let floor = match found {
+        Some(floor) => floor,
+        None => within(timeout, floor(database)).await?,
+    };
+    if floor.position == 0 || query.is_answered_by(&events, floor.position) {
+        return Ok(events);
+    }
+    archived.complete(database, query, events, floor).await
+}
+
+/// What the table has for a query, with the floor at that moment where it has any row.
+pub(super) async fn stored(
+    database: &Database,
+    query: &ReadQuery,
+) -> Result<(Vec<Recorded>, Option<Floor>), Error> {
     let (sql, values) = select::statement(query);
     let rows: Vec<Row> = database.fetch_all(sql, values).await?;
+    let floor = rows.first().map(|row| Floor {
+        epoch: row.epoch,
+        position: row.archived_to,
+    });
     let mut events: Vec<Recorded> = rows.into_iter().map(Into::into).collect();
     if query.id.is_some() {
         events.retain(|recorded| query.takes(&recorded.event));
     }
-    Ok(events)
+    Ok((events, floor))
 }
 
 /// The head, and what the log's clock says while it is read; none where that is this machine's.

@@ -1,6 +1,8 @@
 //! Append on SQLite: one IMMEDIATE transaction per group. What happens to each batch is decided by
 //! a pure function over what the file held when the lock was taken.
 
+mod archived;
+
 use std::collections::HashMap;
 
 use database::{Database, Error, Json, Record, Timestamp, Tx, Value as Bound, params};
@@ -29,7 +31,8 @@ struct Stored {
     version: i64,
     #[record(name = "type")]
     event_type: String,
-    payload: Json<Value>,
+    /// None of an event that lies in a file.
+    payload: Option<Json<Value>>,
 }
 
 /// An event that gets a place.
@@ -66,7 +69,10 @@ async fn try_append(
     ids: Ids,
 ) -> Result<Option<Written>, Error> {
     let mut tx = database.begin().await?;
-    let mut known = load(&mut tx, batches, ids).await?;
+    let Some(mut known) = load(&mut tx, batches, ids).await? else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
     let head_was = known.head;
     let mut placed = Vec::new();
     let outcomes: Vec<Outcome> = batches
@@ -98,9 +104,10 @@ async fn try_append(
     }))
 }
 
-async fn load(tx: &mut Tx, batches: &[Vec<Append>], ids: Ids) -> Result<Known, Error> {
-    let (head,): (i64,) = tx
-        .fetch_one("SELECT head FROM log_head", Vec::new())
+/// `None` when an event that is taken as new is there already.
+async fn load(tx: &mut Tx, batches: &[Vec<Append>], ids: Ids) -> Result<Option<Known>, Error> {
+    let (head, keys_to): (i64, i64) = tx
+        .fetch_one("SELECT head, keys_to FROM log_head", Vec::new())
         .await?;
     let mut known = Known {
         head,
@@ -118,7 +125,8 @@ async fn load(tx: &mut Tx, batches: &[Vec<Append>], ids: Ids) -> Result<Known, E
             known.stored.extend(stored.map(|stored| (event.id, stored)));
         }
     }
-    Ok(known)
+    let fits = keys_to == 0 || archived::add(tx, batches, ids, &mut known).await?;
+    Ok(fits.then_some(known))
 }
 
 /// Gives every event of a batch its place, or leaves everything as it was.
@@ -201,7 +209,7 @@ impl Stored {
         let event = &append.event;
         let same = self.stream == event.stream
             && self.event_type == event.event_type
-            && self.payload.0 == event.payload;
+            && (self.payload.as_ref()).is_none_or(|payload| payload.0 == event.payload);
         duplicate(append, self.position, self.version, same)
     }
 }

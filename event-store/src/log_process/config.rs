@@ -1,9 +1,16 @@
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chassis::config::{Faults, load};
 use serde::{Deserialize, Serialize};
 
-use crate::MasterKeys;
+use crate::{MasterKeys, retention::Keeping};
+
+/// Hours between a day and the next.
+const DAY: u64 = 24;
 
 /// The log process's configuration: a TOML or YAML file, over it `BANYAN_LOG__…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +32,12 @@ pub struct Config {
     /// Opens `/ops`; required off loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ops_token: Option<String>,
+    /// The archive that the maintenance service writes, where this process finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive_dir: Option<PathBuf>,
+    /// Events older than this leave the database once the archive has them, as `90d`; absent: all stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
 }
 
 impl Default for Config {
@@ -36,6 +49,8 @@ impl Default for Config {
             nats_replicas: 1,
             personal_keys: None,
             ops_token: None,
+            archive_dir: None,
+            retention: None,
         }
     }
 }
@@ -68,10 +83,94 @@ impl Config {
         if !(1..=5).contains(&config.nats_replicas) {
             faults.push("nats_replicas: must be 1 to 5".to_owned());
         }
+        if let Some(Err(fault)) = config.retention.as_deref().map(duration) {
+            faults.push(format!("retention: {fault}"));
+        }
+        if config.retention.is_some() && config.archive_dir.is_none() {
+            faults.push("archive_dir: must be given where `retention` is".to_owned());
+        }
         if faults.is_empty() {
             Ok(config)
         } else {
             Err(Faults(faults))
         }
+    }
+
+    /// What leaves the database, if anything does.
+    pub fn keeping(&self) -> Option<Keeping> {
+        Some(Keeping {
+            archive_dir: self.archive_dir.clone()?,
+            keep: duration(self.retention.as_deref()?).ok()?,
+        })
+    }
+}
+
+/// How long events stay: a whole number of `s`, `m`, `h` or `d`, above zero.
+///
+/// # Errors
+/// A text that says what would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` must be a whole number with s, m, h or d, as `90d`");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    match number.checked_mul(seconds) {
+        Some(seconds) if seconds > 0 && seconds <= i32::MAX.unsigned_abs().into() => {
+            Ok(Duration::from_secs(seconds))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retention_is_a_number_and_a_unit() {
+        let seconds = |text| duration(text).map(|time| time.as_secs()).ok();
+        assert_eq!(seconds("90d"), Some(90 * 86_400));
+        assert_eq!(seconds("36h"), Some(36 * 3_600));
+        assert_eq!(seconds("5m"), Some(300));
+        assert_eq!(seconds("1s"), Some(1));
+        for wrong in [
+            "",
+            "90",
+            "d",
+            "0d",
+            "-1d",
+            "1.5d",
+            "1w",
+            "90 d",
+            "99999999999d",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_retention_needs_an_archive() {
+        let folder = testkit::temp_dir();
+        let file = folder.path().join("log.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::load(Some(&file))
+        };
+        let faults = load("retention = \"soon\"").unwrap_err().0;
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        let config = load("retention = \"2d\"\narchive_dir = \"archive\"").unwrap();
+        let keeping = Keeping {
+            archive_dir: "archive".into(),
+            keep: Duration::from_secs(2 * 86_400),
+        };
+        assert_eq!(config.keeping(), Some(keeping));
+        assert_eq!(load("archive_dir = \"archive\"").unwrap().keeping(), None);
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::unavailable;
 use crate::{
     Log, ReadQuery,
-    log::{Head, READ_LIMIT, category_of},
+    log::{ArchivedRange, Head, READ_LIMIT, category_of},
 };
 
 /// The longest wait of a tail: below the HTTP stack's own bound.
@@ -203,19 +203,29 @@ async fn stats(State(log): State<Log>) -> Result<Json<Stats>, Problem> {
 
 async fn count(log: &Log) -> Result<Stats, database::Error> {
     let head = log.head().await?;
-    let types: Vec<(String, i64, i64)> = log
+    let archived = log.archived_ranges().await?;
+    let mut types: Vec<(String, i64, i64)> = log
         .database()
         .fetch_all(
-            "SELECT type, COUNT(*), MAX(position) FROM events
-             GROUP BY type ORDER BY COUNT(*) DESC, type",
+            "SELECT type, COUNT(*), MAX(position) FROM events GROUP BY type",
             params![],
         )
         .await?;
+    add_archived(&mut types, &archived);
     let sql = "SELECT COUNT(*) FROM events WHERE version = 1";
     let (streams,): (i64,) = log.database().fetch_one(sql, params![]).await?;
+    let streams = streams + archived.iter().map(|range| range.streams).sum::<i64>();
     let sql = "SELECT (SELECT occurred_at FROM events ORDER BY position LIMIT 1),
                       (SELECT occurred_at FROM events ORDER BY position DESC LIMIT 1)";
     let (first_at, last_at) = log.database().fetch_one(sql, params![]).await?;
+    let first_at = archived.first().map(|range| range.first_at).or(first_at);
+    let last_at = match last_at {
+        None if !archived.is_empty() => {
+            let newest = log.read(&ReadQuery::newest().limit(1)).await?.pop();
+            newest.map(|event| event.event.timestamp.into())
+        }
+        last_at => last_at,
+    };
     let items = types
         .into_iter()
         .map(|(event_type, events, last_position)| TypeCount {
@@ -232,4 +242,15 @@ async fn count(log: &Log) -> Result<Stats, database::Error> {
         last_at,
         items,
     })
+}
+
+/// Adds what lies in files, and sorts by how many there are.
+fn add_archived(types: &mut Vec<(String, i64, i64)>, archived: &[ArchivedRange]) {
+    for (name, (events, last)) in archived.iter().flat_map(|range| &range.types) {
+        match types.iter_mut().find(|(of, ..)| of == name) {
+            Some((_, sum, newest)) => (*sum, *newest) = (*sum + events, (*newest).max(*last)),
+            None => types.push((name.clone(), *events, *last)),
+        }
+    }
+    types.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
 }

@@ -97,7 +97,7 @@ async fn a_tail_of_the_newest_sees_only_what_comes(backend: Backend) {
 /// Loses all events above a position, as a restored backup does.
 async fn lose_above(log: &Log, position: i64) {
     let guard = match log.dialect() {
-        Dialect::Postgres => "DROP TRIGGER IF EXISTS events_never_change ON events",
+        Dialect::Postgres => "DROP TRIGGER IF EXISTS events_never_deleted ON events",
         Dialect::Sqlite => "DROP TRIGGER IF EXISTS events_never_deleted",
     };
     let database = log.database();

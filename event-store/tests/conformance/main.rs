@@ -5,6 +5,8 @@
     reason = "a test fails by it, also in the bodies that run on both databases"
 )]
 
+mod archiving;
+mod blocking;
 mod consumers;
 mod deferring;
 mod fixture;

@@ -8,7 +8,6 @@ mod history;
 mod job;
 mod parameters;
 mod schedule;
-mod segment;
 
 pub use counts::{Count, report};
 pub use detail::add;
@@ -20,4 +19,3 @@ pub use job::{
 };
 pub use parameters::{Day, Fault, Orders, check_day, check_text, day_at, day_of, midnight, orders};
 pub use schedule::{Due, Schedule, ScheduleFault};
-pub use segment::{Manifest, Segment, gap};

@@ -3,7 +3,6 @@
 //! Invariants: a due time of a job is one run, whoever notices it first; a job has at most one run
 //! that runs; other services are asked by event and never called.
 
-pub mod archive;
 pub mod config;
 pub mod consumers;
 pub mod domain;
@@ -22,6 +21,7 @@ use database::Migrations;
 use service::{Frame, Plan, Service, Settings, Shared};
 
 pub use config::Config;
+pub use event_store::archive;
 
 use crate::{
     archive::Archive,

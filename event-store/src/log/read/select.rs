@@ -2,7 +2,7 @@
 //!
 //! Invariants: whatever is asked for, an index leads to it in the order of positions, so that a page
 //! costs what it holds and not what the log holds; and every statement reads the epoch with the
-//! events, so that an event always names the log that it really came from.
+//! events, so that an event always names the log that it really came from, and up to where rows are gone.
 
 use database::{Sql, Value, params};
 
@@ -11,7 +11,8 @@ use super::{Direction, ReadQuery};
 /// The same text for both databases or one for each, forward and backward.
 macro_rules! select {
     (@columns) => {
-        "SELECT (SELECT epoch FROM log_head) AS epoch, position, id, stream, version, type,
+        "SELECT (SELECT epoch FROM log_head) AS epoch,
+                (SELECT archived_to FROM log_head) AS archived_to, position, id, stream, version, type,
                 aggregate_id, schema_version, payload, occurred_at, correlation_id, causation_id,
                 saga_id, step, service_id, traceparent, recorded_at
          FROM events WHERE "

@@ -6,12 +6,18 @@ use contracts::Recorded;
 use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
 
-use super::{ArchiveError, MANIFEST, Step, Watch, disk, failed, set};
-use crate::domain::{Manifest, Segment};
+use super::{ArchiveError, MANIFEST, Manifest, Segment, Step, Watch, disk, failed, set};
+use crate::log::ArchivedRange;
 
 /// The manifest in `folder`; what it does not name and has no name is removed. A new folder gets an
-/// empty one before its first segment, so a folder that has segments always has a manifest.
-pub(super) fn tidy(folder: &Path, epoch: Uuid, watch: &Watch) -> Result<Manifest, ArchiveError> {
+/// empty one before its first segment, so a folder that has segments always has a manifest. Events of the
+/// ranges `only` are nowhere else: a manifest that does not name their files is not the newest one.
+pub(super) fn tidy(
+    folder: &Path,
+    epoch: Uuid,
+    only: &[ArchivedRange],
+    watch: &Watch,
+) -> Result<Manifest, ArchiveError> {
     let manifest = match set::manifest(folder)? {
         Some(manifest) => manifest,
         None => {
@@ -26,6 +32,14 @@ pub(super) fn tidy(folder: &Path, epoch: Uuid, watch: &Watch) -> Result<Manifest
     if let Some(broken) = manifest.broken_at() {
         let text = format!("{} does not continue what is before it", broken.file);
         return Err(damaged(MANIFEST, &text));
+    }
+    let is_here = |range: &&ArchivedRange| range.file.starts_with(&format!("{epoch}/"));
+    for range in only.iter().filter(is_here) {
+        let file = range.file.rsplit('/').next().unwrap_or_default();
+        if !manifest.segments.iter().any(|known| known.file == file) {
+            let text = format!("it does not name {file}, where events lie that are nowhere else");
+            return Err(damaged(MANIFEST, &text));
+        }
     }
     for name in disk::names(folder)? {
         let is_segment = name.starts_with("events-");

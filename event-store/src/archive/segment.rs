@@ -62,7 +62,7 @@ impl Segment {
 }
 
 /// The first position of `first..=last` that `events` do not have in its place, if there is one.
-pub fn gap(first: i64, last: i64, events: &[Recorded]) -> Option<i64> {
+pub(super) fn gap(first: i64, last: i64, events: &[Recorded]) -> Option<i64> {
     let mut positions = events.iter().map(|event| event.position);
     let missing = (first..=last).find(|expected| positions.next() != Some(*expected));
     missing.or_else(|| positions.next())

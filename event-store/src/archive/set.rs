@@ -12,8 +12,8 @@ use flate2::bufread::GzDecoder;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ArchiveError, MANIFEST, Step, Watch, disk, failed};
-use crate::domain::{Manifest, Segment};
+use super::{ArchiveError, MANIFEST, Manifest, Segment, Step, Watch, disk, failed};
+use crate::log::ArchivedRange;
 
 /// What the names of snapshots begin with.
 const SNAPSHOT: &str = "snapshot-";
@@ -52,7 +52,7 @@ pub fn read(
 
 /// The manifest of a folder, if it has one. A folder that has what only a manifest could name lost
 /// it: nothing may be concluded from that, least of all that the archive is empty.
-pub(super) fn manifest(folder: &Path) -> Result<Option<Manifest>, ArchiveError> {
+pub(crate) fn manifest(folder: &Path) -> Result<Option<Manifest>, ArchiveError> {
     let path = folder.join(MANIFEST);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -115,6 +115,51 @@ pub(super) fn check(
 ) -> Result<(), ArchiveError> {
     let bytes = checked(path, segment)?;
     events(segment, epoch, &bytes, &mut |_| Ok(()))
+}
+
+/// The events of the file that has the range, checked against what the log's database says of it.
+pub(crate) fn load(path: &Path, range: &ArchivedRange) -> Result<Vec<Recorded>, ArchiveError> {
+    let bytes = fs::read(path).map_err(|source| ArchiveError::Unreadable {
+        first: range.first,
+        last: range.last,
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = path.display().to_string();
+    let found = disk::digest(&bytes);
+    if found != range.sha256 {
+        let text = format!("its SHA-256 is {found}, not {}", range.sha256);
+        return Err(damaged(&file, &text));
+    }
+    let mut events: Vec<Recorded> = Vec::new();
+    for line in BufReader::new(GzDecoder::new(bytes.as_slice())).lines() {
+        let line = line.map_err(|error| damaged(&file, &error))?;
+        events.push(serde_json::from_str(&line).map_err(|error| damaged(&file, &error))?);
+    }
+    let first = events.first().map_or(0, |event| event.position);
+    let is_whole = (first..)
+        .zip(&events)
+        .all(|(at, event)| event.position == at);
+    let last = events.last().map_or(0, |event| event.position);
+    if !is_whole || first > range.first || last < range.last {
+        let text = format!(
+            "it does not have the events {} to {}",
+            range.first, range.last
+        );
+        return Err(damaged(&file, &text));
+    }
+    Ok(events)
+}
+
+/// The same for a range whose rows are about to go: the file is where it was noted, and on the disk.
+pub(crate) fn check_range(range: &ArchivedRange) -> Result<Vec<Recorded>, ArchiveError> {
+    let path = range.path(None);
+    let folder = path.parent().unwrap_or(&path);
+    for durable in [path.as_path(), folder] {
+        let synced = fs::File::open(durable).and_then(|file| file.sync_all());
+        synced.map_err(|source| failed(durable, source))?;
+    }
+    load(&path, range)
 }
 
 /// The file's bytes, if they are those that were written.

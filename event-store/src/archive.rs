@@ -11,6 +11,7 @@
 
 mod disk;
 mod identity;
+mod segment;
 mod set;
 mod write;
 
@@ -23,15 +24,16 @@ use std::{
 };
 
 use contracts::Recorded;
-use event_store::Log;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use segment::{Manifest, Segment};
 pub use set::{Snapshot, read};
+pub(crate) use set::{check_range as check, load, manifest};
 
-use crate::domain::Manifest;
+use crate::{Log, ReadQuery};
 
 /// The manifest's name.
 const MANIFEST: &str = "manifest.json";
@@ -78,6 +80,21 @@ pub enum ArchiveError {
         /// The file.
         path: PathBuf,
         /// What it says.
+        source: io::Error,
+    },
+    /// Events lie in a file alone, and this process cannot read it.
+    #[error(
+        "events {first} to {last} lie in the archive's file {path}, which this process cannot read: \
+         {source}; let it see the archive's folder there, or put the file back from a copy"
+    )]
+    Unreadable {
+        /// The first position.
+        first: i64,
+        /// The last position.
+        last: i64,
+        /// The file.
+        path: PathBuf,
+        /// What the disk says.
         source: io::Error,
     },
     /// A file is not what it was.
@@ -204,7 +221,8 @@ impl Archive {
         let folder = self.folder(log);
         let mut manifest = {
             let (folder, epoch, watch) = (folder.clone(), head.epoch, self.watch.clone());
-            let tidy = move || write::tidy(&folder, epoch, &watch);
+            let only = log.archived_ranges().await?;
+            let tidy = move || write::tidy(&folder, epoch, &only, &watch);
             alone.blocking(tidy).await?
         };
         let mut written = Written::default();
@@ -241,7 +259,7 @@ impl Archive {
         folder: &Path,
         first: i64,
         last: i64,
-    ) -> Result<crate::domain::Segment, ArchiveError> {
+    ) -> Result<Segment, ArchiveError> {
         let events = range(log, first, last).await?;
         let (folder, watch) = (folder.to_owned(), self.watch.clone());
         alone
@@ -310,7 +328,7 @@ impl Alone {
     }
 }
 
-fn add(written: &mut Written, segment: &crate::domain::Segment) {
+fn add(written: &mut Written, segment: &Segment) {
     written.segments += 1;
     written.events += u64::try_from(segment.last - segment.first + 1).unwrap_or_default();
     written.bytes += segment.bytes;
@@ -322,7 +340,7 @@ async fn range(log: &Log, first: i64, last: i64) -> Result<Vec<Recorded>, Archiv
     let mut at = first - 1;
     while at < last {
         let left = u32::try_from(last - at).unwrap_or(u32::MAX);
-        let query = event_store::ReadQuery::after(at).limit(left);
+        let query = ReadQuery::after(at).limit(left);
         let page = log.read(&query).await?;
         let Some(newest) = page.last().map(|event| event.position) else {
             return Err(ArchiveError::Hole(at + 1));
@@ -330,7 +348,7 @@ async fn range(log: &Log, first: i64, last: i64) -> Result<Vec<Recorded>, Archiv
         at = newest;
         events.extend(page);
     }
-    match crate::domain::gap(first, last, &events) {
+    match segment::gap(first, last, &events) {
         None => Ok(events),
         Some(position) => Err(ArchiveError::Hole(position)),
     }
