@@ -188,7 +188,7 @@ impl World {
         let payload = AnswerSubmitted {
             answer_id,
             user_id,
-            display_name: "somebody".to_owned(),
+            display_name: "somebody".to_owned().into(),
             question_id,
             choice_id: "a".to_owned(),
             quiz_mode: QuizMode::Classic,
