@@ -11,6 +11,7 @@ mod checkpoint;
 mod error;
 mod feed;
 mod operator;
+mod options;
 mod parking;
 mod progress;
 mod replaying;
@@ -19,7 +20,7 @@ mod runner;
 mod shown;
 mod standby;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus::Bus;
@@ -33,6 +34,7 @@ use tracing::Instrument;
 pub use beside::{Beside, second_of};
 pub use error::{Fault, HandlerError};
 pub use operator::{Beyond, ConsumerStatus, OperatorError};
+pub use options::{ConsumerOptions, Replicas};
 pub use parking::{Parked, Retried, RetriedAll};
 pub use progress::{Progress, State};
 pub use replaying::Start;
@@ -156,47 +158,6 @@ pub enum Order {
     ByStream,
     /// Only the failing event is parked.
     Unimportant,
-}
-
-/// Which of a service's replicas call their handlers. It only decides who does the work: whoever
-/// tries, the checkpoint lets one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replicas {
-    /// One at a time for each consumer, by a lease; the others read along and take over. On SQLite,
-    /// whose file is one process's, as [`Replicas::Race`].
-    OneActive,
-    /// All, and the losers of each race did their work in vain.
-    Race,
-}
-
-/// How consumers read and repeat.
-#[derive(Clone, Copy, Debug)]
-pub struct ConsumerOptions {
-    /// How long the bus may be silent before a consumer that is behind reads the log.
-    pub silence: Duration,
-    /// The pause after the first transient error; it doubles up to `max_backoff`.
-    pub backoff: Duration,
-    /// The longest pause between two tries.
-    pub max_backoff: Duration,
-    /// Tries of an event whose handler fails for an unclear reason, before it is parked.
-    pub max_attempts: u32,
-    /// A consumer that saw no event for this long stores how far it read and checks the log.
-    pub idle: Duration,
-    /// Which replicas work.
-    pub replicas: Replicas,
-}
-
-impl Default for ConsumerOptions {
-    fn default() -> Self {
-        Self {
-            silence: Duration::from_millis(200),
-            backoff: Duration::from_millis(50),
-            max_backoff: Duration::from_secs(5),
-            max_attempts: 5,
-            idle: Duration::from_secs(5),
-            replicas: Replicas::OneActive,
-        }
-    }
 }
 
 /// The consumers of one service, over one database and one log. Clones share them; add all of

@@ -16,6 +16,7 @@ mod log_order;
 mod log_read;
 mod log_tail;
 mod log_times;
+mod marking;
 mod measured;
 mod operating;
 mod outage;

@@ -23,21 +23,19 @@ testkit::both_databases!(
     an_event_with_a_derived_id_is_written_once,
     many_events_at_once_keep_their_order_and_their_streams_versions,
     a_version_that_is_ahead_waits_for_its_predecessor,
-    what_the_log_has_is_noted_later_and_together,
-    what_was_not_noted_when_the_relay_died_is_appended_again_and_there_once,
 );
 
-struct Relay {
-    task: JoinHandle<()>,
+pub(crate) struct Relay {
+    pub(crate) task: JoinHandle<()>,
     stop: Shutdown,
 }
 
-fn start(database: &Database, log: &Log) -> Relay {
+pub(crate) fn start(database: &Database, log: &Log) -> Relay {
     start_with(database, log, RelayOptions::new("t").mark_after)
 }
 
 /// A relay that notes what the log has only after `mark_after`.
-fn start_with(database: &Database, log: &Log, mark_after: Duration) -> Relay {
+pub(crate) fn start_with(database: &Database, log: &Log, mark_after: Duration) -> Relay {
     let stop = Shutdown::new();
     let options = RelayOptions {
         max_backoff: Duration::from_millis(50),
@@ -52,13 +50,13 @@ fn start_with(database: &Database, log: &Log, mark_after: Duration) -> Relay {
 }
 
 impl Relay {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.trigger();
         soon(self.task).await.expect("the relay ends");
     }
 }
 
-async fn enqueue(database: &Database, stream: &str) -> Uuid {
+pub(crate) async fn enqueue(database: &Database, stream: &str) -> Uuid {
     let mut tx = database.begin().await.expect("a transaction");
     let event = OUTBOX
         .enqueue(&mut tx, draft(stream))
@@ -68,7 +66,7 @@ async fn enqueue(database: &Database, stream: &str) -> Uuid {
     event.id
 }
 
-async fn unsent(database: &Database) -> i64 {
+pub(crate) async fn unsent(database: &Database) -> i64 {
     let sql = "SELECT COUNT(*) FROM outbox WHERE sent_position IS NULL";
     database
         .fetch_one::<(i64,)>(sql, params![])
@@ -77,11 +75,11 @@ async fn unsent(database: &Database) -> i64 {
         .0
 }
 
-async fn all_sent(database: &Database) {
+pub(crate) async fn all_sent(database: &Database) {
     eventually(PATIENCE, || async { unsent(database).await == 0 }).await;
 }
 
-async fn streams(log: &Log) -> Vec<(String, i64)> {
+pub(crate) async fn streams(log: &Log) -> Vec<(String, i64)> {
     let events = log
         .read(&ReadQuery::after(0).limit(1_000))
         .await
@@ -406,48 +404,4 @@ async fn many_events_at_once_keep_their_order_and_their_streams_versions(backend
     let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
     assert_eq!(streams(&log).await, expected);
     relay.stop().await;
-}
-
-/// Longer than a test runs.
-const NEVER: Duration = Duration::from_secs(3_600);
-
-async fn what_the_log_has_is_noted_later_and_together(backend: Backend) {
-    let (log, _place) = log_apart(&backend).await;
-    let database = service(&backend).await;
-    let relay = start_with(&database, &log, NEVER);
-    for head in 1..=3 {
-        enqueue(&database, "a").await;
-        let appended = async {
-            log.appended()
-                .wait_for(|now| *now == head)
-                .await
-                .map(|_| ())
-        };
-        soon(appended).await.unwrap();
-    }
-    assert_eq!(unsent(&database).await, 3);
-    relay.stop().await;
-    assert_eq!(unsent(&database).await, 0);
-    assert_eq!(log.head().await.unwrap().position, 3);
-}
-
-async fn what_was_not_noted_when_the_relay_died_is_appended_again_and_there_once(backend: Backend) {
-    let (log, _place) = log_apart(&backend).await;
-    let database = service(&backend).await;
-    let relay = start_with(&database, &log, NEVER);
-    for stream in ["a", "b", "a"] {
-        enqueue(&database, stream).await;
-    }
-    let appended = async { log.appended().wait_for(|now| *now == 3).await.map(|_| ()) };
-    soon(appended).await.unwrap();
-    relay.task.abort();
-    let _ = relay.task.await;
-    assert_eq!(unsent(&database).await, 3);
-    let relay = start(&database, &log);
-    enqueue(&database, "b").await;
-    all_sent(&database).await;
-    relay.stop().await;
-    let expected = [("a", 1), ("b", 1), ("a", 2), ("b", 2)];
-    let expected = expected.map(|(stream, version)| (stream.to_owned(), version));
-    assert_eq!(streams(&log).await, expected);
 }
