@@ -28,8 +28,9 @@ pub(crate) struct Pending {
 impl Pending {
     /// The work of one kind, begun where there is none.
     pub(crate) fn of<T: Deferred>(&mut self) -> &mut T {
-        let is_of = |kind: &Box<dyn Kind>| (&**kind as &dyn Any).is::<T>();
-        let place = self.kinds.iter().position(is_of).unwrap_or_else(|| {
+        let mut kinds = self.kinds.iter().map(|kind| &**kind as &dyn Any);
+        let place = kinds.position(|kind| kind.is::<T>());
+        let place = place.unwrap_or_else(|| {
             self.kinds.push(Box::new(T::default()));
             self.kinds.len() - 1
         });

@@ -220,7 +220,7 @@ pub(crate) async fn announce(log: Log, shutdown: Shutdown) {
         match log.announce_erasures().await {
             Ok(0) => {}
             Ok(count) => {
-                tracing::warn!(count, "erasures that the log was not told of are told now")
+                tracing::warn!(count, "erasures that the log was not told of are told now");
             }
             Err(error) => tracing::warn!(%error, "erasures are not looked for; will try again"),
         }

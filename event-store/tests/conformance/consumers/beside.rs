@@ -379,9 +379,9 @@ async fn a_crash_in_any_act_leaves_what_was_before_it_or_what_is_after_it(backen
     for after in [false, true] {
         let die = || {
             if after {
-                faults.die_after(1)
+                faults.die_after(1);
             } else {
-                faults.die_before(1)
+                faults.die_before(1);
             }
         };
         die();

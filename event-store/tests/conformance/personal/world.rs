@@ -129,10 +129,13 @@ pub(super) fn came(user: Uuid) -> NewEvent {
         .aggregate(user)
 }
 
+/// A position, and the name that the event there had.
+type Seen = (i64, Personal<String>);
+
 /// Notes what names it saw; fails while it is told to.
 #[derive(Clone, Default)]
 pub(super) struct Names {
-    pub(super) seen: Arc<Mutex<Vec<(i64, Personal<String>)>>>,
+    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     pub(super) fails: Arc<AtomicBool>,
 }
 
