@@ -77,6 +77,11 @@ impl Keys {
         }
     }
 
+    /// Whether this process was given a master key.
+    pub(crate) fn can_seal(&self) -> bool {
+        self.inner.masters.is_some()
+    }
+
     /// The keys to seal with, made where there are none.
     pub(crate) async fn to_seal(
         &self,

@@ -32,7 +32,7 @@ pub trait Service: Default + Serialize + DeserializeOwned {
     }
 
     /// Whether events that it writes or reads name people, and what their keys are sealed under then:
-    /// the setting `personal_keys`, without which its own process does not start.
+    /// the setting `personal_keys`. Without it they are written as they are.
     fn people(&self) -> People<'_> {
         People::Unnamed
     }
@@ -107,19 +107,17 @@ pub fn load<S: Service>(file: Option<&Path>) -> Result<S, Faults> {
     config::load_checked(&prefix, file, S::default(), faults)
 }
 
-/// What a service's own process cannot do without; within another one the log comes with its keys.
-fn keys_given<S: Service>(config: &S) -> Result<(), Faults> {
-    let is_missing = matches!(config.people(), People::Named(None));
-    Faults::found(
-        is_missing
-            .then(|| KEYS_MISSING.to_owned())
-            .into_iter()
-            .collect(),
-    )
+/// Says what a service does without keys; within another process the log comes with them.
+fn tell_of_keys<S: Service>(config: &S) {
+    if matches!(config.people(), People::Named(None)) {
+        let service = S::NAME;
+        tracing::warn!(
+            service,
+            "personal_keys is not set: names in the events of this service are written as they are and \
+             cannot be erased; `banyan personal new-key` makes one"
+        );
+    }
 }
-
-const KEYS_MISSING: &str = "personal_keys: required, since events of this service name people: the same \
-     for all of them and for the log's process; `banyan personal new-key` makes one";
 
 /// Finds what a service would refuse about a configuration, without reaching anybody.
 ///
@@ -191,7 +189,7 @@ impl<S: Service> Part for OfEvents<S> {
     }
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        keys_given(&self.0)?;
+        tell_of_keys(&self.0);
         let settings = self.0.settings();
         let keys = self.0.people().keys();
         let shared = Shared::connect(settings.log, settings.bus, keys).await?;

@@ -117,6 +117,9 @@ fn configuration(
     if part != "legacy" {
         add(format!("log = {log:?}\nnats = {nats:?}"));
     }
+    if matches!(part, LOG | "auth" | "quiz" | "leaderboard") {
+        add(format!("personal_keys = {:?}", testkit::PERSONAL_KEYS));
+    }
     if matches!(part, "legacy" | "auth") {
         add(format!("signing_key = {:?}", folder.join("signing.pem")));
     }

@@ -75,6 +75,9 @@ impl Ground {
             self.through(LOG, &own.log)?,
             nats.join(","),
         );
+        if matches!(service, LOG | "auth" | "quiz" | "leaderboard") {
+            writeln!(text, "personal_keys = {:?}", testkit::PERSONAL_KEYS)?;
+        }
         if service == LOG {
             writeln!(text, "nats_replicas = {}", own.bus.len())?;
             return Ok(text);
