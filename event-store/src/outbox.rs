@@ -288,6 +288,16 @@ impl Outbox {
 
     /// [`Outbox::defer`] for several.
     pub fn defer_all(&self, tx: &mut Tx, news: Vec<NewEvent>) {
+        for new in &news {
+            // Tests run with this: what the documents say of a service's events is what it sends. Here,
+            // where whoever sends it is told.
+            debug_assert!(
+                may_send(self.service_id, &new.event_type),
+                "{} sends {} and is not among its senders in contracts::events",
+                self.service_id,
+                new.event_type
+            );
+        }
         if !news.is_empty() {
             tx.deferred::<Deferred>().add(self, news);
             tx.signal(SIGNAL);
@@ -317,13 +327,6 @@ impl Outbox {
         version: i64,
         now: Timestamp,
     ) -> Result<Event, Error> {
-        // Tests run with this: what the documents say of a service's events is what it sends.
-        debug_assert!(
-            may_send(self.service_id, &new.event_type),
-            "{} sends {} and is not among its senders in contracts::events",
-            self.service_id,
-            new.event_type
-        );
         let stream = new.stream_name().to_owned();
         let id = new.id.unwrap_or_else(Uuid::now_v7);
         let of_current = current.map(|context| context.correlation_id());
