@@ -35,6 +35,12 @@ async fn what_the_log_has_is_noted_later_and_together(backend: Backend) {
     relay.stop().await;
     assert_eq!(unsent(&database).await, 0);
     assert_eq!(log.head().await.unwrap().position, 3);
+    // None of them was appended a second time for not being noted yet.
+    let metrics = chassis::Metrics::new();
+    metrics.register(|registry| log.metrics().register(registry));
+    let text = metrics.encode().unwrap();
+    let moved = "relay_events_total{service=\"t\"} 3\n";
+    assert!(text.contains(moved), "{text}");
 }
 
 async fn what_was_not_noted_when_the_relay_died_is_appended_again_and_there_once(backend: Backend) {
