@@ -75,6 +75,13 @@ impl Lease {
         self.term / 4
     }
 
+    /// A transaction that commits under the lease, which it renews; none when the lease is no longer ours.
+    pub(crate) async fn begin(&self, database: &Database) -> Result<Option<Tx>, Error> {
+        let mut tx = database.begin().await?;
+        let fence = self.fence(&mut tx).await?;
+        Ok((fence == Fence::Held).then_some(tx))
+    }
+
     /// Renews the lease inside `tx`, which must be rolled back when the lease is no longer ours.
     pub(crate) async fn fence(&self, tx: &mut Tx) -> Result<Fence, Error> {
         let until = tx.now().await? + self.term;

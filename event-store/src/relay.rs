@@ -353,10 +353,9 @@ impl Relay {
         let service = self.options.service;
         let backed_up_to = self.log.backed_up_to().await?;
         self.epoch = self.log.head().await?.epoch;
-        let mut tx = self.database.begin().await?;
-        if lease.fence(&mut tx).await? == Fence::Lost {
+        let Some(mut tx) = lease.begin(&self.database).await? else {
             return Ok(());
-        }
+        };
         let again = rows::send_again(&mut tx, self.epoch).await?;
         let old = tx.now().await? - self.options.keep_sent;
         rows::prune(&mut tx, backed_up_to, old).await?;

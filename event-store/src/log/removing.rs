@@ -17,10 +17,9 @@ pub(crate) async fn note(
     lease: &Lease,
     range: &ArchivedRange,
 ) -> Result<Fence, Error> {
-    let mut tx = database.begin().await?;
-    if lease.fence(&mut tx).await? == Fence::Lost {
+    let Some(mut tx) = lease.begin(database).await? else {
         return Ok(Fence::Lost);
-    }
+    };
     let now = tx.now().await?;
     let noted = tx
         .execute(
@@ -71,10 +70,9 @@ pub(crate) async fn remove(
     lease: &Lease,
     range: &ArchivedRange,
 ) -> Result<Fence, Error> {
-    let mut tx = database.begin().await?;
-    if lease.fence(&mut tx).await? == Fence::Lost {
+    let Some(mut tx) = lease.begin(database).await? else {
         return Ok(Fence::Lost);
-    }
+    };
     let gone = tx
         .execute(
             "DELETE FROM events WHERE position >= $1 AND position <= $2",
@@ -116,10 +114,9 @@ pub(crate) async fn relocate(
     lease: &Lease,
     folder: &str,
 ) -> Result<Fence, Error> {
-    let mut tx = database.begin().await?;
-    if lease.fence(&mut tx).await? == Fence::Lost {
+    let Some(mut tx) = lease.begin(database).await? else {
         return Ok(Fence::Lost);
-    }
+    };
     tx.execute(
         "UPDATE archived_ranges SET folder = $1 WHERE folder <> $1",
         params![folder],
