@@ -83,7 +83,7 @@ impl Lease {
     }
 
     /// Renews the lease inside `tx`, which must be rolled back when the lease is no longer ours.
-    pub(crate) async fn fence(&self, tx: &mut Tx) -> Result<Fence, Error> {
+    async fn fence(&self, tx: &mut Tx) -> Result<Fence, Error> {
         let until = tx.now().await? + self.term;
         let renewed = tx.execute(RENEW, self.until(until)).await?;
         Ok(Fence::of(renewed))

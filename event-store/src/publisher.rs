@@ -340,10 +340,9 @@ impl Publisher {
     }
 
     async fn store(&self, lease: &Lease, epoch: Uuid, position: i64) -> Result<Fence, Error> {
-        let mut tx = self.log.database().begin().await?;
-        if lease.fence(&mut tx).await? == Fence::Lost {
+        let Some(mut tx) = lease.begin(self.log.database()).await? else {
             return Ok(Fence::Lost);
-        }
+        };
         write_cursor(&mut tx, self.bus.name(), epoch, position).await?;
         faults::before(Write::PublisherCursor);
         tx.commit().await?;
