@@ -138,7 +138,11 @@ async fn is_dead_or_forgotten(world: &World, part: Part, player: &Player) -> boo
         if world.faults(part).is_dead() {
             return Some(true);
         }
-        let refused = world.answer(player, 1, "a").await.status == 401;
+        // Who waits for a decision of a dead process would wait until its deadline.
+        let refused = tokio::select! {
+            () = world.faults(part).died() => return Some(true),
+            told = world.answer(player, 1, "a") => told.status == 401,
+        };
         let settled = tokio::time::timeout(std::time::Duration::from_millis(500), world.settled());
         (refused && settled.await.is_ok()).then(|| world.faults(part).is_dead())
     })

@@ -11,9 +11,10 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 pub(crate) use self::{readers::Readers, writer::Unit, writer::Writer};
 use crate::{Error, Options, Result, signal::Signals};
@@ -74,11 +75,29 @@ impl Sqlite {
 fn writing(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(options.acquire_timeout)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(&connection, options.acquire_timeout)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     prepare(&connection)?;
     Ok(connection)
+}
+
+/// Has the file written ahead. Of several processes that find a new file at once one changes it; the
+/// others are told at once that it is busy, whatever their patience: SQLite does not wait where two could
+/// wait for each other, so they ask again.
+fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(2);
+    let until = Instant::now() + patience;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < until => std::thread::sleep(PAUSE),
+            told => return told,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// One of those that read.

@@ -291,3 +291,25 @@ async fn a_long_read_holds_up_no_other_task_of_its_thread() {
     assert!(!reading.is_finished(), "it did not run here");
     assert_eq!(reading.await.expect("no panic"), 3_000_000);
 }
+
+#[tokio::test]
+async fn who_opens_a_new_file_waits_for_another_process_that_writes_it() {
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let backend = Backend::sqlite();
+    // As one that was a moment earlier: it writes, and the file is not yet written ahead.
+    let path = backend.url.trim_start_matches("sqlite:");
+    let other = rusqlite::Connection::open(path).expect("a file");
+    let write = "BEGIN IMMEDIATE; CREATE TABLE numbers (number INTEGER)";
+    other.execute_batch(write).expect("a lock");
+    let options = Options {
+        acquire_timeout: PATIENCE,
+        ..Options::default()
+    };
+    let asked = std::time::Instant::now();
+    let refused = Database::connect(&backend.url, options.clone()).await;
+    assert!(refused.is_err(), "the other still writes");
+    assert!(asked.elapsed() >= PATIENCE, "it gave up at once");
+    other.execute_batch("COMMIT").expect("a commit");
+    let opened = Database::connect(&backend.url, options).await;
+    opened.expect("an open file").close().await;
+}

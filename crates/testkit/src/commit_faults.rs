@@ -1,6 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use database::{CommitHook, Error, Result};
+use tokio::sync::Notify;
 
 /// Lets a program die at its n-th commit; given to `database::Options::commit_hook`.
 ///
@@ -10,6 +11,7 @@ use database::{CommitHook, Error, Result};
 #[derive(Debug, Default)]
 pub struct CommitFaults {
     state: Mutex<State>,
+    death: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,15 @@ impl CommitFaults {
         self.with(|state| state.dead)
     }
 
+    /// Waits until the planned death has come: whatever was asked of the process may never be answered.
+    pub async fn died(&self) {
+        let mut notified = std::pin::pin!(self.death.notified());
+        notified.as_mut().enable();
+        if !self.is_dead() {
+            notified.await;
+        }
+    }
+
     /// The process starts again: nothing fails any more, and no death is planned.
     pub fn revive(&self) {
         self.with(|state| {
@@ -98,6 +109,12 @@ impl CommitFaults {
         self.with(|state| state.plan = Some(plan));
     }
 
+    fn tell(&self, state: &State) {
+        if state.dead {
+            self.death.notify_waiters();
+        }
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -110,6 +127,7 @@ impl CommitHook for CommitFaults {
                 && !state.dead
             {
                 state.dead = plan.kills(Moment::Before, signals);
+                self.tell(state);
             }
             if state.dead { Err(death()) } else { Ok(()) }
         })
@@ -122,6 +140,7 @@ impl CommitHook for CommitFaults {
                 && !state.dead
             {
                 state.dead = plan.kills(Moment::After, signals);
+                self.tell(state);
                 if state.dead {
                     return Err(death());
                 }

@@ -169,15 +169,14 @@ async fn of_two_operators_who_act_at_once_one_wins_and_the_other_is_told(backend
         };
         assert_eq!(winner, StatusCode::OK, "{told}");
         assert_eq!(
-            (lost.0, &lost.1["code"], &lost.1["version"]),
-            (
-                StatusCode::CONFLICT,
-                &json!("version_conflict"),
-                &json!(version + 1)
-            ),
+            (lost.0, &lost.1["code"]),
+            (StatusCode::CONFLICT, &json!("version_conflict")),
             "{}",
             lost.1
         );
+        // The winner's act may have moved the saga on before the other was looked at.
+        let told_of = lost.1["version"].as_i64().expect("a version");
+        assert!(told_of > version, "{}", lost.1);
         let saga = world.until(id, |saga| saga.phase().is_end()).await;
         let turned = told["state"] == "compensating";
         assert_eq!(
