@@ -23,7 +23,7 @@ mod standby;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bus::Bus;
+use bus::{Bus, Wake};
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Database, Tx};
@@ -58,6 +58,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a later event of a stream may be handled while an earlier one is parked.
     fn order(&self) -> Order {
         Order::ByStream
+    }
+
+    /// Whether somebody waits for what it does. Else events may lie for some tens of milliseconds, so
+    /// that it takes more of them with one transaction.
+    fn is_awaited(&self) -> bool {
+        true
     }
 
     /// Takes one event's effects into `tx`, which also moves the checkpoint. Called again after
@@ -185,6 +191,15 @@ struct Reader {
 impl Reader {
     fn name(&self) -> &'static str {
         self.handler.name()
+    }
+
+    /// What the bus wakes it for.
+    fn wake(&self) -> Wake {
+        match self.handler.types() {
+            _ if !self.handler.is_awaited() => Wake::Seldom,
+            [] => Wake::Always,
+            types => Wake::For(types),
+        }
     }
 
     fn wants(&self, event: &Recorded) -> bool {

@@ -62,7 +62,7 @@ impl RelayOptions {
             service,
             batch: 500,
             poll: Duration::from_millis(100),
-            mark_after: Duration::from_millis(25),
+            mark_after: Duration::from_millis(100),
             backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(5),
             keep_sent: Duration::from_secs(7 * 24 * 60 * 60),

@@ -5,19 +5,16 @@ use std::sync::{
 
 use async_trait::async_trait;
 use contracts::Recorded;
-use futures::{StreamExt, stream};
-use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{Bus, BusError, BusStatus, Delivery, Memory, Subscription};
-
-/// Events that a slow subscriber may be behind before it gets a gap: a few hundred milliseconds of
-/// full speed, and at about 1 KiB each some megabytes.
-const CAPACITY: usize = 8_192;
+use crate::{
+    Bus, BusError, BusStatus, Delivery, Memory, Subscription, Wake,
+    fan_out::{CAPACITY, FanOut},
+};
 
 /// The bus of the embedded form: everybody is in this process.
 #[derive(Clone, Debug)]
 pub struct InProcessBus {
-    sender: broadcast::Sender<Arc<Recorded>>,
+    listeners: Arc<FanOut>,
     counts: Arc<Counts>,
 }
 
@@ -37,7 +34,7 @@ impl InProcessBus {
     /// A bus whose subscribers get a gap when they are `capacity` events behind.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
-            sender: broadcast::Sender::new(capacity),
+            listeners: Arc::new(FanOut::new(capacity)),
             counts: Arc::default(),
         }
     }
@@ -54,27 +51,29 @@ impl Bus for InProcessBus {
     async fn publish(&self, events: &[Recorded]) -> Result<(), BusError> {
         let count = events.len() as u64;
         self.counts.sent.fetch_add(count, Ordering::Relaxed);
-        if self.sender.receiver_count() > 0 {
-            for event in events {
-                // An error only says that the last listener left meanwhile.
-                let _ = self.sender.send(Arc::new(event.clone()));
-            }
+        if self.listeners.is_heard() {
+            let event = |event: &Recorded| Delivery::Event(Arc::new(event.clone()));
+            let deliveries: Vec<Delivery> = events.iter().map(event).collect();
+            self.listeners.send(&deliveries);
         }
         Ok(())
     }
 
     async fn subscribe(&self) -> Result<Subscription, BusError> {
-        let subscribed = (self.sender.subscribe(), Arc::clone(&self.counts));
-        let deliveries = stream::unfold(subscribed, async |(mut receiver, counts)| {
-            let (delivery, count) = match receiver.recv().await {
-                Ok(event) => (Delivery::Event(event), &counts.received),
-                Err(RecvError::Lagged(_)) => (Delivery::Gap, &counts.overruns),
-                Err(RecvError::Closed) => return None,
+        self.subscribe_for(Wake::Always).await
+    }
+
+    async fn subscribe_for(&self, wake: Wake) -> Result<Subscription, BusError> {
+        let counts = Arc::clone(&self.counts);
+        let listener = self.listeners.listen(wake);
+        let listener = listener.ok_or_else(|| BusError::Unavailable("it is over".to_owned()))?;
+        Ok(listener.subscription(move |delivery| {
+            let count = match delivery {
+                Delivery::Event(_) => &counts.received,
+                Delivery::Gap => &counts.overruns,
             };
             count.fetch_add(1, Ordering::Relaxed);
-            Some((delivery, (receiver, counts)))
-        });
-        Ok(Subscription::new(deliveries.boxed()))
+        }))
     }
 
     fn status(&self) -> BusStatus {

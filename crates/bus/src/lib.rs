@@ -10,6 +10,7 @@
 
 mod address;
 pub mod asyncapi;
+mod fan_out;
 mod in_process;
 mod message;
 mod nats;
@@ -25,6 +26,7 @@ use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
 
 pub use address::{check, connect};
+pub use fan_out::Wake;
 pub use in_process::InProcessBus;
 pub use nats::{NatsBus, NatsOptions, reach};
 pub use rabbit::{RabbitBus, RabbitOptions};
@@ -44,6 +46,15 @@ pub trait Bus: Send + Sync + 'static {
     /// # Errors
     /// [`BusError`] when the bus cannot be reached.
     async fn subscribe(&self) -> Result<Subscription, BusError>;
+
+    /// As [`Bus::subscribe`], for a listener that acts on some events only. It may find the others a
+    /// little later, or when it looks by itself.
+    ///
+    /// # Errors
+    /// As [`Bus::subscribe`].
+    async fn subscribe_for(&self, _wake: Wake) -> Result<Subscription, BusError> {
+        self.subscribe().await
+    }
 
     /// The newest event that the bus remembers; none where it remembers nothing.
     ///

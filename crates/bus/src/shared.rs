@@ -4,21 +4,16 @@
 //! Invariant: a listener that is too slow gets a gap and holds up nobody; when the one subscription is
 //! over, so is each listener's, and the next begins it anew.
 
+use std::sync::{Arc, Weak};
+
 use async_trait::async_trait;
 use contracts::Recorded;
-use futures::{StreamExt, stream};
-use tokio::{
-    sync::{
-        Mutex,
-        broadcast::{self, WeakSender, error::RecvError},
-    },
-    task::JoinSet,
+use tokio::{sync::Mutex, task::JoinSet};
+
+use crate::{
+    Bus, BusError, BusStatus, Memory, Subscription, Wake,
+    fan_out::{CAPACITY, FanOut},
 };
-
-use crate::{Bus, BusError, BusStatus, Delivery, Memory, Subscription};
-
-/// Deliveries that a slow listener may be behind, as with [`crate::InProcessBus`].
-const CAPACITY: usize = 8_192;
 
 /// A bus whose listeners in this process share a subscription.
 pub(crate) struct Shared<B> {
@@ -29,7 +24,7 @@ pub(crate) struct Shared<B> {
 #[derive(Default)]
 struct Listening {
     /// The way to the listeners, as long as the subscription lasts.
-    sender: Option<WeakSender<Delivery>>,
+    listeners: Weak<FanOut>,
     /// What hands on; ends with this.
     task: JoinSet<()>,
 }
@@ -44,24 +39,14 @@ impl<B: Bus> Shared<B> {
 }
 
 /// Hands on what comes, until it is over or nobody listens.
-async fn hand_on(mut subscription: Subscription, sender: broadcast::Sender<Delivery>) {
+async fn hand_on(mut subscription: Subscription, listeners: Arc<FanOut>) {
     while let Some(delivery) = subscription.next().await {
-        if sender.send(delivery).is_err() {
-            return;
+        if !listeners.send(&[delivery]) {
+            break;
         }
     }
-}
-
-fn listener(receiver: broadcast::Receiver<Delivery>) -> Subscription {
-    let deliveries = stream::unfold(receiver, async |mut receiver| {
-        let delivery = match receiver.recv().await {
-            Ok(delivery) => delivery,
-            Err(RecvError::Lagged(_)) => Delivery::Gap,
-            Err(RecvError::Closed) => return None,
-        };
-        Some((delivery, receiver))
-    });
-    Subscription::new(deliveries.boxed())
+    // Who came meanwhile begins anew.
+    listeners.close();
 }
 
 #[async_trait]
@@ -71,18 +56,23 @@ impl<B: Bus> Bus for Shared<B> {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BusError> {
+        self.subscribe_for(Wake::Always).await
+    }
+
+    async fn subscribe_for(&self, wake: Wake) -> Result<Subscription, BusError> {
         let mut listening = self.listening.lock().await;
-        let sender = listening.sender.as_ref().and_then(WeakSender::upgrade);
-        if let Some(sender) = sender {
-            return Ok(listener(sender.subscribe()));
+        let listeners = listening.listeners.upgrade();
+        if let Some(listener) = listeners.and_then(|listeners| listeners.listen(wake)) {
+            return Ok(listener.subscription(|_| {}));
         }
         let subscription = self.bus.subscribe().await?;
-        let sender = broadcast::Sender::new(CAPACITY);
-        let receiver = sender.subscribe();
-        listening.sender = Some(sender.downgrade());
+        let listeners = Arc::new(FanOut::new(CAPACITY));
+        let listener = listeners.listen(wake);
+        let listener = listener.ok_or_else(|| BusError::Unavailable("it is over".to_owned()))?;
+        listening.listeners = Arc::downgrade(&listeners);
         listening.task = JoinSet::new();
-        listening.task.spawn(hand_on(subscription, sender));
-        Ok(listener(receiver))
+        listening.task.spawn(hand_on(subscription, listeners));
+        Ok(listener.subscription(|_| {}))
     }
 
     async fn newest(&self) -> Result<Option<Recorded>, BusError> {
@@ -116,16 +106,15 @@ impl<B: Bus> Bus for Shared<B> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use contracts::Event;
+    use futures::{StreamExt, stream};
     use tokio::sync::mpsc;
     use uuid::Uuid;
 
     use super::*;
+    use crate::Delivery;
 
     /// A bus whose subscriptions are counted, and fed by the test.
     #[derive(Default)]

@@ -79,6 +79,10 @@ impl Handler for Second {
         self.first.order()
     }
 
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
         self.beside.handle(tx, event).await
     }

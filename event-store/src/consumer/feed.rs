@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bus::{Bus, BusError, Delivery, Subscription};
+use bus::{Bus, BusError, Delivery, Subscription, Wake};
 use contracts::Recorded;
 use futures::{FutureExt, future::BoxFuture};
 use thiserror::Error;
@@ -13,6 +13,9 @@ use crate::{Log, ReadQuery, metrics::Source};
 
 /// Positions in one batch at most: one transaction's worth of handling.
 pub(super) const MAX_BATCH: usize = 256;
+
+/// How often a consumer that is behind looks at what the bus did not wake it for.
+const LOOK: Duration = Duration::from_millis(25);
 
 /// Why the feed cannot go on.
 #[derive(Debug, Error)]
@@ -45,17 +48,21 @@ pub(super) struct Feed {
     silent_until: Option<Instant>,
     /// Whose feed it is, in metrics.
     consumer: &'static str,
+    /// What the bus wakes it for.
+    wake: Wake,
 }
 
 impl Feed {
     pub(super) fn new(
         consumer: &'static str,
+        wake: Wake,
         log: Log,
         bus: Option<Arc<dyn Bus>>,
         silence: Duration,
     ) -> Self {
         Self {
             consumer,
+            wake,
             epoch: log.epoch(),
             appended: log.appended(),
             log,
@@ -109,7 +116,8 @@ impl Feed {
         if self.subscribing.is_none()
             && let Some(bus) = self.bus.clone()
         {
-            self.subscribing = Some(async move { bus.subscribe().await }.boxed());
+            let wake = self.wake;
+            self.subscribing = Some(async move { bus.subscribe_for(wake).await }.boxed());
         }
         let asked = self.subscribing.as_mut();
         if let Some(answer) = asked.and_then(FutureExt::now_or_never) {
@@ -204,15 +212,19 @@ impl Feed {
         };
         let behind = *self.appended.borrow_and_update() > after;
         if behind {
-            // The log has it; give the bus, which is on the way, its time.
-            let until = Instant::now() + self.silence;
-            let until = *self.silent_until.get_or_insert(until);
+            // The log has it; give the bus, which is on the way, its time. What it has brought already
+            // may be something that it wakes nobody for.
+            let now = Instant::now();
+            let until = *self.silent_until.get_or_insert(now + self.silence);
+            let look = until.min(now + LOOK);
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(until) => {
-                    self.bus_is_slow = true;
-                    self.silent_until = None;
-                    self.log.metrics().silence(self.consumer);
+                () = tokio::time::sleep_until(look) => {
+                    if look == until {
+                        self.bus_is_slow = true;
+                        self.silent_until = None;
+                        self.log.metrics().silence(self.consumer);
+                    }
                 }
                 delivered = subscription.next() => self.keep(delivered),
             }

@@ -74,7 +74,13 @@ impl Runner {
     ) -> Self {
         log.metrics().consumer_begins(reader.name());
         Self {
-            feed: Feed::new(reader.name(), log.clone(), bus, options.silence),
+            feed: Feed::new(
+                reader.name(),
+                reader.wake(),
+                log.clone(),
+                bus,
+                options.silence,
+            ),
             reader,
             control: database.signal(CONTROL),
             database,

@@ -141,6 +141,10 @@ impl Handler for Counts {
         ]
     }
 
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
         self.handle_batch(tx, &[event]).await
     }
