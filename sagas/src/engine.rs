@@ -24,7 +24,7 @@ use std::{
 
 use chassis::Shutdown;
 use contracts::Recorded;
-use database::{Database, Tx};
+use database::{Database, Timestamp, Tx};
 use event_store::{Log, Outbox, consumer::Progress};
 use serde_json::Value;
 use uuid::Uuid;
@@ -33,8 +33,8 @@ pub(crate) use self::moves::DECIDED;
 use self::{moves::Steering, waiters::Waiters};
 pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
 use crate::{
-    Clock, DatabaseClock, Error, Metrics, Saga, Workflow, definition::DefinitionFault,
-    state::State, store, transition::Input,
+    Clock, DatabaseClock, Definition, Error, Metrics, Policy, Saga, Workflow,
+    definition::DefinitionFault, state::State, store, transition::Input,
 };
 
 /// The name of the consumer that reads replies; its checkpoint lies in the owner's database.
@@ -177,37 +177,36 @@ impl Engine {
     /// failed, as it may for a known id whose effects are there already; else, for a known id,
     /// [`Error::AlreadyStarted`].
     pub async fn start(&self, tx: &mut Tx, new: NewSaga) -> Result<Saga, Error> {
-        let workflow = self.inner.workflows.newest(new.definition)?;
-        let definition = workflow.definition();
-        let overrides = store::overrides(tx, definition.name()).await?;
-        let now = self.inner.clock.now_within(tx).await?;
-        let mut saga = Saga {
-            id: new.id,
-            definition: definition.name().to_owned(),
-            definition_version: definition.version(),
-            version: 0,
-            correlation_id: new.correlation_id.unwrap_or(new.id),
-            traceparent: new.traceparent,
-            data: new.data,
-            state: State::new(definition, &overrides),
-            created_at: now,
-            updated_at: now,
-            ended_at: None,
-            moment: crate::saga::Moment::default(),
-            unwritten: None,
-        };
-        saga.moment.cause = new.cause;
-        self.inner
-            .move_saga(
-                tx,
-                &mut saga,
-                workflow.as_ref(),
-                Steering::starting(),
-                Input::Start,
-            )
-            .await?;
-        self.inner.write(tx, [&mut saga]).await?;
-        Ok(saga)
+        let id = new.id;
+        let started = self.start_all(tx, vec![new]).await?;
+        started.into_iter().next().ok_or(Error::NotFound(id))
+    }
+
+    /// As [`Engine::start`], for several sagas that begin together or not at all, with hardly more
+    /// statements than for one.
+    ///
+    /// # Errors
+    /// As [`Engine::start`], of the first that cannot be started.
+    pub async fn start_all(&self, tx: &mut Tx, news: Vec<NewSaga>) -> Result<Vec<Saga>, Error> {
+        let inner = &self.inner;
+        let now = inner.clock.now_within(tx).await?;
+        let mut overrides: BTreeMap<&str, Policy> = BTreeMap::new();
+        let mut sagas = Vec::with_capacity(news.len());
+        for new in news {
+            let workflow = inner.workflows.newest(new.definition)?;
+            let name = workflow.definition().name();
+            if !overrides.contains_key(name) {
+                overrides.insert(name, store::overrides(tx, name).await?);
+            }
+            let mut saga = begun(new, workflow.definition(), &overrides[name], now);
+            let steering = Steering::starting();
+            inner
+                .move_saga(tx, &mut saga, workflow.as_ref(), steering, Input::Start)
+                .await?;
+            sagas.push(saga);
+        }
+        inner.write(tx, &mut sagas).await?;
+        Ok(sagas)
     }
 
     /// Reads a saga.
@@ -262,6 +261,27 @@ impl Engine {
     pub(crate) fn database(&self) -> &Database {
         &self.inner.database
     }
+}
+
+/// A saga that has not moved yet.
+fn begun(new: NewSaga, definition: &Definition, overrides: &Policy, now: Timestamp) -> Saga {
+    let mut saga = Saga {
+        id: new.id,
+        definition: definition.name().to_owned(),
+        definition_version: definition.version(),
+        version: 0,
+        correlation_id: new.correlation_id.unwrap_or(new.id),
+        traceparent: new.traceparent,
+        data: new.data,
+        state: State::new(definition, overrides),
+        created_at: now,
+        updated_at: now,
+        ended_at: None,
+        moment: crate::saga::Moment::default(),
+        unwritten: None,
+    };
+    saga.moment.cause = new.cause;
+    saga
 }
 
 /// The workflows by name and version, in an order that is the same in every process.

@@ -34,8 +34,17 @@ pub struct Tx {
     database: Arc<Inner>,
     signals: Vec<&'static str>,
     pending: Pending,
-    /// What was pending at each savepoint.
-    saved: Vec<Pending>,
+    /// The savepoints, the innermost last.
+    saved: Vec<Savepoint>,
+}
+
+/// The database learns of a savepoint with the first statement after it: a part that only defers costs
+/// no round trip.
+struct Savepoint {
+    /// What was pending then.
+    pending: Pending,
+    /// Whether the database knows of it; then it knows of those around it, too.
+    is_set: bool,
 }
 
 enum Inside {
@@ -77,12 +86,16 @@ impl Tx {
     /// # Errors
     /// As the database says; see [`Error`]. On PostgreSQL the transaction is then unusable.
     pub async fn execute(&mut self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<u64> {
+        self.set_savepoints().await?;
+        self.run(sql.into(), values).await
+    }
+
+    async fn run(&mut self, sql: Sql, values: Vec<Value>) -> Result<u64> {
         let done = match &mut self.inner {
             Inside::Postgres(tx) => {
-                let text = sql.into().text(Dialect::Postgres);
-                postgres::execute(&mut **tx, text, values).await
+                postgres::execute(&mut **tx, sql.text(Dialect::Postgres), values).await
             }
-            Inside::Sqlite(unit) => unit.execute(sql.into().text(Dialect::Sqlite), &values),
+            Inside::Sqlite(unit) => unit.execute(sql.text(Dialect::Sqlite), &values),
         };
         done.map_err(|error| self.database.noted(error))
     }
@@ -98,6 +111,7 @@ impl Tx {
         sql: impl Into<Sql>,
         rows: Vec<Vec<Value>>,
     ) -> Result<u64> {
+        self.set_savepoints().await?;
         let sql = sql.into();
         if let Inside::Sqlite(unit) = &mut self.inner {
             let done = unit.execute_each(sql.text(Dialect::Sqlite), &rows);
@@ -105,7 +119,7 @@ impl Tx {
         }
         let mut touched = 0;
         for values in rows {
-            touched += self.execute(sql, values).await?;
+            touched += self.run(sql, values).await?;
         }
         Ok(touched)
     }
@@ -119,6 +133,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Vec<T>> {
+        self.set_savepoints().await?;
         let done = match &mut self.inner {
             Inside::Postgres(tx) => {
                 let text = sql.into().text(Dialect::Postgres);
@@ -138,6 +153,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: Vec<Value>,
     ) -> Result<Option<T>> {
+        self.set_savepoints().await?;
         let done = match &mut self.inner {
             Inside::Postgres(tx) => {
                 let text = sql.into().text(Dialect::Postgres);
@@ -206,12 +222,20 @@ impl Tx {
     }
 
     /// Begins a part that can be taken back by itself.
-    ///
-    /// # Errors
-    /// As the database says; see [`Error`].
-    pub async fn savepoint(&mut self) -> Result<()> {
-        self.execute("SAVEPOINT part", Vec::new()).await?;
-        self.saved.push(self.pending.clone());
+    pub fn savepoint(&mut self) {
+        self.saved.push(Savepoint {
+            pending: self.pending.clone(),
+            is_set: false,
+        });
+    }
+
+    /// Tells the database of the savepoints that it does not know yet.
+    async fn set_savepoints(&mut self) -> Result<()> {
+        let unset = self.saved.iter().filter(|saved| !saved.is_set).count();
+        for place in self.saved.len() - unset..self.saved.len() {
+            self.run("SAVEPOINT part".into(), Vec::new()).await?;
+            self.saved[place].is_set = true;
+        }
         Ok(())
     }
 
@@ -220,9 +244,10 @@ impl Tx {
     /// # Errors
     /// As the database says; see [`Error`].
     pub async fn release(&mut self) -> Result<()> {
-        let sql = "RELEASE SAVEPOINT part";
-        self.execute(sql, Vec::new()).await?;
-        self.saved.pop();
+        if self.saved.pop().is_some_and(|saved| saved.is_set) {
+            let sql = "RELEASE SAVEPOINT part";
+            self.run(sql.into(), Vec::new()).await?;
+        }
         Ok(())
     }
 
@@ -231,9 +256,14 @@ impl Tx {
     /// # Errors
     /// As the database says; see [`Error`].
     pub async fn take_back(&mut self) -> Result<()> {
-        let sql = "ROLLBACK TO SAVEPOINT part";
-        self.execute(sql, Vec::new()).await?;
-        self.pending = self.saved.last().cloned().unwrap_or_default();
+        let Some(saved) = self.saved.last() else {
+            return Ok(());
+        };
+        self.pending = saved.pending.clone();
+        if saved.is_set {
+            let sql = "ROLLBACK TO SAVEPOINT part";
+            self.run(sql.into(), Vec::new()).await?;
+        }
         self.release().await
     }
 

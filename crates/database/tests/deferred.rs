@@ -10,6 +10,7 @@ testkit::both_databases!(
     a_savepoint_takes_back_what_was_deferred_since_and_nothing_else,
     what_was_written_since_a_savepoint_waits_again_when_it_is_gone_back_to,
     what_cannot_be_written_keeps_the_transaction_from_committing,
+    a_part_within_a_part_is_taken_back_alone_whichever_of_them_wrote_first,
 );
 
 /// Numbers that wait to be written.
@@ -80,14 +81,14 @@ async fn a_savepoint_takes_back_what_was_deferred_since_and_nothing_else(backend
     let database = empty(&backend).await;
     let mut tx = database.begin().await.expect("a transaction");
     defer(&mut tx, 1);
-    tx.savepoint().await.expect("a savepoint");
+    tx.savepoint();
     defer(&mut tx, 2);
-    tx.savepoint().await.expect("a savepoint within");
+    tx.savepoint();
     defer(&mut tx, 3);
     tx.release().await.expect("released");
     tx.take_back().await.expect("taken back");
     defer(&mut tx, 4);
-    tx.savepoint().await.expect("a savepoint");
+    tx.savepoint();
     defer(&mut tx, 5);
     tx.release().await.expect("released");
     tx.commit().await.expect("committed");
@@ -98,7 +99,7 @@ async fn what_was_written_since_a_savepoint_waits_again_when_it_is_gone_back_to(
     let database = empty(&backend).await;
     let mut tx = database.begin().await.expect("a transaction");
     defer(&mut tx, 1);
-    tx.savepoint().await.expect("a savepoint");
+    tx.savepoint();
     defer(&mut tx, 2);
     tx.write_deferred().await.expect("written");
     assert_eq!(within(&mut tx).await, 2);
@@ -116,4 +117,28 @@ async fn what_cannot_be_written_keeps_the_transaction_from_committing(backend: B
     let error = tx.commit().await.expect_err("the same number twice");
     assert!(matches!(error, Error::Constraint { .. }), "{error:?}");
     assert_eq!(numbers(&database).await, Vec::<i64>::new());
+}
+
+async fn a_part_within_a_part_is_taken_back_alone_whichever_of_them_wrote_first(backend: Backend) {
+    let database = empty(&backend).await;
+    let mut tx = database.begin().await.expect("a transaction");
+    let insert = "INSERT INTO numbers (number) VALUES ($1)";
+    tx.savepoint();
+    tx.savepoint();
+    tx.execute(insert, params![1_i64]).await.expect("a row");
+    tx.take_back().await.expect("the inner part taken back");
+    tx.execute(insert, params![2_i64]).await.expect("a row");
+    tx.savepoint();
+    tx.take_back()
+        .await
+        .expect("a part that did nothing, taken back");
+    tx.release().await.expect("the outer part kept");
+    tx.savepoint();
+    tx.execute(insert, params![3_i64]).await.expect("a row");
+    tx.savepoint();
+    tx.execute(insert, params![4_i64]).await.expect("a row");
+    tx.release().await.expect("the inner part kept");
+    tx.take_back().await.expect("the outer part taken back");
+    tx.commit().await.expect("committed");
+    assert_eq!(numbers(&database).await, [2]);
 }

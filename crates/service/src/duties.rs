@@ -152,7 +152,7 @@ async fn attempt(
     tx: &mut Tx,
     ask: &Ask,
 ) -> Result<Result<Portion, String>, HandlerError> {
-    tx.savepoint().await?;
+    tx.savepoint();
     let portion = AssertUnwindSafe(duty.perform(tx, ask)).catch_unwind().await;
     let error = match portion {
         Ok(Ok(portion)) => {

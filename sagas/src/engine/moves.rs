@@ -211,7 +211,7 @@ impl Inner {
         steering: Steering,
         step: &str,
     ) -> Result<Ran<LocalOutcome>, Error> {
-        tx.savepoint().await?;
+        tx.savepoint();
         match workflow.act(tx, saga, step).await {
             Ok(LocalOutcome::Refused(reason)) => {
                 tx.take_back().await?;
@@ -229,7 +229,7 @@ impl Inner {
         workflow: &dyn Workflow,
         step: &str,
     ) -> Result<Ran<()>, Error> {
-        tx.savepoint().await?;
+        tx.savepoint();
         let ran = workflow.undo(tx, saga, step).await;
         settle_step(tx, step, ran).await
     }

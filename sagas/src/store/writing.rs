@@ -4,11 +4,11 @@
 //! Invariant: a saga is written as the version after the one that was read, counting every transition
 //! between, and each transition has its line in the timeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use database::{Dialect, Error as DatabaseError, Timestamp, Tx, params};
+use database::{Dialect, Error as DatabaseError, Timestamp, Tx, Value, params};
 use faults::Write;
-use serde_json::Value;
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::timers::{Timers, clear_timers, set_timers, timers_of};
@@ -29,7 +29,7 @@ struct Entry {
     version: i64,
     at: Timestamp,
     state: &'static str,
-    inputs: Value,
+    inputs: Json,
     cause: Option<Uuid>,
 }
 
@@ -100,14 +100,16 @@ pub(crate) async fn write<'a>(
 type Change<'a> = (&'a Saga, Unwritten);
 
 async fn rows(tx: &mut Tx, changes: &[Change<'_>]) -> Result<(), Error> {
-    let mut moved = Vec::new();
-    for change in changes {
-        let (saga, unwritten) = change;
-        if unwritten.from > 0 {
-            moved.push(change);
-        } else if begin(tx, saga).await? == 0 {
-            return Err(Error::AlreadyStarted(saga.id));
-        }
+    let (begun, moved): (Vec<_>, Vec<_>) = changes
+        .iter()
+        .partition(|(_, unwritten)| unwritten.from == 0);
+    let is_there: HashSet<Uuid> = match tx.dialect() {
+        _ if begun.is_empty() => HashSet::new(),
+        Dialect::Postgres => begin_together(tx, &begun).await?,
+        Dialect::Sqlite => begin_each(tx, &begun).await?,
+    };
+    if let Some((saga, _)) = begun.iter().find(|(saga, _)| !is_there.contains(&saga.id)) {
+        return Err(Error::AlreadyStarted(saga.id));
     }
     let written = match tx.dialect() {
         _ if moved.is_empty() => return Ok(()),
@@ -130,40 +132,71 @@ macro_rules! insert {
             $values
         )
     };
+    (given, $then:literal) => {
+        concat!(
+            insert!(
+                "SELECT id, definition, definition_version, state, version, correlation_id,
+                     traceparent, data::JSONB, rolled_back <> 0, reason, suspended::JSONB,
+                     steps::JSONB, policy::JSONB, created_at, updated_at,
+                     TIMESTAMPTZ 'epoch' + ended_at * INTERVAL '1 microsecond'
+                 FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[],
+                             $6::UUID[], $7::TEXT[], $8::TEXT[], $9::BIGINT[], $10::TEXT[],
+                             $11::TEXT[], $12::TEXT[], $13::TEXT[], $14::TIMESTAMPTZ[],
+                             $15::TIMESTAMPTZ[], $16::BIGINT[])
+                     AS given (id, definition, definition_version, state, version, correlation_id,
+                               traceparent, data, rolled_back, reason, suspended, steps, policy,
+                               created_at, updated_at, ended_at) "
+            ),
+            $then
+        )
+    };
 }
 
-/// Writes a saga that has just begun. One that is there already is not waited for: whoever moves it may
-/// wait for what this transaction has done.
-async fn begin(tx: &mut Tx, saga: &Saga) -> Result<u64, Error> {
+/// Writes sagas that have just begun; those that were not there before. One that is there already is not
+/// waited for: whoever moves it may wait for what this transaction has done.
+async fn begin_each(tx: &mut Tx, begun: &[&Change<'_>]) -> Result<HashSet<Uuid>, Error> {
     const BEGIN: &str = insert!(
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (id) DO NOTHING"
     );
-    let Stored {
-        data,
-        steps,
-        policy,
-        suspended,
-    } = Stored::of(saga)?;
-    let values = params![
-        saga.id,
-        &saga.definition,
-        saga.definition_version,
-        saga.state.phase.as_str(),
-        saga.version,
-        saga.correlation_id,
-        saga.traceparent.clone(),
-        data,
-        saga.state.rolled_back,
-        saga.state.reason.clone(),
-        suspended,
-        steps,
-        policy,
-        saga.created_at,
-        saga.updated_at,
-        saga.ended_at,
-    ];
-    Ok(tx.execute(BEGIN, values).await?)
+    let mut written = HashSet::new();
+    for (saga, _) in begun {
+        let Stored {
+            data,
+            steps,
+            policy,
+            suspended,
+        } = Stored::of(saga)?;
+        let values = params![
+            saga.id,
+            &saga.definition,
+            saga.definition_version,
+            saga.state.phase.as_str(),
+            saga.version,
+            saga.correlation_id,
+            saga.traceparent.clone(),
+            data,
+            saga.state.rolled_back,
+            saga.state.reason.clone(),
+            suspended,
+            steps,
+            policy,
+            saga.created_at,
+            saga.updated_at,
+            saga.ended_at,
+        ];
+        if tx.execute(BEGIN, values).await? == 1 {
+            written.insert(saga.id);
+        }
+    }
+    Ok(written)
+}
+
+/// As [`begin_each`], with one statement.
+async fn begin_together(tx: &mut Tx, begun: &[&Change<'_>]) -> Result<HashSet<Uuid>, Error> {
+    const BEGIN: &str = insert!(given, "ON CONFLICT (id) DO NOTHING RETURNING id");
+    let written: Vec<(Uuid,)> = tx.fetch_all(BEGIN, columns(begun)?).await?;
+    Ok(written.into_iter().map(|(id,)| id).collect())
 }
 
 async fn move_each(tx: &mut Tx, moved: &[&Change<'_>]) -> Result<u64, Error> {
@@ -195,29 +228,29 @@ async fn move_each(tx: &mut Tx, moved: &[&Change<'_>]) -> Result<u64, Error> {
 /// who plans while the table is small and keeps the plan while it grows.
 async fn move_together(tx: &mut Tx, moved: &[&Change<'_>]) -> Result<u64, Error> {
     const MOVE: &str = insert!(
-        "SELECT id, definition, definition_version, state, version, correlation_id, traceparent,
-             data::JSONB, rolled_back <> 0, reason, suspended::JSONB, steps::JSONB, policy::JSONB,
-             created_at, updated_at, TIMESTAMPTZ 'epoch' + ended_at * INTERVAL '1 microsecond'
-         FROM unnest($1::UUID[], $2::TEXT[], $3::BIGINT[], $4::TEXT[], $5::BIGINT[], $6::UUID[],
-                     $7::TEXT[], $8::TEXT[], $9::BIGINT[], $10::TEXT[], $11::TEXT[], $12::TEXT[],
-                     $13::TEXT[], $14::TIMESTAMPTZ[], $15::TIMESTAMPTZ[], $16::BIGINT[])
-             AS given (id, definition, definition_version, state, version, correlation_id,
-                       traceparent, data, rolled_back, reason, suspended, steps, policy,
-                       created_at, updated_at, ended_at)
-         ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version,
+        given,
+        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, version = excluded.version,
              rolled_back = excluded.rolled_back, reason = excluded.reason,
              suspended = excluded.suspended, steps = excluded.steps,
              updated_at = excluded.updated_at, ended_at = excluded.ended_at
          WHERE saga.version = ($17::BIGINT[])[array_position($1::UUID[], saga.id)]"
     );
-    let mut stored = Vec::with_capacity(moved.len());
-    for (saga, _) in moved {
+    let from: Vec<i64> = moved.iter().map(|(_, unwritten)| unwritten.from).collect();
+    let mut values = columns(moved)?;
+    values.extend(params![from]);
+    Ok(tx.execute(MOVE, values).await?)
+}
+
+/// The sagas as arrays, one for each column.
+fn columns(changes: &[&Change<'_>]) -> Result<Vec<Value>, Error> {
+    let mut stored = Vec::with_capacity(changes.len());
+    for (saga, _) in changes {
         stored.push(Stored::of(saga)?);
     }
-    fn of<T>(moved: &[&Change<'_>], part: impl Fn(&Saga) -> T) -> Vec<T> {
-        moved.iter().map(|(saga, _)| part(saga)).collect()
+    fn of<T>(changes: &[&Change<'_>], part: impl Fn(&Saga) -> T) -> Vec<T> {
+        changes.iter().map(|(saga, _)| part(saga)).collect()
     }
-    let json = |part: fn(&Stored) -> &Value| -> Vec<String> {
+    let json = |part: fn(&Stored) -> &Json| -> Vec<String> {
         stored
             .iter()
             .map(|stored| part(stored).to_string())
@@ -227,27 +260,24 @@ async fn move_together(tx: &mut Tx, moved: &[&Change<'_>]) -> Result<u64, Error>
     let suspended: Vec<Option<String>> = suspended
         .map(|suspended| suspended.map(ToString::to_string))
         .collect();
-    let from: Vec<i64> = moved.iter().map(|(_, unwritten)| unwritten.from).collect();
-    let values = params![
-        of(moved, |saga| saga.id),
-        of(moved, |saga| saga.definition.clone()),
-        of(moved, |saga| i64::from(saga.definition_version)),
-        of(moved, |saga| saga.state.phase.as_str().to_owned()),
-        of(moved, |saga| saga.version),
-        of(moved, |saga| saga.correlation_id),
-        of(moved, |saga| saga.traceparent.clone()),
+    Ok(params![
+        of(changes, |saga| saga.id),
+        of(changes, |saga| saga.definition.clone()),
+        of(changes, |saga| i64::from(saga.definition_version)),
+        of(changes, |saga| saga.state.phase.as_str().to_owned()),
+        of(changes, |saga| saga.version),
+        of(changes, |saga| saga.correlation_id),
+        of(changes, |saga| saga.traceparent.clone()),
         json(|stored| &stored.data),
-        of(moved, |saga| i64::from(saga.state.rolled_back)),
-        of(moved, |saga| saga.state.reason.clone()),
+        of(changes, |saga| i64::from(saga.state.rolled_back)),
+        of(changes, |saga| saga.state.reason.clone()),
         suspended,
         json(|stored| &stored.steps),
         json(|stored| &stored.policy),
-        of(moved, |saga| saga.created_at),
-        of(moved, |saga| saga.updated_at),
-        of(moved, |saga| saga.ended_at.map(|at| at.as_micros())),
-        from,
-    ];
-    Ok(tx.execute(MOVE, values).await?)
+        of(changes, |saga| saga.created_at),
+        of(changes, |saga| saga.updated_at),
+        of(changes, |saga| saga.ended_at.map(|at| at.as_micros())),
+    ])
 }
 
 async fn entries(tx: &mut Tx, changes: &[Change<'_>]) -> Result<(), DatabaseError> {
@@ -309,10 +339,10 @@ async fn timers(tx: &mut Tx, changes: &[Change<'_>]) -> Result<bool, DatabaseErr
 
 /// What of a saga is stored as JSON.
 struct Stored {
-    data: Value,
-    steps: Value,
-    policy: Value,
-    suspended: Option<Value>,
+    data: Json,
+    steps: Json,
+    policy: Json,
+    suspended: Option<Json>,
 }
 
 impl Stored {

@@ -29,7 +29,7 @@ use crate::{
     domain::{self, Asked},
     store::{
         answers::{self, Given},
-        json, stats,
+        json, recording, stats,
     },
 };
 
@@ -125,17 +125,15 @@ impl AnswerSubmission {
             points: outcome.points,
             streak: outcome.stats.streak,
         };
-        answers::insert(tx, &given, &counted.own, now).await?;
         let own = counted
             .own
             .with(*quiz_mode, outcome.is_correct, outcome.points);
-        stats::save(tx, submitted.user_id, &own).await?;
         let payload = AnswerSubmitted {
             answer_id: given.id,
             user_id: given.user_id,
             display_name: submitted.display_name.clone().into(),
             question_id: given.question_id,
-            choice_id: given.choice_id,
+            choice_id: given.choice_id.clone(),
             quiz_mode: given.quiz_mode,
             category: asked.category.clone(),
             difficulty: asked.difficulty,
@@ -143,6 +141,7 @@ impl AnswerSubmission {
             points: given.points,
             streak: given.streak,
         };
+        recording::record(tx, given, counted.own, own, now);
         self.enqueue(tx, saga, &submitted, &payload);
         Ok(LocalOutcome::Done(Some(serde_json::to_value(payload)?)))
     }

@@ -6,6 +6,7 @@
 pub mod answers;
 pub mod keys;
 pub mod questions;
+pub mod recording;
 pub mod stats;
 
 use std::str::FromStr;

@@ -3,28 +3,29 @@
 //! Invariant: a player has one undecided answer at a time. A request that comes meanwhile waits for
 //! it, bounded, so that streaks are never built on an answer that is taken back.
 
-use std::time::{Duration, Instant};
+mod recorder;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chassis::{Shutdown, identity::Caller, shutdown::Slept, trace::TraceContext};
 use contracts::http::{AnswerStatus, SubmitAnswer};
-use database::{Database, Timestamp, Tx};
-use sagas::{Engine, NewSaga, Waiter};
+use database::Database;
+use sagas::{Engine, Waiter};
 use service::departed;
 use uuid::Uuid;
 
+use self::recorder::{Attempt, Recorder, same_body};
 use crate::{
-    domain::Asked,
     error::Error,
-    saga::{self, Submitted},
     store::{
-        answers::{self, Answer, Obstacles},
-        keys::{self, Key, Used},
-        questions, stats,
+        answers::{self, Answer},
+        keys::{self, Key},
+        questions,
     },
 };
-
-/// How long an Idempotency-Key stands for its request.
-const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Expired keys are deleted this often, with or without the maintenance service,
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -36,6 +37,7 @@ const PRUNE_BATCH: i64 = 500;
 pub struct Submissions {
     db: Database,
     engine: Engine,
+    recorder: Arc<Recorder>,
     predecessor_wait: Duration,
 }
 
@@ -62,21 +64,12 @@ pub struct Ticket {
     waiter: Waiter,
 }
 
-/// What one look at the player's row led to.
-enum Attempt {
-    /// The answer is recorded now.
-    Recorded(Ticket),
-    /// An earlier request with the same key recorded it.
-    Repeated(Uuid),
-    /// This answer of the player's has to be decided first.
-    Behind(Uuid),
-}
-
 impl Submissions {
     /// Takes answers into `db`, whose sagas `engine` moves. An answer waits `predecessor_wait` at
     /// most for the same player's answer before it.
     pub fn new(db: Database, engine: Engine, predecessor_wait: Duration) -> Self {
         Self {
+            recorder: Arc::new(Recorder::new(db.clone(), engine.clone())),
             db,
             engine,
             predecessor_wait,
@@ -103,8 +96,15 @@ impl Submissions {
         let begun = Instant::now();
         let mut waited_for = None;
         loop {
-            let predecessor = match self.attempt(submission, &asked).await? {
-                Attempt::Recorded(ticket) => return Ok(ticket),
+            let predecessor = match self.recorder.record(submission, &asked).await? {
+                Attempt::Recorded(answer_id, waiter) => {
+                    return Ok(Ticket {
+                        answer_id,
+                        user_id: submission.caller.user_id,
+                        is_new: true,
+                        waiter,
+                    });
+                }
                 Attempt::Repeated(answer_id) => return Ok(self.ticket(answer_id, submission)),
                 Attempt::Behind(predecessor) => predecessor,
             };
@@ -200,70 +200,5 @@ impl Submissions {
         };
         let used = keys::find(&self.db, key).await?;
         used.map(|used| same_body(key, &used)).transpose()
-    }
-
-    async fn attempt(&self, submission: &Submission, asked: &Asked) -> Result<Attempt, Error> {
-        let mut tx = self.db.begin().await?;
-        let user_id = submission.caller.user_id;
-        let (_, now) = stats::lock(&mut tx, user_id).await?;
-        // Asked once the row is held: whoever forgets the player holds it, too, so that either this
-        // answer is forgotten with the rest or it is never recorded.
-        let Obstacles {
-            has_left,
-            undecided,
-        } = answers::obstacles(&mut tx, user_id).await?;
-        if has_left {
-            return Err(Error::AccountDeleted);
-        }
-        if let Some(key) = &submission.key
-            && let Some(used) = keys::find_within(&mut tx, key, now).await?
-        {
-            return Ok(Attempt::Repeated(same_body(key, &used)?));
-        }
-        if let Some(predecessor) = undecided {
-            return Ok(Attempt::Behind(predecessor));
-        }
-        let ticket = self.start(&mut tx, submission, asked, now).await?;
-        tx.commit().await?;
-        Ok(Attempt::Recorded(ticket))
-    }
-
-    async fn start(
-        &self,
-        tx: &mut Tx,
-        submission: &Submission,
-        asked: &Asked,
-        now: Timestamp,
-    ) -> Result<Ticket, Error> {
-        let answer_id = Uuid::now_v7();
-        let submitted = Submitted {
-            answer_id,
-            user_id: submission.caller.user_id,
-            display_name: submission.caller.display_name.clone(),
-            asked: asked.clone(),
-            choice_id: submission.body.choice_id.clone(),
-            quiz_mode: submission.body.quiz_mode,
-        };
-        let saga = NewSaga::new(saga::NAME, answer_id, submitted.to_json()?)
-            .correlation(submission.trace.correlation_id())
-            .traceparent(submission.trace.to_string());
-        // In line before the commit, so that a decision right after it is not missed.
-        let ticket = Ticket {
-            is_new: true,
-            ..self.ticket(answer_id, submission)
-        };
-        self.engine.start(tx, saga).await?;
-        if let Some(key) = &submission.key {
-            keys::remember(tx, key, answer_id, now + KEY_LIFETIME).await?;
-        }
-        Ok(ticket)
-    }
-}
-
-fn same_body(key: &Key, used: &Used) -> Result<Uuid, Error> {
-    if used.fingerprint == key.fingerprint {
-        Ok(used.answer_id)
-    } else {
-        Err(Error::KeyReused)
     }
 }

@@ -37,27 +37,27 @@ async fn a_key_stands_for_its_request_until_it_expires(home: Backend) {
     let now = db.now().await.expect("a time");
     let later = now + Duration::from_secs(60);
     let mut tx = db.begin().await.expect("a transaction");
-    keys::remember(&mut tx, &key("k"), first, later)
+    let (one, other) = (key("k"), key("l"));
+    keys::remember(&mut tx, &[(&one, first), (&other, second)], later)
         .await
         .expect("remembered");
-    let used = keys::find_within(&mut tx, &key("k"), now)
-        .await
-        .expect("read");
     let expected = |answer_id| {
         Some(Used {
             fingerprint: vec![1, 2, 3],
             answer_id,
         })
     };
-    assert_eq!(used, expected(first));
-    assert_eq!(
-        keys::find_within(&mut tx, &key("k"), later)
-            .await
-            .expect("read"),
-        None
-    );
+    // Each in its place.
+    let unknown = key("m");
+    let asked = [&other, &unknown, &one];
+    let used = keys::find_within(&mut tx, &asked, now).await.expect("read");
+    assert_eq!(used, [expected(second), None, expected(first)]);
+    let used = keys::find_within(&mut tx, &[&one], later)
+        .await
+        .expect("read");
+    assert_eq!(used, [None]);
     // The same key may be used again after that.
-    keys::remember(&mut tx, &key("k"), second, later + Duration::from_secs(1))
+    keys::remember(&mut tx, &[(&one, second)], later + Duration::from_secs(1))
         .await
         .expect("used");
     tx.commit().await.expect("committed");
@@ -74,7 +74,7 @@ async fn expired_keys_are_deleted_in_bounded_batches(home: Backend) {
     let mut tx = db.begin().await.expect("a transaction");
     for n in 0..5 {
         let until = now + Duration::from_secs(60 * n);
-        keys::remember(&mut tx, &key(&n.to_string()), Uuid::nil(), until)
+        keys::remember(&mut tx, &[(&key(&n.to_string()), Uuid::nil())], until)
             .await
             .expect("used");
     }

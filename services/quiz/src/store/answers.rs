@@ -1,10 +1,12 @@
 //! The answers, each with its place in the life of its saga.
 
+use std::collections::BTreeSet;
+
 use contracts::{
     QuizMode,
     http::{AnswerStatus, BadgeRef, Standing},
 };
-use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Dialect, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 use super::{json, named};
@@ -97,53 +99,40 @@ impl TryFrom<Row> for Answer {
     }
 }
 
-/// Records an undecided answer, with the tally that taking it back restores.
-///
-/// # Errors
-/// As the database says.
-pub async fn insert(tx: &mut Tx, given: &Given, before: &Tally, at: Timestamp) -> Result<()> {
-    tx.execute(
-        "INSERT INTO answers (id, user_id, question_id, choice_id, correct_choice_id, quiz_mode,
-                              is_correct, points, streak, status, own_before, submitted_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11)",
-        params![
-            given.id,
-            given.user_id,
-            given.question_id,
-            &given.choice_id,
-            &given.correct_choice_id,
-            given.quiz_mode.as_str(),
-            given.is_correct,
-            given.points,
-            given.streak,
-            json(before)?,
-            at
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
 /// What keeps a player from answering, while the player's row is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, database::Record)]
 pub struct Obstacles {
+    /// Who it is.
+    pub user_id: Uuid,
     /// The account was deleted.
     pub has_left: bool,
     /// This answer has to be decided first.
     pub undecided: Option<Uuid>,
 }
 
-/// What keeps the player from answering.
+/// What keeps each of the players from answering.
 ///
 /// # Errors
 /// As the database says.
-pub async fn obstacles(tx: &mut Tx, user_id: Uuid) -> Result<Obstacles> {
-    tx.fetch_one(
-        "SELECT EXISTS (SELECT 1 FROM departed_users WHERE user_id = $1) AS has_left,
-                (SELECT id FROM answers WHERE user_id = $1 AND status = 'pending') AS undecided",
-        params![user_id],
-    )
-    .await
+pub async fn obstacles(tx: &mut Tx, players: &BTreeSet<Uuid>) -> Result<Vec<Obstacles>> {
+    const OBSTACLES: &str = "SELECT given.user_id,
+                EXISTS (SELECT 1 FROM departed_users AS left_
+                        WHERE left_.user_id = given.user_id) AS has_left,
+                (SELECT id FROM answers
+                 WHERE answers.user_id = given.user_id AND status = 'pending') AS undecided
+         FROM unnest($1::UUID[]) AS given (user_id)";
+    const OF_ONE: &str = "SELECT $1 AS user_id,
+                EXISTS (SELECT 1 FROM departed_users WHERE user_id = $1) AS has_left,
+                (SELECT id FROM answers WHERE user_id = $1 AND status = 'pending') AS undecided";
+    if tx.dialect() == Dialect::Postgres {
+        let players: Vec<Uuid> = players.iter().copied().collect();
+        return tx.fetch_all(OBSTACLES, params![players]).await;
+    }
+    let mut found = Vec::with_capacity(players.len());
+    for user_id in players {
+        found.push(tx.fetch_one(OF_ONE, params![*user_id]).await?);
+    }
+    Ok(found)
 }
 
 /// The mode, whether it was right and the points of those of `ids` that were not taken back, in

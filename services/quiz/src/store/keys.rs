@@ -1,6 +1,6 @@
 //! Which request an Idempotency-Key stood for.
 
-use database::{Database, Dialect, Result, Sql, Timestamp, Tx, params};
+use database::{Database, Dialect, Result, Sql, Timestamp, Tx, Value, params};
 use uuid::Uuid;
 
 /// A key as the client sent it, with whose it is and for what.
@@ -42,40 +42,101 @@ pub async fn find(db: &Database, key: &Key) -> Result<Option<Used>> {
         .await
 }
 
-/// What the key stood for, unless that was too long ago; while the player's row is held.
-///
-/// # Errors
-/// As the database says.
-pub async fn find_within(tx: &mut Tx, key: &Key, now: Timestamp) -> Result<Option<Used>> {
-    tx.fetch_optional(FIND, params![key.subject, key.path, &key.key, now])
-        .await
-}
-
 const FIND: &str = "SELECT fingerprint, answer_id FROM idempotency_keys
      WHERE subject = $1 AND path = $2 AND key = $3 AND expires_at > $4";
 
-/// Remembers what the key stands for.
+/// What each of the keys stood for, in their order, unless that was too long ago; while the players' rows
+/// are held.
 ///
 /// # Errors
 /// As the database says.
-pub async fn remember(tx: &mut Tx, key: &Key, answer_id: Uuid, until: Timestamp) -> Result<()> {
-    tx.execute(
+pub async fn find_within(tx: &mut Tx, keys: &[&Key], now: Timestamp) -> Result<Vec<Option<Used>>> {
+    let mut found = Vec::with_capacity(keys.len());
+    if tx.dialect() == Dialect::Sqlite {
+        for key in keys {
+            let values = params![key.subject, key.path, &key.key, now];
+            found.push(tx.fetch_optional(FIND, values).await?);
+        }
+        return Ok(found);
+    }
+    const FIND_ALL: &str = "SELECT given.number, used.fingerprint, used.answer_id
+         FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[]) WITH ORDINALITY
+             AS given (subject, path, key, number)
+         CROSS JOIN LATERAL (
+             SELECT fingerprint, answer_id FROM idempotency_keys AS used
+             WHERE used.subject = given.subject AND used.path = given.path AND used.key = given.key
+               AND used.expires_at > $4
+             LIMIT 1) AS used";
+    let mut values = columns(keys.iter().copied());
+    values.extend(params![now]);
+    let rows: Vec<(i64, Vec<u8>, Uuid)> = match keys {
+        [] => Vec::new(),
+        _ => tx.fetch_all(FIND_ALL, values).await?,
+    };
+    found.resize(keys.len(), None);
+    for (number, fingerprint, answer_id) in rows {
+        let place = usize::try_from(number - 1).ok();
+        if let Some(place) = place.and_then(|place| found.get_mut(place)) {
+            *place = Some(Used {
+                fingerprint,
+                answer_id,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Remembers what each of the keys stands for.
+///
+/// # Errors
+/// As the database says.
+pub async fn remember(tx: &mut Tx, keys: &[(&Key, Uuid)], until: Timestamp) -> Result<()> {
+    const REMEMBER: &str =
         "INSERT INTO idempotency_keys (subject, path, key, fingerprint, answer_id, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (subject, path, key) DO UPDATE SET
              fingerprint = excluded.fingerprint, answer_id = excluded.answer_id,
-             expires_at = excluded.expires_at",
-        params![
-            key.subject,
-            key.path,
-            &key.key,
-            key.fingerprint.clone(),
-            answer_id,
-            until
-        ],
-    )
-    .await
-    .map(|_| ())
+             expires_at = excluded.expires_at";
+    const REMEMBER_ALL: &str =
+        "INSERT INTO idempotency_keys (subject, path, key, fingerprint, answer_id, expires_at)
+         SELECT subject, path, key, decode(fingerprint, 'hex'), answer_id, $6
+         FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::UUID[])
+             AS given (subject, path, key, fingerprint, answer_id)
+         ON CONFLICT (subject, path, key) DO UPDATE SET
+             fingerprint = excluded.fingerprint, answer_id = excluded.answer_id,
+             expires_at = excluded.expires_at";
+    if keys.is_empty() {
+        return Ok(());
+    }
+    if tx.dialect() == Dialect::Sqlite {
+        let row = |(key, answer_id): &(&Key, Uuid)| {
+            let fingerprint = key.fingerprint.clone();
+            params![
+                key.subject,
+                key.path,
+                &key.key,
+                fingerprint,
+                *answer_id,
+                until
+            ]
+        };
+        let rows = keys.iter().map(row).collect();
+        return tx.execute_each(REMEMBER, rows).await.map(|_| ());
+    }
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let fingerprints: Vec<String> = keys.iter().map(|(key, _)| hex(&key.fingerprint)).collect();
+    let answers: Vec<Uuid> = keys.iter().map(|(_, answer)| *answer).collect();
+    let mut values = columns(keys.iter().map(|(key, _)| *key));
+    values.extend(params![fingerprints, answers, until]);
+    tx.execute(REMEMBER_ALL, values).await.map(|_| ())
+}
+
+/// Keys as arrays, one for each column that identifies them.
+fn columns<'a>(keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<Value> {
+    let subjects: Vec<Uuid> = keys.clone().map(|key| key.subject).collect();
+    let paths: Vec<String> = keys.clone().map(|key| key.path.to_owned()).collect();
+    let texts: Vec<String> = keys.map(|key| key.key.clone()).collect();
+    params![subjects, paths, texts]
 }
 
 /// Forgets a user's keys.

@@ -1,9 +1,11 @@
 //! Stats: what was imported, and what was counted here.
 
-use database::{Database, Json, Result, Sql, Timestamp, Tx, params};
+use std::collections::BTreeSet;
+
+use database::{Database, Dialect, Json, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
-use super::json;
+use super::{json, recording::Recording};
 use crate::{domain::Stats, tally::Tally};
 
 /// A player's row.
@@ -53,7 +55,42 @@ pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<(Counted, Timestamp)> {
     let (base, own, now): (Json<Stats>, Json<Tally>, Option<Timestamp>) =
         row.ok_or(database::Error::NotFound)?;
     let now = now.unwrap_or_else(Timestamp::system);
-    Ok((counted((base, own)), now))
+    let counted = counted((base, own));
+    tx.deferred::<Recording>().hold(user_id, counted.clone());
+    Ok((counted, now))
+}
+
+/// Holds those of the players' rows that are there and that nobody else holds, until the transaction
+/// ends: waits for nobody. Whose they are, and the time.
+///
+/// # Errors
+/// As the database says.
+pub async fn lock_free(tx: &mut Tx, players: &[Uuid]) -> Result<(BTreeSet<Uuid>, Timestamp)> {
+    const LOCK: &str = "SELECT free.user_id, free.base, free.own, clock_timestamp()
+         FROM unnest($1::UUID[]) AS given (user_id)
+         CROSS JOIN LATERAL (SELECT user_id, base, own FROM stats
+                             WHERE stats.user_id = given.user_id
+                             LIMIT 1 FOR UPDATE SKIP LOCKED) AS free";
+    // Nobody else writes meanwhile.
+    const READ: &str = "SELECT user_id, base, own, NULL FROM stats WHERE user_id = $1";
+    let mut rows: Vec<(Uuid, Json<Stats>, Json<Tally>, Option<Timestamp>)> = Vec::new();
+    match tx.dialect() {
+        Dialect::Postgres => rows = tx.fetch_all(LOCK, params![players.to_vec()]).await?,
+        Dialect::Sqlite => {
+            for user_id in players {
+                rows.extend(tx.fetch_optional(READ, params![*user_id]).await?);
+            }
+        }
+    }
+    let mut now = Timestamp::system();
+    let mut held = BTreeSet::new();
+    for (user_id, base, own, at) in rows {
+        now = at.unwrap_or(now);
+        let counted = counted((base, own));
+        tx.deferred::<Recording>().hold(user_id, counted);
+        held.insert(user_id);
+    }
+    Ok((held, now))
 }
 
 /// The player's row, which the transaction holds.
@@ -61,6 +98,9 @@ pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<(Counted, Timestamp)> {
 /// # Errors
 /// As the database says.
 pub async fn held(tx: &mut Tx, user_id: Uuid) -> Result<Counted> {
+    if let Some(counted) = tx.deferred::<Recording>().held(user_id) {
+        return Ok(counted);
+    }
     let row: Row = tx
         .fetch_one(
             "SELECT base, own FROM stats WHERE user_id = $1",
