@@ -34,7 +34,7 @@ pub(crate) const SEED: &str = "BANYAN_SIMULATION_SEED";
 const SEEDS: &str = "BANYAN_SIMULATION_SEEDS";
 
 /// Seeds looked at unless told.
-const USUAL: u64 = 500;
+const USUAL: u64 = 2_000;
 
 /// Seeds within which each bug is found.
 const ENOUGH: u64 = 400;
@@ -63,32 +63,62 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
-fn look_at(seeds: std::ops::Range<u64>) {
+/// What a thread saw of its seeds.
+#[derive(Default)]
+struct Looked {
+    lines: u64,
+    events: usize,
+    reached: BTreeSet<&'static str>,
+}
+
+/// Each of a thread's seeds, one after the other.
+fn look_at_each(seeds: impl Iterator<Item = u64>) -> Result<Looked, String> {
     let stage = Stage::new();
-    let began = std::time::Instant::now();
-    let (mut lines, mut events) = (0, 0);
-    let mut reached = BTreeSet::new();
-    for seed in seeds.clone() {
-        match simulate(seed, &stage) {
-            Ok(ran) => {
-                lines += ran.lines;
-                events += ran.events;
-                reached.extend(ran.reached.iter().map(|write| write.name()));
-            }
-            Err(why) => panic!("seed {seed}: {why}\nit happens again with {SEED}={seed}"),
-        }
+    let mut looked = Looked::default();
+    for seed in seeds {
+        let ran = simulate(seed, &stage)
+            .map_err(|why| format!("seed {seed}: {why}\nit happens again with {SEED}={seed}"))?;
+        looked.lines += ran.lines;
+        looked.events += ran.events;
+        looked
+            .reached
+            .extend(ran.reached.iter().map(|write| write.name()));
     }
+    Ok(looked)
+}
+
+/// A seed is one thread's, and there are as many threads as processors.
+fn look_at(seeds: std::ops::Range<u64>) {
+    let began = std::time::Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let looked: Vec<Looked> = std::thread::scope(|scope| {
+        let of = |thread| seeds.clone().skip(thread).step_by(threads);
+        let running: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || look_at_each(of(thread))))
+            .collect();
+        let ended = running
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"));
+        ended
+            .map(|looked| looked.unwrap_or_else(|why| panic!("{why}")))
+            .collect()
+    });
+    let lines: u64 = looked.iter().map(|looked| looked.lines).sum();
+    let events: usize = looked.iter().map(|looked| looked.events).sum();
     println!(
         "{} seeds, {lines} happenings, {events} events, {:.1} s",
         seeds.clone().count(),
         began.elapsed().as_secs_f64()
     );
     if seeds.count() as u64 >= USUAL {
+        let reached: BTreeSet<&str> = looked
+            .into_iter()
+            .flat_map(|looked| looked.reached)
+            .collect();
         let writes = Write::ALL.iter().filter(|write| !ELSEWHERE.contains(write));
-        let missed: Vec<_> = writes.map(|write| write.name()).collect();
-        let missed: Vec<_> = missed
-            .iter()
-            .filter(|name| !reached.contains(*name))
+        let missed: Vec<_> = writes
+            .map(|write| write.name())
+            .filter(|name| !reached.contains(name))
             .collect();
         assert!(missed.is_empty(), "no seed comes to {missed:?}");
     }

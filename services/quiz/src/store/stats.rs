@@ -27,6 +27,9 @@ impl Counted {
 
 type Row = (Json<Stats>, Json<Tally>);
 
+/// Whose it is, what is counted, and PostgreSQL's time.
+type HeldRow = (Uuid, Json<Stats>, Json<Tally>, Option<Timestamp>);
+
 fn counted((base, own): Row) -> Counted {
     Counted {
         base: base.0,
@@ -73,7 +76,7 @@ pub async fn lock_free(tx: &mut Tx, players: &[Uuid]) -> Result<(BTreeSet<Uuid>,
                              LIMIT 1 FOR UPDATE SKIP LOCKED) AS free";
     // Nobody else writes meanwhile.
     const READ: &str = "SELECT user_id, base, own, NULL FROM stats WHERE user_id = $1";
-    let mut rows: Vec<(Uuid, Json<Stats>, Json<Tally>, Option<Timestamp>)> = Vec::new();
+    let mut rows: Vec<HeldRow> = Vec::new();
     match tx.dialect() {
         Dialect::Postgres => rows = tx.fetch_all(LOCK, params![players.to_vec()]).await?,
         Dialect::Sqlite => {
