@@ -1,5 +1,12 @@
 //! What a service says of its events: an AsyncAPI 3 document, made from the types of the payloads,
 //! the catalogue's senders and the consumers that the service runs.
+//!
+//! Each event is described once for each broker that can be the bus: with a channel, operations and a
+//! message whose payload is the same and whose headers are the broker's.
+
+mod headers;
+mod nats;
+mod rabbit;
 
 use contracts::{
     Event, Recorded,
@@ -10,7 +17,8 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{NatsOptions, message};
+use self::{nats::Nats, rabbit::Rabbit};
+use crate::message;
 
 /// What a document is made of.
 #[derive(Clone, Copy, Debug)]
@@ -28,34 +36,67 @@ const EXAMPLE_TIME: i64 = 1_767_225_600;
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x0193_7e00_0000_7000_8000_0000_0000_00ff);
 const EXAMPLE_TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// The AsyncAPI 3 document of a service: the events that it sends and those that it receives.
+/// How events travel over one broker.
+trait Carrier {
+    /// The broker's name in a document.
+    const SERVER: &'static str;
+    /// What the ids of its channels, operations and messages begin with.
+    const PREFIX: &'static str;
+    /// The name of the headers' schema.
+    const HEADERS: &'static str;
+
+    fn server() -> Value;
+    fn address(event_type: &str) -> String;
+    fn channel_bindings() -> Option<Value> {
+        None
+    }
+    fn operation_bindings(_action: &str) -> Option<Value> {
+        None
+    }
+    /// The schema of the headers.
+    fn headers() -> Value;
+    /// The headers of an event.
+    fn written(recorded: &Recorded) -> Map<String, Value>;
+}
+
+/// One event type that the service sends, or that a consumer of it receives.
+struct Told {
+    contract: &'static Contract,
+    action: &'static str,
+    /// The operation's id, but for the broker.
+    id: String,
+    summary: String,
+}
+
+/// The parts of a document that differ by broker.
+#[derive(Default)]
+struct Parts {
+    servers: Map<String, Value>,
+    channels: Map<String, Value>,
+    operations: Map<String, Value>,
+    messages: Map<String, Value>,
+    schemas: Map<String, Value>,
+}
+
+/// The AsyncAPI 3 document of a service: the events that it sends and those that it receives, over
+/// each broker that can be the bus.
 #[must_use]
 pub fn document(service: Described<'_>) -> Value {
-    let sends: Vec<_> = CATALOGUE
-        .iter()
-        .filter(|contract| contract.senders.contains(&service.name))
-        .collect();
-    let mut operations = Map::new();
-    let mut told = sends.clone();
-    for contract in &sends {
-        let id = format!("send.{}", contract.event_type);
-        operations.insert(
-            id,
-            operation("send", contract, "Written to the log, which forwards it."),
-        );
+    let told = told(service);
+    let mut parts = Parts::default();
+    parts
+        .schemas
+        .insert("Envelope".to_owned(), schema::envelope().schema);
+    for Told { contract, .. } in &told {
+        let shape = contract.shape();
+        parts.schemas.insert(contract.name.to_owned(), shape.schema);
+        parts.schemas.extend(shape.definitions);
+        parts
+            .schemas
+            .insert(contract.versioned_name(), body(contract));
     }
-    for (consumer, types) in service.consumers {
-        let wants = |contract: &&Contract| types.is_empty() || types.contains(&contract.event_type);
-        for contract in CATALOGUE.iter().filter(wants) {
-            let id = format!("receive.{consumer}.{}", contract.event_type);
-            let summary = format!("By the consumer `{consumer}`.");
-            operations.insert(id, operation("receive", contract, &summary));
-            told.push(contract);
-        }
-    }
-    told.sort_unstable_by_key(|contract| contract.event_type);
-    told.dedup_by_key(|contract| contract.event_type);
-    let options = NatsOptions::default();
+    parts.add::<Nats>(&told);
+    parts.add::<Rabbit>(&told);
     json!({
         "asyncapi": "3.0.0",
         "id": format!("urn:banyan:service:{}", service.name),
@@ -66,73 +107,116 @@ pub fn document(service: Described<'_>) -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
-        "servers": { "nats": {
-            "host": "localhost:4222",
-            "protocol": "nats",
-            "description": format!(
-                "NATS with JetStream. The stream `{}` keeps what is published under `{}.>` for a \
-                 while; the log keeps it for ever. Order by `Banyan-Position`, which has no holes \
-                 within one `Banyan-Epoch`.",
-                options.stream, options.prefix
-            ),
-        } },
-        "channels": channels(&told, &options.prefix),
-        "operations": operations,
-        "components": components(&told),
+        "servers": parts.servers,
+        "channels": parts.channels,
+        "operations": parts.operations,
+        "components": {
+            "messages": parts.messages,
+            "schemas": parts.schemas,
+            "correlationIds": { "chain": {
+                "description": "What the whole chain of causes goes back to: one click, one id.",
+                "location": "$message.payload#/correlationId",
+            } },
+        },
     })
 }
 
-fn operation(action: &str, contract: &Contract, summary: &str) -> Value {
-    let channel = contract.event_type;
-    let message = contract.versioned_name();
-    json!({
-        "action": action,
-        "channel": { "$ref": format!("#/channels/{channel}") },
-        "summary": summary,
-        "messages": [{ "$ref": format!("#/channels/{channel}/messages/{message}") }],
-    })
+/// What the service sends by the catalogue, and what its consumers want.
+fn told(service: Described<'_>) -> Vec<Told> {
+    let sends = CATALOGUE
+        .iter()
+        .filter(|contract| contract.senders.contains(&service.name));
+    let mut told: Vec<_> = sends
+        .map(|contract| Told {
+            contract,
+            action: "send",
+            id: format!("send.{}", contract.event_type),
+            summary: "Written to the log, which forwards it.".to_owned(),
+        })
+        .collect();
+    for (consumer, types) in service.consumers {
+        let wants = |contract: &&Contract| types.is_empty() || types.contains(&contract.event_type);
+        told.extend(CATALOGUE.iter().filter(wants).map(|contract| Told {
+            contract,
+            action: "receive",
+            id: format!("receive.{consumer}.{}", contract.event_type),
+            summary: format!("By the consumer `{consumer}`."),
+        }));
+    }
+    told
 }
 
-fn channels(told: &[&Contract], prefix: &str) -> Map<String, Value> {
-    let mut channels = Map::new();
-    for contract in told {
-        let message = contract.versioned_name();
-        let mut messages = Map::new();
-        let reference = format!("#/components/messages/{message}");
-        messages.insert(message, json!({ "$ref": reference }));
-        let channel = json!({
-            "address": format!("{prefix}.{}", contract.event_type),
-            "description": contract.shape().schema["description"],
-            "messages": messages,
-        });
-        channels.insert(contract.event_type.to_owned(), channel);
+impl Parts {
+    /// Describes how all of it travels over a broker.
+    fn add<C: Carrier>(&mut self, told: &[Told]) {
+        self.servers.insert(C::SERVER.to_owned(), C::server());
+        self.schemas.insert(C::HEADERS.to_owned(), C::headers());
+        for Told {
+            contract,
+            action,
+            id,
+            summary,
+        } in told
+        {
+            let named = |name: &str| format!("{}{name}", C::PREFIX);
+            let channel = named(contract.event_type);
+            let message = named(&contract.versioned_name());
+            let mut operation = json!({
+                "action": action,
+                "channel": { "$ref": format!("#/channels/{channel}") },
+                "summary": summary,
+                "messages": [{ "$ref": format!("#/channels/{channel}/messages/{message}") }],
+            });
+            if let Some(bindings) = C::operation_bindings(action) {
+                operation["bindings"] = bindings;
+            }
+            self.operations.insert(named(id), operation);
+            self.channels
+                .insert(channel, channel_of::<C>(contract, &message));
+            self.messages.insert(message, message_of::<C>(contract));
+        }
     }
-    channels
 }
 
-fn components(told: &[&Contract]) -> Value {
-    let (mut messages, mut schemas) = (Map::new(), Map::new());
-    let envelope = schema::envelope();
-    schemas.insert("Envelope".to_owned(), envelope.schema);
-    schemas.insert("Headers".to_owned(), headers());
-    for contract in told {
-        messages.insert(contract.versioned_name(), message(contract));
-        let shape = contract.shape();
-        schemas.insert(contract.name.to_owned(), shape.schema);
-        schemas.extend(shape.definitions);
-    }
-    json!({
+fn channel_of<C: Carrier>(contract: &Contract, message: &str) -> Value {
+    let mut messages = Map::new();
+    let reference = format!("#/components/messages/{message}");
+    messages.insert(message.to_owned(), json!({ "$ref": reference }));
+    let mut channel = json!({
+        "address": C::address(contract.event_type),
+        "description": contract.shape().schema["description"],
+        "servers": [{ "$ref": format!("#/servers/{}", C::SERVER) }],
         "messages": messages,
-        "schemas": schemas,
-        "correlationIds": { "chain": {
-            "description": "What the whole chain of causes goes back to: one click, one id.",
-            "location": "$message.payload#/correlationId",
-        } },
+    });
+    if let Some(bindings) = C::channel_bindings() {
+        channel["bindings"] = bindings;
+    }
+    channel
+}
+
+fn message_of<C: Carrier>(contract: &Contract) -> Value {
+    let examples = schema::examples(contract).into_iter();
+    let examples = examples.filter_map(|(name, payload)| {
+        let recorded = example(contract, payload);
+        let body: Value = serde_json::from_slice(&message::body(&recorded).ok()?).ok()?;
+        Some(json!({ "name": name, "headers": C::written(&recorded), "payload": body }))
+    });
+    let schema = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    json!({
+        "name": contract.event_type,
+        "title": contract.versioned_name(),
+        "summary": contract.shape().schema["description"],
+        "contentType": "application/json",
+        "headers": schema(C::HEADERS),
+        "payload": schema(&contract.versioned_name()),
+        "correlationId": { "$ref": "#/components/correlationIds/chain" },
+        "examples": examples.collect::<Vec<_>>(),
     })
 }
 
-fn message(contract: &Contract) -> Value {
-    let body = json!({
+/// The schema of a message's body: the envelope, with the event in it.
+fn body(contract: &Contract) -> Value {
+    json!({
         "allOf": [
             { "$ref": "#/components/schemas/Envelope" },
             { "type": "object", "properties": {
@@ -141,28 +225,6 @@ fn message(contract: &Contract) -> Value {
                 "payload": { "$ref": format!("#/components/schemas/{}", contract.name) },
             } },
         ]
-    });
-    let examples = schema::examples(contract).into_iter();
-    let examples = examples.filter_map(|(name, payload)| {
-        let recorded = example(contract, payload);
-        let (_, headers, body) = message::encode("", &recorded).ok()?;
-        let body: Value = serde_json::from_slice(&body).ok()?;
-        let headers = headers.iter().filter_map(|(name, values)| {
-            let value = values.first()?;
-            Some((name.to_string(), json!(value.as_str())))
-        });
-        let headers: Map<_, _> = headers.collect();
-        Some(json!({ "name": name, "headers": headers, "payload": body }))
-    });
-    json!({
-        "name": contract.event_type,
-        "title": contract.versioned_name(),
-        "summary": contract.shape().schema["description"],
-        "contentType": "application/json",
-        "headers": { "$ref": "#/components/schemas/Headers" },
-        "payload": body,
-        "correlationId": { "$ref": "#/components/correlationIds/chain" },
-        "examples": examples.collect::<Vec<_>>(),
     })
 }
 
@@ -199,45 +261,6 @@ fn example(contract: &Contract, payload: Value) -> Recorded {
     }
 }
 
-/// The headers that [`message::encode`] writes.
-fn headers() -> Value {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    json!({
-        "type": "object",
-        "description": "What a reader needs that knows NATS and CloudEvents (binary content mode) \
-                        but not this project.",
-        "required": [
-            "Nats-Msg-Id", "Banyan-Epoch", "Banyan-Position", "Content-Type", "ce-specversion",
-            "ce-id", "ce-type", "ce-source", "ce-subject",
-        ],
-        "properties": {
-            "Nats-Msg-Id": {
-                "type": "string", "format": "uuid",
-                "description": "The event's id: JetStream drops what it has seen.",
-            },
-            "Banyan-Epoch": {
-                "type": "string", "format": "uuid",
-                "description": "The log's identity; positions of different epochs do not compare.",
-            },
-            "Banyan-Position": {
-                "type": "string", "pattern": "^[1-9][0-9]*$",
-                "description": "The place in the log: contiguous from 1, in commit order.",
-            },
-            "Content-Type": { "type": "string", "const": "application/json" },
-            "ce-specversion": { "type": "string", "const": "1.0" },
-            "ce-id": { "type": "string", "format": "uuid", "description": "The event's id." },
-            "ce-type": text("The event type."),
-            "ce-source": text("`/services/{name}` of the service that owns the stream."),
-            "ce-subject": text("The aggregate's id."),
-            "ce-time": {
-                "type": "string", "format": "date-time",
-                "description": "When it happened, by the owner's database clock.",
-            },
-            "traceparent": text("W3C trace context of the work that wrote it, where there is one."),
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,10 +283,39 @@ mod tests {
             .keys()
             .filter(|id| id.starts_with("receive.quiz-all."));
         assert_eq!(all.count(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn every_event_is_described_for_nats_and_for_rabbitmq() {
+        let document = document(DESCRIBED);
+        let channels = document["channels"].as_object().unwrap();
+        let operations = document["operations"].as_object().unwrap();
+        let of_rabbit = |ids: &Map<String, Value>| {
+            let (rabbit, nats): (Vec<_>, Vec<_>) =
+                ids.keys().partition(|id| id.starts_with("rabbitmq."));
+            let rabbit = rabbit.iter().filter_map(|id| id.strip_prefix("rabbitmq."));
+            assert_eq!(rabbit.collect::<Vec<_>>(), nats);
+            nats.len()
+        };
+        assert_eq!(of_rabbit(channels), CATALOGUE.len());
+        assert!(of_rabbit(operations) > CATALOGUE.len());
+        let nats = &channels["answer.submitted"];
+        assert_eq!(nats["address"], "banyan.events.answer.submitted");
+        assert_eq!(nats["servers"][0]["$ref"], "#/servers/nats");
+        let rabbit = &channels["rabbitmq.answer.submitted"];
+        assert_eq!(rabbit["address"], "answer.submitted");
+        assert_eq!(rabbit["servers"][0]["$ref"], "#/servers/rabbitmq");
+        let exchange = &rabbit["bindings"]["amqp"]["exchange"];
         assert_eq!(
-            document["channels"]["answer.submitted"]["address"],
-            "banyan.events.answer.submitted"
+            (&exchange["name"], &exchange["type"]),
+            (&json!("banyan.events"), &json!("topic"))
         );
+        let sent = &operations["rabbitmq.send.answer.submitted"];
+        assert_eq!(
+            sent["channel"]["$ref"],
+            "#/channels/rabbitmq.answer.submitted"
+        );
+        assert_eq!(sent["bindings"]["amqp"]["deliveryMode"], 2);
     }
 
     #[test]
@@ -283,10 +335,11 @@ mod tests {
 
     #[test]
     fn every_header_of_a_message_is_described_and_the_required_ones_are_there() {
-        let described = headers();
         let document = document(DESCRIBED);
         let messages = document["components"]["messages"].as_object().unwrap();
         for message in messages.values() {
+            let schema = message["headers"]["$ref"].as_str().unwrap();
+            let described = document.pointer(schema.trim_start_matches('#')).unwrap();
             for example in message["examples"].as_array().unwrap() {
                 let written = example["headers"].as_object().unwrap();
                 for name in written.keys() {

@@ -42,7 +42,7 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Disk is given back in pieces of this size: small beside what a stream may use.
 const SEGMENT_BYTES: i64 = 16 * 1024 * 1024;
 /// Messages of this delivery mode are kept over a restart.
-const PERSISTENT: u8 = 2;
+pub(crate) const PERSISTENT: u8 = 2;
 
 /// What is declared in RabbitMQ when it is missing. A stream that is there keeps its settings.
 #[derive(Clone, Debug)]
@@ -256,28 +256,31 @@ async fn declare_stream(channel: &Channel, options: &RabbitOptions) -> lapin::Re
         .map(|_| ())
 }
 
-/// What AMQP has a property for is there, the rest as headers; CloudEvents' with the prefix that its
-/// binding for AMQP gives them.
-fn properties(recorded: &Recorded) -> BasicProperties {
+/// What AMQP has no property for; CloudEvents' attributes with the prefix that its binding for AMQP
+/// gives them.
+pub(crate) fn headers(recorded: &Recorded) -> Vec<(String, String)> {
     let event = &recorded.event;
-    let text = |text: String| AMQPValue::LongString(text.into());
-    let mut headers = FieldTable::default();
-    headers.insert("Banyan-Epoch".into(), text(recorded.epoch.to_string()));
-    headers.insert(
-        "Banyan-Position".into(),
-        text(recorded.position.to_string()),
-    );
-    for (name, value) in attributes(event) {
-        headers.insert(format!("cloudEvents:{name}").into(), text(value));
-    }
-    if let Some(traceparent) = &event.traceparent {
-        headers.insert("traceparent".into(), text(header_value(traceparent)));
+    let mut headers = vec![
+        ("Banyan-Epoch".to_owned(), recorded.epoch.to_string()),
+        ("Banyan-Position".to_owned(), recorded.position.to_string()),
+    ];
+    let attributes = attributes(event).into_iter();
+    headers.extend(attributes.map(|(name, value)| (format!("cloudEvents:{name}"), value)));
+    let trace = event.traceparent.as_deref().map(header_value);
+    headers.extend(trace.map(|value| ("traceparent".to_owned(), value)));
+    headers
+}
+
+fn properties(recorded: &Recorded) -> BasicProperties {
+    let mut table = FieldTable::default();
+    for (name, value) in headers(recorded) {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
     }
     BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(event.id.to_string().into())
-        .with_headers(headers)
+        .with_message_id(recorded.event.id.to_string().into())
+        .with_headers(table)
 }
 
 #[async_trait]
