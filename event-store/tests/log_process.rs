@@ -111,7 +111,7 @@ async fn bad_settings_are_told_all_at_once_with_exit_code_64() {
     let settings = [
         ("LISTEN", "0.0.0.0:0"),
         ("LOG", "mysql://x"),
-        ("BUS", "amqps://banyan:secret@b"),
+        ("BUS", "amqps://banyan:secret@b?cacertfile=/nowhere"),
         ("NATS_REPLICAS", "9"),
         ("PERSONAL_KEYS", "first:beef"),
     ];

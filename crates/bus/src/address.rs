@@ -30,10 +30,10 @@ pub fn check(url: &str) -> Result<(), BusError> {
     }
 }
 
-/// Connects in the background to NATS (`nats://host:port`) or RabbitMQ (`amqp://host:port`), or to
-/// the first of several servers that answers, with commas between. `replicas` is how many copies of
-/// the stream NATS keeps; RabbitMQ keeps one on each of its nodes. Whoever listens in this process
-/// shares one subscription.
+/// Connects in the background to NATS (`nats://host:port`) or RabbitMQ (`amqp://host:port`, and
+/// `amqps://host:port` over TLS), or to the first of several servers that answers, with commas between.
+/// `replicas` is how many copies of the stream NATS keeps; RabbitMQ keeps one on each of its nodes.
+/// Whoever listens in this process shares one subscription.
 ///
 /// # Errors
 /// [`BusError::Configuration`] when the address is unusable. A server that does not answer yet is
@@ -64,7 +64,7 @@ mod tests {
             ("nats://127.0.0.1:1", "nats"),
             ("127.0.0.1:1", "nats"),
             ("amqp://guest:guest@127.0.0.1:1", "rabbitmq"),
-            ("amqp://127.0.0.1:1, amqp://127.0.0.1:2/%2f", "rabbitmq"),
+            ("amqp://127.0.0.1:1, amqps://127.0.0.1:2/%2f", "rabbitmq"),
         ] {
             check(url).expect("usable");
             assert_eq!(connect(url, 1).await.expect("usable").name(), name, "{url}");
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_an_address_is_told_without_its_password() {
         for url in [
-            "amqps://a:secret@b",
+            "amqps://a:secret@b?cacertfile=/nowhere",
             "amqp://a:secret@b:port",
             "amqp://a:secret@b,nats://a:secret@b",
             "nats://a:secret@b,amqp://c",

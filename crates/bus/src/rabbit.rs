@@ -3,6 +3,8 @@
 mod link;
 mod listening;
 mod memory;
+mod server;
+mod wire;
 
 use std::{
     collections::VecDeque,
@@ -110,18 +112,19 @@ impl RabbitBus {
     /// # Errors
     /// [`BusError::Configuration`]; its text holds no password.
     pub fn check(url: &str) -> Result<(), BusError> {
-        link::servers(url).map(|_| ())
+        server::servers(url).map(|_| ())
     }
 
     /// Connects in the background, and again for ever; `url` is one
-    /// `amqp://user:password@host:port/vhost` or several with commas, the preferred one first.
+    /// `amqp://user:password@host:port/vhost` or several with commas, the preferred one first; with
+    /// `amqps://` over TLS, and the authority's certificate in the file of `?cacertfile=PATH`.
     ///
     /// # Errors
     /// [`BusError::Configuration`] when the URL is unusable. A server that does not answer yet is
     /// no error.
     pub fn connect(url: &str, options: RabbitOptions) -> Result<Self, BusError> {
         Ok(Self {
-            link: Arc::new(Link::new(link::servers(url)?)),
+            link: Arc::new(Link::new(server::servers(url)?)),
             options: Arc::new(options),
             counts: Arc::default(),
             publishing: Mutex::new(None),

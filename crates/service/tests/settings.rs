@@ -93,6 +93,7 @@ fn a_bus_is_nats_or_rabbitmq_and_its_old_name_is_known() {
     for bus in [
         "nats://a:4222,nats://b:4222",
         "amqp://a:p%40ss@b/events,amqp://c",
+        "amqps://a:p%40ss@b/events,amqps://c:5671",
     ] {
         for key in ["bus", "nats"] {
             let text = format!("{key} = {bus:?}\n");
@@ -102,7 +103,7 @@ fn a_bus_is_nats_or_rabbitmq_and_its_old_name_is_known() {
     }
     for wrong in [
         "bus = \"amqp://a:secret@b,nats://a:secret@c\"\n",
-        "bus = \"amqps://a:secret@b\"\n",
+        "bus = \"amqps://a:secret@b?cacertfile=/nowhere\"\n",
         "bus = \"nats://a\"\nnats = \"nats://b\"\n",
     ] {
         let faults = load(wrong).err().expect(wrong);

@@ -29,7 +29,7 @@ pub use ports::{free_port, free_port_offset};
 pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
 pub use process::Process;
 pub use python::python;
-pub use rabbit::Rabbit;
+pub use rabbit::{Rabbit, RabbitCluster};
 pub use tempfile::TempDir;
 pub use traces::{ReceivedSpan, TraceReceiver};
 

@@ -1,7 +1,10 @@
 //! Private RabbitMQ servers: each with a node name, ports, cookie, log and data of its own, so that
 //! it neither meets the system's server nor leaves one of Erlang's helpers behind.
 
+mod cluster;
+
 use std::{
+    fmt::Write as _,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -13,6 +16,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+pub use self::cluster::RabbitCluster;
 use crate::{
     free_port, guard,
     server::{Server, search_path},
@@ -36,6 +40,10 @@ pub struct Rabbit {
     port: u16,
     node_port: u16,
     directory_port: u16,
+    /// Where it is spoken to over TLS, if anywhere.
+    tls_port: Option<u16>,
+    /// Whether it is found by other nodes.
+    in_cluster: bool,
     folder: TempDir,
 }
 
@@ -45,6 +53,42 @@ impl Rabbit {
     /// # Errors
     /// When RabbitMQ is not installed or does not start; the text holds its last output.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::prepared(free_port())?.started().await
+    }
+
+    /// As [`Rabbit::start`], and spoken to over TLS as well, with a certificate and its key in PEM.
+    ///
+    /// # Errors
+    /// As [`Rabbit::start`].
+    pub async fn start_with_tls(certificate: &str, key: &str) -> anyhow::Result<Self> {
+        let mut rabbit = Self::prepared(free_port())?;
+        let port = free_port();
+        rabbit.tls_port = Some(port);
+        let mut configuration = format!("listeners.ssl.1 = 127.0.0.1:{port}\n");
+        for (setting, text) in [("certfile", certificate), ("keyfile", key)] {
+            let file = rabbit.folder.path().join(setting);
+            std::fs::write(&file, text)?;
+            writeln!(configuration, "ssl_options.{setting} = {}", file.display())?;
+        }
+        rabbit.configure(&configuration)?;
+        rabbit.started().await
+    }
+
+    async fn started(mut self) -> anyhow::Result<Self> {
+        self.directory = Some(self.start_directory().await?);
+        self.restart().await?;
+        Ok(self)
+    }
+
+    fn configure(&self, text: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(
+            self.folder.path().join("rabbitmq.conf"),
+            text,
+        )?)
+    }
+
+    /// A server that does not run yet, in a directory of nodes that does not either.
+    fn prepared(directory_port: u16) -> anyhow::Result<Self> {
         let named = std::env::var_os(SCRIPT).map(PathBuf::from);
         let script = named.or_else(|| Some(PathBuf::from(DEBIAN)).filter(|path| path.is_file()));
         let script = script.context(
@@ -55,23 +99,31 @@ impl Rabbit {
             .prefix("banyan-rabbit-")
             .tempdir()?;
         guard::remove_at_death(folder.path());
-        let mut rabbit = Self {
+        Ok(Self {
             server: None,
             directory: None,
             script,
             port: free_port(),
             node_port: free_port(),
-            directory_port: free_port(),
+            directory_port,
+            tls_port: None,
+            in_cluster: false,
             folder,
-        };
-        rabbit.directory = Some(rabbit.start_directory().await?);
-        rabbit.restart().await?;
-        Ok(rabbit)
+        })
     }
 
     /// `amqp://127.0.0.1:PORT`, the same over restarts.
     pub fn url(&self) -> String {
         format!("amqp://127.0.0.1:{}", self.port)
+    }
+
+    /// `amqps://127.0.0.1:PORT`, the same over restarts.
+    ///
+    /// # Panics
+    /// When it was started without TLS.
+    pub fn tls_url(&self) -> String {
+        let port = self.tls_port.expect("it was started with TLS");
+        format!("amqps://127.0.0.1:{port}")
     }
 
     /// The address behind [`Rabbit::url`], for a proxy in front.
@@ -90,7 +142,7 @@ impl Rabbit {
     /// # Errors
     /// When it has no streams at all.
     pub fn has_noted_streams(&self) -> anyhow::Result<bool> {
-        let node = format!("banyan-{}@localhost", self.port);
+        let node = self.node();
         let folder = self.folder.path().join("data").join(&node);
         let names = std::fs::read(folder.join("coordination").join(&node).join("names.dets"))?;
         let name = b"rabbit_stream_coordinator";
@@ -138,16 +190,23 @@ impl Rabbit {
         self.restart().await
     }
 
+    fn node(&self) -> String {
+        format!("banyan-{}@localhost", self.port)
+    }
+
     fn command(&self) -> Command {
         let folder = self.folder.path();
-        let node = format!("banyan-{}@localhost", self.port);
+        let node = self.node();
         // Distribution begins with the machine itself, so that nothing is started to find out
         // whether it could; it listens on loopback, where the cookie alone would guard it.
-        let machine = format!(
-            "-noinput -sname {node} -start_epmd false -erl_epmd_port {} \
-             -kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none +sbwtdcpu none +sbwtdio none",
-            self.node_port
+        let mut machine = format!(
+            "-noinput -sname {node} -start_epmd false \
+             -kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none +sbwtdcpu none +sbwtdio none"
         );
+        if !self.in_cluster {
+            // Nobody looks for it in the directory.
+            machine += &format!(" -erl_epmd_port {}", self.node_port);
+        }
         let mut command = Command::new(&self.script);
         command
             .current_dir(folder)

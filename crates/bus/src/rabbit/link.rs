@@ -13,34 +13,36 @@ use std::{
 
 use futures::StreamExt;
 use lapin::{
-    Channel, Connection, ConnectionProperties, ErrorKind, Event,
-    protocol::constants::REPLY_SUCCESS, uri::AMQPUri,
+    Channel, Connection, ConnectionProperties, ErrorKind, Event, protocol::constants::REPLY_SUCCESS,
 };
 use tokio::{sync::watch, task::JoinHandle};
 
+use super::{server::Server, wire};
 use crate::BusError;
+
+/// The connection, or why there is none.
+type Current = Result<Arc<Connection>, String>;
 
 /// How long a server may take to say hello.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// Silence of twice this and the connection counts as lost; the server's own default is a minute.
-const HEARTBEAT_SECONDS: u16 = 5;
 /// The first and the longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+const NOT_CONNECTED: &str = "not connected";
 /// How often the connection is looked at, should its end have gone unsaid.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The connection as it is now; it is kept up for as long as somebody holds the value.
 pub(super) struct Link {
-    current: watch::Receiver<Option<Arc<Connection>>>,
+    current: watch::Receiver<Current>,
     connects: Arc<AtomicU64>,
     upkeep: JoinHandle<()>,
 }
 
 impl Link {
     /// Begins to connect to the first of the servers that answers.
-    pub(super) fn new(servers: Vec<AMQPUri>) -> Self {
-        let (sender, current) = watch::channel(None);
+    pub(super) fn new(servers: Vec<Server>) -> Self {
+        let (sender, current) = watch::channel(Err(NOT_CONNECTED.to_owned()));
         let connects = Arc::new(AtomicU64::new(0));
         let upkeep = tokio::spawn(keep_up(servers, sender, Arc::clone(&connects)));
         Self {
@@ -53,12 +55,12 @@ impl Link {
     /// Whether the server can be reached now, and takes messages.
     pub(super) fn state(&self) -> Result<(), String> {
         match &*self.current.borrow() {
-            Some(connection) if !connection.status().connected() => Err("not connected".to_owned()),
-            Some(connection) if connection.status().blocked() => {
+            Ok(connection) if !connection.status().connected() => Err(NOT_CONNECTED.to_owned()),
+            Ok(connection) if connection.status().blocked() => {
                 Err("the broker takes no messages: it lacks memory or disk".to_owned())
             }
-            Some(_) => Ok(()),
-            None => Err("not connected".to_owned()),
+            Ok(_) => Ok(()),
+            Err(reason) => Err(reason.clone()),
         }
     }
 
@@ -69,8 +71,7 @@ impl Link {
     /// A channel on the connection that is there now.
     pub(super) async fn channel(&self) -> Result<Channel, BusError> {
         let connection = self.current.borrow().clone();
-        let connection =
-            connection.ok_or_else(|| BusError::Unavailable("not connected".to_owned()))?;
+        let connection = connection.map_err(BusError::Unavailable)?;
         match connection.create_channel().await {
             Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {
                 // The client forgets to give back some that the server closed: a fresh connection has
@@ -86,7 +87,7 @@ impl Link {
     /// Returns once there is a connection. Never, where there will be none.
     pub(super) async fn connected(&self) {
         let mut current = self.current.clone();
-        if current.wait_for(Option::is_some).await.is_err() {
+        if current.wait_for(Result::is_ok).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -107,35 +108,7 @@ pub(super) fn unavailable(error: lapin::Error) -> BusError {
     }
 }
 
-/// Reads the addresses; nothing in an error holds a password.
-pub(super) fn servers(list: &str) -> Result<Vec<AMQPUri>, BusError> {
-    let unusable =
-        |reason: String| BusError::Configuration(format!("cannot use RabbitMQ: {reason}"));
-    let mut servers = Vec::new();
-    for text in list.split(',').map(str::trim) {
-        if !text.starts_with("amqp://") {
-            let reason = "an address is not amqp://user:password@host:port/vhost";
-            return Err(unusable(reason.to_owned()));
-        }
-        let mut server: AMQPUri = text.parse().map_err(|_| {
-            // The error itself may repeat the address, and the password with it.
-            unusable("an address is not amqp://user:password@host:port/vhost".to_owned())
-        })?;
-        // Without a path the client means the virtual host without a name, and with a bare slash too.
-        if server.vhost.is_empty() {
-            "/".clone_into(&mut server.vhost);
-        }
-        server.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
-        servers.push(server);
-    }
-    Ok(servers)
-}
-
-async fn keep_up(
-    servers: Vec<AMQPUri>,
-    sender: watch::Sender<Option<Arc<Connection>>>,
-    connects: Arc<AtomicU64>,
-) {
+async fn keep_up(servers: Vec<Server>, sender: watch::Sender<Current>, connects: Arc<AtomicU64>) {
     let mut pause = PAUSE;
     let mut turns = servers.iter().cycle();
     loop {
@@ -146,14 +119,17 @@ async fn keep_up(
                 Ok(connection) => {
                     connects.fetch_add(1, Ordering::Relaxed);
                     pause = PAUSE;
-                    let server = format!("{}:{}", server.authority.host, server.authority.port);
-                    tracing::info!(server, "rabbitmq connection: connected");
-                    sender.send_replace(Some(Arc::clone(&connection)));
+                    tracing::info!(server = server.name(), "rabbitmq connection: connected");
+                    sender.send_modify(|current| *current = Ok(Arc::clone(&connection)));
                     lost = Some(ended(&connection).await);
-                    sender.send_replace(None);
+                    sender.send_modify(|current| *current = Err(NOT_CONNECTED.to_owned()));
                     break;
                 }
-                Err(reason) => tracing::debug!(reason, "rabbitmq does not answer"),
+                Err(reason) => {
+                    let reason = format!("{NOT_CONNECTED}: {}: {reason}", server.name());
+                    tracing::debug!(reason, "rabbitmq does not answer");
+                    sender.send_modify(|current| *current = Err(reason));
+                }
             }
         }
         if let Some(reason) = lost {
@@ -165,9 +141,9 @@ async fn keep_up(
     }
 }
 
-async fn connect(server: &AMQPUri) -> Result<Arc<Connection>, String> {
+async fn connect(server: &Server) -> Result<Arc<Connection>, String> {
     let properties = ConnectionProperties::default().with_connection_name("banyan".into());
-    let connecting = Connection::connect_uri(server.clone(), properties);
+    let connecting = wire::connect(server, properties);
     match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
         Ok(Ok(connection)) => Ok(Arc::new(connection)),
         Ok(Err(error)) => Err(error.to_string()),

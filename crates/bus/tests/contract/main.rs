@@ -10,3 +10,4 @@ mod events;
 mod nats;
 mod promises;
 mod rabbit;
+mod rabbit_elsewhere;

@@ -293,8 +293,13 @@ async fn a_server_that_comes_back_is_met_again_and_still_remembers(
     heard_again(&*bus, &mut subscription, 7).await;
 }
 
-/// The subscription is the one of before. What it missed meanwhile is the log's affair.
-async fn heard_again(bus: &dyn Bus, subscription: &mut bus::Subscription, from: i64) {
+/// The subscription is the one of before. What it missed meanwhile is the log's affair. The last position
+/// that it took to see it.
+pub(crate) async fn heard_again(
+    bus: &dyn Bus,
+    subscription: &mut bus::Subscription,
+    from: i64,
+) -> i64 {
     let mut position = from;
     eventually(PATIENCE, || {
         let event = recorded(position);
@@ -309,6 +314,7 @@ async fn heard_again(bus: &dyn Bus, subscription: &mut bus::Subscription, from: 
         }
     })
     .await;
+    position - 1
 }
 
 async fn a_server_that_lost_its_disk_is_made_ready_again(
