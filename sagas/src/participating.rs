@@ -38,6 +38,16 @@ pub trait Participant: Send + Sync + 'static {
     /// What an event of one of these types is to it.
     fn role(&self, event_type: &str) -> Role;
 
+    /// Reads at once what these events are about, before each of them is handled in its turn: they come
+    /// in one transaction, and the ledger's lines of their sagas are read. What is not read here is
+    /// read when it is needed; an event that cannot be read is passed over, its own turn tells.
+    ///
+    /// # Errors
+    /// As the database says; none of the events is handled then.
+    async fn look_ahead(&self, _tx: &mut Tx, _events: &[&Recorded]) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
     /// Does what is asked, provisionally.
     ///
     /// # Errors
@@ -152,6 +162,30 @@ impl<P: Participant> Participating<P> {
         Self {
             participant,
             outbox,
+        }
+    }
+
+    /// Reads at once what is known of all that these events are about.
+    async fn look_ahead(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let is_of_saga =
+            |event: &&&Recorded| self.participant.role(&event.event.event_type) != Role::Other;
+        let of_sagas = events.iter().filter(is_of_saga);
+        let sagas = of_sagas.filter_map(|event| event.event.saga_id).collect();
+        Ledger.look_up(tx, sagas, self.participant.step()).await?;
+        self.participant.look_ahead(tx, events).await
+    }
+
+    async fn take_in(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
+        let role = self.participant.role(&event.event.event_type);
+        if role == Role::Other {
+            return self.participant.other(tx, event).await;
+        }
+        let no_saga = || HandlerError::poison("it names no saga");
+        let saga = event.event.saga_id.ok_or_else(no_saga)?;
+        match role {
+            Role::Ask => self.asked(tx, event, saga).await,
+            Role::Revocation => self.revoked(tx, event, saga).await,
+            Role::Completion | Role::Other => self.completed(tx, event, saga).await,
         }
     }
 
@@ -282,29 +316,14 @@ impl<P: Participant> Handler for Participating<P> {
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
-        let role = self.participant.role(&event.event.event_type);
-        if role == Role::Other {
-            return self.participant.other(tx, event).await;
-        }
-        let no_saga = || HandlerError::poison("it names no saga");
-        let saga = event.event.saga_id.ok_or_else(no_saga)?;
-        match role {
-            Role::Ask => self.asked(tx, event, saga).await,
-            Role::Revocation => self.revoked(tx, event, saga).await,
-            Role::Completion | Role::Other => self.completed(tx, event, saga).await,
-        }
+        self.look_ahead(tx, &[event]).await?;
+        self.take_in(tx, event).await
     }
 
-    /// What the ledger knows of all of them is read at once.
     async fn handle_batch(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
-        let is_of_saga =
-            |event: &&&Recorded| self.participant.role(&event.event.event_type) != Role::Other;
-        let of_sagas = events.iter().filter(is_of_saga);
-        let sagas = of_sagas.filter_map(|event| event.event.saga_id).collect();
-        let step = self.participant.step();
-        Ledger.look_up(tx, sagas, step).await?;
+        self.look_ahead(tx, events).await?;
         for event in events {
-            within(self.name(), event, self.handle(tx, event)).await?;
+            within(self.name(), event, self.take_in(tx, event)).await?;
         }
         Ok(())
     }

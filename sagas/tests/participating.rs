@@ -1,5 +1,7 @@
 //! What repeats, late asks and ends mean to a participant, whatever its own code does.
 
+use std::sync::{Arc, Mutex};
+
 use async_trait::async_trait;
 use contracts::{
     Event, Payload, Recorded,
@@ -8,7 +10,7 @@ use contracts::{
 use database::{Database, Options, Tx, params};
 use event_store::{Handler, HandlerError, NewEvent, Outbox, consumer::Fault, outbox};
 use sagas::{
-    participant,
+    participant::{self, Ledger},
     participating::{self, Applied, Finished, Participant, Participating, Role},
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ testkit::both_databases!(
     a_completed_effect_cannot_be_taken_back,
     what_comes_in_one_batch_is_what_comes_one_by_one,
     a_batch_that_is_refused_leaves_nothing,
+    the_participant_looks_ahead_once_for_all_that_come_together,
 );
 
 const SAGA: Uuid = Uuid::from_u128(7);
@@ -32,7 +35,11 @@ const SAGA: Uuid = Uuid::from_u128(7);
 /// Counts sagas in a table: an ask adds one, an undo takes it off, an end marks it.
 struct Counter {
     refuses: bool,
+    looked: Looked,
 }
+
+/// For how many events the participant looked ahead, each time, and how many sagas had done something.
+type Looked = Arc<Mutex<Vec<(usize, usize)>>>;
 
 #[derive(Serialize, Deserialize)]
 struct Effect {
@@ -77,6 +84,13 @@ impl Participant for Counter {
             Completion::TYPE => Role::Completion,
             _ => Role::Other,
         }
+    }
+
+    async fn look_ahead(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let done = Ledger.kept(tx, SAGA, self.step()).await?;
+        let mut looked = self.looked.lock().expect("nobody panicked");
+        looked.push((events.len(), done.iter().count()));
+        Ok(())
     }
 
     async fn apply(&self, tx: &mut Tx, _: &Recorded) -> Result<Applied<Effect>, HandlerError> {
@@ -136,6 +150,7 @@ fn told(what: &str) -> NewEvent {
 
 struct Bench {
     database: Database,
+    looked: Looked,
     consumer: Participating<Counter>,
     _home: Backend,
 }
@@ -155,9 +170,15 @@ impl Bench {
             .execute("CREATE TABLE counted (n BIGINT)", params![])
             .await
             .expect("a table");
-        let consumer = Participating::new(Counter { refuses }, Outbox::new("counter"));
+        let looked = Looked::default();
+        let counter = Counter {
+            refuses,
+            looked: Arc::clone(&looked),
+        };
+        let consumer = Participating::new(counter, Outbox::new("counter"));
         Self {
             database,
+            looked,
             consumer,
             _home: home,
         }
@@ -345,4 +366,14 @@ async fn a_batch_that_is_refused_leaves_nothing(home: Backend) {
     assert_eq!(refused.expect_err("refused").fault(), Fault::Poison);
     assert_eq!(bench.counted().await, 0);
     assert_eq!(bench.told().await, Vec::<String>::new());
+}
+
+async fn the_participant_looks_ahead_once_for_all_that_come_together(home: Backend) {
+    let bench = Bench::new(home, false).await;
+    let both = [recorded(&ASK), recorded(&COMPLETION)];
+    bench.hears_at_once(&both).await.expect("handled");
+    bench.asked().await;
+    // What the ledger knew is there by then, what the events do is not.
+    let looked = bench.looked.lock().expect("nobody panicked");
+    assert_eq!(*looked, [(2, 0), (1, 1)]);
 }

@@ -18,6 +18,7 @@ pub mod proxy;
 mod python;
 mod rabbit;
 mod server;
+mod statements;
 mod traces;
 
 pub use backend::{Backend, backends};
@@ -30,6 +31,7 @@ pub use postgres::{POSTGRES_URL, Postgres, TestDatabase, database};
 pub use process::Process;
 pub use python::python;
 pub use rabbit::{Rabbit, RabbitCluster};
+pub use statements::Statements;
 pub use tempfile::TempDir;
 pub use traces::{ReceivedSpan, TraceReceiver};
 

@@ -3,19 +3,21 @@
 //! Invariant: taking an answer back restores the player exactly as it was before. A player has one
 //! undecided answer at a time and the log keeps the order, so nothing was built on top of it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use contracts::{
-    Payload, Recorded,
+    Event, Payload, Recorded,
     events::{
         AchievementCheckFailed, AchievementChecked, AchievementEarned, AchievementRevoked,
         AchievementUnlocked, AnswerRevoked, AnswerSubmissionCompleted, AnswerSubmitted, BadgeRef,
         UserDeleted, UserStatsReset,
     },
 };
-use database::{Timestamp, Tx};
+use database::Tx;
 use event_store::{HandlerError, NewEvent};
 use sagas::{
-    participant::Ledger,
+    participant::{self, Ledger},
     participating::{Applied, Finished, Participant, Role},
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{self, Answered},
-    store,
+    store::{self, players},
 };
 
 /// The step of the answer-submission saga that this service does.
@@ -80,18 +82,26 @@ impl Participant for Badges {
         }
     }
 
+    async fn look_ahead(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        let mut users = BTreeSet::new();
+        for recorded in events {
+            users.extend(changed(tx, &recorded.event).await?);
+        }
+        Ok(players::open(tx, users).await?)
+    }
+
     async fn apply(
         &self,
         tx: &mut Tx,
         recorded: &Recorded,
     ) -> Result<Applied<Effect>, HandlerError> {
         let ask: AnswerSubmitted = recorded.event.payload()?;
-        if departed::has_left(tx, ask.user_id).await? {
+        let kept = players::kept(tx, ask.user_id).await?;
+        if kept.has_left() {
             return Ok(Applied::Refused("the account was deleted".to_owned()));
         }
-        let known = store::lock(tx, ask.user_id).await?;
-        let before = known.state.clone();
-        let player = match known.player() {
+        let before = kept.state().cloned();
+        let player = match kept.player() {
             Ok(player) => player,
             Err(error) => {
                 let reason = format!("the player's state cannot be read: {error}");
@@ -107,10 +117,9 @@ impl Participant for Badges {
             at: recorded.event.timestamp,
         };
         let (after, earned) = domain::apply(&player, &answered);
-        store::save(tx, ask.user_id, &after).await?;
-        let at = Timestamp::from(recorded.event.timestamp);
+        kept.save(&after)?;
         for badge in &earned {
-            store::earn(tx, ask.user_id, badge.as_str(), ask.answer_id, at).await?;
+            kept.earn(badge.as_str(), ask.answer_id, recorded.event.timestamp);
         }
         let badges = earned.iter().map(ToString::to_string).collect();
         Ok(Applied::Done(Effect {
@@ -171,8 +180,9 @@ impl Participant for Badges {
         } = recorded.event.payload()?;
         let mut badges = Vec::new();
         if let Some(effect) = effect {
-            badges = store::take_back(tx, answer_id).await?;
-            store::restore(tx, user_id, effect.before.as_ref()).await?;
+            let kept = players::kept(tx, user_id).await?;
+            badges = kept.take_back(answer_id);
+            kept.restore(effect.before.as_ref());
         }
         let badges = references(&badges);
         Ok(vec![addressed(
@@ -198,9 +208,16 @@ impl Participant for Badges {
         recorded: &Recorded,
         effect: Effect,
     ) -> Result<Finished<Effect>, HandlerError> {
-        let AnswerSubmissionCompleted { answer_id, user_id } = recorded.event.payload()?;
-        let at = Timestamp::from(recorded.event.timestamp);
-        let unlocked = store::unlock(tx, answer_id, at).await?;
+        // Where the saga completed without waiting it is the ask that comes, not the completion.
+        let no_saga = || HandlerError::poison("it names no saga");
+        let answer_id = recorded.event.saga_id.ok_or_else(no_saga)?;
+        let user_id = effect.user_id;
+        let mut unlocked = Vec::new();
+        // Most answers earn nothing, and then there is nothing to look at.
+        if !effect.badges.is_empty() {
+            let kept = players::kept(tx, user_id).await?;
+            unlocked = kept.unlock(answer_id, recorded.event.timestamp);
+        }
         let events = references(&unlocked)
             .into_iter()
             .map(|badge| {
@@ -232,6 +249,30 @@ impl Participant for Badges {
         }
         Ok(())
     }
+}
+
+/// The player whom an event will change, as far as the ledger tells yet.
+async fn changed(tx: &mut Tx, event: &Event) -> Result<Option<Uuid>, HandlerError> {
+    if event.event_type == AnswerSubmitted::TYPE {
+        let ask = event.payload::<AnswerSubmitted>().ok();
+        return Ok(ask.map(|ask| ask.user_id));
+    }
+    let is_end =
+        [AnswerRevoked::TYPE, AnswerSubmissionCompleted::TYPE].contains(&event.event_type.as_str());
+    let Some(saga) = event.saga_id.filter(|_| is_end) else {
+        return Ok(None);
+    };
+    // Of an ask that comes with its end the player is known already.
+    let Some(kept) = Ledger.kept(tx, saga, STEP).await? else {
+        return Ok(None);
+    };
+    let effect = participant::effect::<Effect>(&kept).ok();
+    let is_changing = |effect: &Effect| {
+        let is_decided = effect.user_id.is_nil();
+        let is_revoked = event.event_type == AnswerRevoked::TYPE;
+        !is_decided && (is_revoked || !effect.badges.is_empty())
+    };
+    Ok(effect.filter(is_changing).map(|effect| effect.user_id))
 }
 
 /// Forgets the user. An answer that is undecided finds nothing to undo or to unlock at its end.

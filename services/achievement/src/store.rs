@@ -1,11 +1,14 @@
 //! All SQL of the achievement service.
 //!
-//! Invariant: whoever changes what is known of a player holds the player's row first
-//! ([`lock`]); only the answers' consumer and the import do.
+//! Invariants: whoever changes what is known of a player holds the player's row first; only the answers'
+//! consumer and the import do. What answers do waits in [`players`] until the commit, and whoever goes to
+//! the tables past it writes that before.
 
-use std::collections::{BTreeSet, HashMap};
+pub mod players;
 
-use database::{Database, Json, Migrations, Result, Sql, Timestamp, Tx, params};
+use std::collections::HashMap;
+
+use database::{Database, Json, Migrations, Result, Timestamp, Tx, params};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -18,31 +21,6 @@ pub struct Unlocked {
     pub badge_id: String,
     /// When it became final.
     pub unlocked_at: Timestamp,
-}
-
-/// What is stored of a player.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Known {
-    /// The fold of the player's answers, as JSON, where there is one; read by [`Known::player`].
-    pub state: Option<Value>,
-    /// The ids of all badges that the player has, provisional ones included.
-    pub held: BTreeSet<String>,
-}
-
-impl Known {
-    /// The player as the badge rules take it. What was earned is what the table of badges says,
-    /// so that an imported badge is not earned a second time.
-    ///
-    /// # Errors
-    /// When the stored state is not one.
-    pub fn player(self) -> Result<Player, serde_json::Error> {
-        let mut player = match self.state {
-            Some(state) => serde_json::from_value(state)?,
-            None => Player::default(),
-        };
-        player.earned = self.held;
-        Ok(player)
-    }
 }
 
 /// A player as the audit sees it.
@@ -67,81 +45,13 @@ pub fn migrations() -> Migrations {
     )
 }
 
-/// What is stored of the player, held until the transaction ends.
-///
-/// # Errors
-/// As the database says.
-pub async fn lock(tx: &mut Tx, user_id: Uuid) -> Result<Known> {
-    // SQLite has one writer anyway.
-    const LOCK: Sql = Sql::by_dialect(
-        "SELECT state FROM players WHERE user_id = $1 FOR UPDATE",
-        "SELECT state FROM players WHERE user_id = $1",
-    );
-    let row: Option<(Json<Value>,)> = tx.fetch_optional(LOCK, params![user_id]).await?;
-    Ok(Known {
-        state: row.map(|(state,)| state.0),
-        held: held(tx, user_id).await?,
-    })
-}
-
-async fn held(tx: &mut Tx, user_id: Uuid) -> Result<BTreeSet<String>> {
-    let rows: Vec<(String,)> = tx
-        .fetch_all(
-            "SELECT badge_id FROM badges WHERE user_id = $1",
-            params![user_id],
-        )
-        .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
-}
-
-/// Stores the player after one answer more.
-///
-/// # Errors
-/// As the database says.
-pub async fn save(tx: &mut Tx, user_id: Uuid, player: &Player) -> Result<()> {
-    tx.execute(
-        "INSERT INTO players (user_id, state, answers) VALUES ($1, $2, 1)
-         ON CONFLICT (user_id) DO UPDATE SET
-             state = excluded.state, answers = players.answers + 1",
-        params![user_id, json(player)?],
-    )
-    .await
-    .map(|_| ())
-}
-
-/// Stores the player as it was before an answer; without one, as if it had never been seen. A
-/// player who was forgotten meanwhile stays forgotten, and one whose counters were set back
-/// meanwhile keeps those: the answer does not count among them.
-///
-/// # Errors
-/// As the database says.
-pub async fn restore(tx: &mut Tx, user_id: Uuid, before: Option<&Value>) -> Result<()> {
-    match before {
-        Some(state) => {
-            tx.execute(
-                "UPDATE players SET state = $2, answers = answers - 1
-                 WHERE user_id = $1 AND answers > 0",
-                params![user_id, state.clone()],
-            )
-            .await
-        }
-        None => {
-            tx.execute(
-                "DELETE FROM players WHERE user_id = $1 AND answers > 0",
-                params![user_id],
-            )
-            .await
-        }
-    }
-    .map(|_| ())
-}
-
 /// Sets the player's counters back to nothing as of `at`; badges stay. What the monolith knew of the
 /// player before `at` is not imported any more.
 ///
 /// # Errors
 /// As the database says.
 pub async fn reset(tx: &mut Tx, user_id: Uuid, at: Timestamp) -> Result<()> {
+    tx.write_deferred().await?;
     tx.execute(
         "INSERT INTO players (user_id, state, base_at, answers) VALUES ($1, $2, $3, 0)
          ON CONFLICT (user_id) DO UPDATE SET
@@ -150,62 +60,6 @@ pub async fn reset(tx: &mut Tx, user_id: Uuid, at: Timestamp) -> Result<()> {
     )
     .await
     .map(|_| ())
-}
-
-/// Notes a badge as earned, provisionally.
-///
-/// # Errors
-/// As the database says.
-pub async fn earn(
-    tx: &mut Tx,
-    user_id: Uuid,
-    badge_id: &str,
-    answer_id: Uuid,
-    at: Timestamp,
-) -> Result<()> {
-    tx.execute(
-        "INSERT INTO badges (user_id, badge_id, status, answer_id, earned_at)
-         VALUES ($1, $2, 'earned', $3, $4) ON CONFLICT (user_id, badge_id) DO NOTHING",
-        params![user_id, badge_id, answer_id, at],
-    )
-    .await
-    .map(|_| ())
-}
-
-/// Makes the answer's badges final; their ids.
-///
-/// # Errors
-/// As the database says.
-pub async fn unlock(tx: &mut Tx, answer_id: Uuid, at: Timestamp) -> Result<Vec<String>> {
-    let rows: Vec<(String,)> = tx
-        .fetch_all(
-            "UPDATE badges SET status = 'unlocked', unlocked_at = $2
-             WHERE answer_id = $1 AND status = 'earned' RETURNING badge_id",
-            params![answer_id, at],
-        )
-        .await?;
-    Ok(sorted(rows))
-}
-
-/// Takes the answer's provisional badges back; their ids.
-///
-/// # Errors
-/// As the database says.
-pub async fn take_back(tx: &mut Tx, answer_id: Uuid) -> Result<Vec<String>> {
-    let rows: Vec<(String,)> = tx
-        .fetch_all(
-            "DELETE FROM badges WHERE answer_id = $1 AND status = 'earned' RETURNING badge_id",
-            params![answer_id],
-        )
-        .await?;
-    Ok(sorted(rows))
-}
-
-/// Events that are derived from these rows are numbered, so their order must not vary.
-fn sorted(rows: Vec<(String,)>) -> Vec<String> {
-    let mut ids: Vec<_> = rows.into_iter().map(|(id,)| id).collect();
-    ids.sort_unstable();
-    ids
 }
 
 /// The player's final badges, oldest first.
@@ -226,6 +80,7 @@ pub async fn unlocked(db: &Database, user_id: Uuid) -> Result<Vec<Unlocked>> {
 /// # Errors
 /// As the database says.
 pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
+    tx.write_deferred().await?;
     // Where there is no row, one is made, so that an import that is writing it just now is waited for.
     tx.execute(
         "INSERT INTO players (user_id, state, answers) VALUES ($1, $2, 0)
@@ -246,6 +101,7 @@ pub async fn forget(tx: &mut Tx, user_id: Uuid) -> Result<()> {
 /// # Errors
 /// As the database says.
 pub async fn expel(tx: &mut Tx, limit: i64) -> Result<u64> {
+    tx.write_deferred().await?;
     let badges = tx
         .execute(
             "DELETE FROM badges WHERE (user_id, badge_id) IN (

@@ -3,7 +3,7 @@
 use achievement::{
     domain::{Answered, Difficulty, Player, QuizMode, apply},
     import::FromLegacy,
-    store,
+    store::{self, players},
 };
 use database::{Database, Migrations, Options, Timestamp, params};
 use serde_json::json;
@@ -138,14 +138,11 @@ async fn a_player_who_answered_here_keeps_what_is_known_here(home: Backend) {
     let both = both(home).await;
     import(&both).await;
     let mut tx = both.own.begin().await.expect("a transaction");
-    let player = store::lock(&mut tx, ADA)
-        .await
-        .expect("a row")
-        .player()
-        .expect("a player");
+    let kept = players::kept(&mut tx, ADA).await.expect("a row");
+    let player = kept.player().expect("a player");
     // An imported badge is not earned again.
     assert!(player.earned.contains("first-answer") && player.earned.len() == 1);
-    store::save(&mut tx, ADA, &player).await.expect("saved");
+    kept.save(&player).expect("saved");
     tx.commit().await.expect("committed");
 
     let newer = "UPDATE players SET state = $1, updated_at = $2";
