@@ -14,22 +14,21 @@ use contracts::{
         UserDeleted, UserStatsReset, UserUpdated,
     },
 };
-use database::{Timestamp, Tx};
+use database::Tx;
 use event_store::{HandlerError, NewEvent};
 use sagas::participating::{Applied, Finished, Participant, Role};
 use serde::{Deserialize, Serialize};
-use service::departed;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    ahead,
     config::Bonus,
     domain::{self, Board, Credit, Entry},
     players,
     store::{
         self,
-        standings::{self, Change, Held, Origin},
-        tree::{self, Tree},
+        held::{self, Held, Origin},
     },
 };
 
@@ -78,9 +77,13 @@ pub struct Placed {
 }
 
 impl Effect {
+    fn all_time(&self) -> Board {
+        store::entries::all_time(self.quiz_mode)
+    }
+
     /// All boards that the answer counts on, that of all time first, with what it did there.
     pub fn boards(&self) -> impl Iterator<Item = (Board, &Credit)> {
-        let all_time = store::entries::all_time(self.quiz_mode);
+        let all_time = self.all_time();
         let periods = self.periods.iter().map(|placed| {
             let board = Board {
                 quiz_mode: self.quiz_mode,
@@ -92,11 +95,10 @@ impl Effect {
         std::iter::once((all_time, &self.credit)).chain(periods)
     }
 
-    /// The player's entries on these boards, locked; none of them when the player began anew since.
+    /// The player's entries on these boards; none of them when the player began anew since.
     pub(crate) async fn held(&self, tx: &mut Tx, user_id: Uuid) -> database::Result<Option<Held>> {
-        store::lock(tx).await?;
         let boards: Vec<Board> = self.boards().map(|(board, _)| board).collect();
-        let held = standings::held(tx, user_id, &boards).await?;
+        let held = held::held(tx, user_id, &boards).await?;
         Ok((held.resets == self.resets).then_some(held))
     }
 
@@ -139,21 +141,16 @@ impl Effect {
         let Some(held) = self.held(tx, user_id).await? else {
             return Ok(0);
         };
-        let change = |(board, credit): (Board, &Credit)| {
-            let before = held.on(board);
-            let after = before.and_then(|now| now.revert(credit));
-            Change {
-                board,
-                before,
-                after,
-            }
-        };
-        let changes: Vec<Change> = self.boards().map(change).collect();
-        standings::change(tx, Tree::default(), &changes, Origin::Answer).await?;
-        if changes.iter().any(|change| change.after.is_none()) {
-            store::players::forget_unplaced(tx, user_id).await?;
+        for (board, credit) in self.boards() {
+            let after = held.on(board).and_then(|now| now.revert(credit));
+            held::set(tx, user_id, board, after, Origin::Answer);
         }
-        Ok(changes[0].after.map_or(0, |entry| entry.score))
+        let all_time = held::held(tx, user_id, &[self.all_time()]).await?;
+        let score = all_time.on(self.all_time()).map(|entry| entry.score);
+        if score.is_none() {
+            held::forget_unplaced(tx, user_id);
+        }
+        Ok(score.unwrap_or(0))
     }
 }
 
@@ -195,6 +192,10 @@ impl Participant for Boards {
         }
     }
 
+    async fn look_ahead(&self, tx: &mut Tx, events: &[&Recorded]) -> Result<(), HandlerError> {
+        ahead::look(tx, events).await
+    }
+
     async fn apply(
         &self,
         tx: &mut Tx,
@@ -207,13 +208,11 @@ impl Participant for Boards {
             points,
             ..
         } = ask;
-        // As the databases keep it: a finer time would not compare equal when it is read again.
-        let at = Timestamp::from(recorded.event.timestamp).into();
+        let at = ahead::counted_at(&recorded.event);
         let boards = Board::counting(quiz_mode, at);
-        store::lock(tx).await?;
-        let held = standings::held(tx, user_id, &boards).await?;
+        let held = held::held(tx, user_id, &boards).await?;
         // Whoever has a line has not left: the log says so before anything else.
-        if held.on(boards[0]).is_none() && departed::has_left(tx, user_id).await? {
+        if held.on(boards[0]).is_none() && held.has_left {
             return Ok(Applied::Refused("the account was deleted".to_owned()));
         }
         let credit = |board| domain::credit(held.on(board).as_ref(), user_id, points, at);
@@ -224,18 +223,12 @@ impl Participant for Boards {
             }
         };
         if let Some(name) = ask.display_name.opened()? {
-            held.rename(tx, user_id, &name).await?;
+            held::rename(tx, user_id, name);
         }
-        let changes =
-            [(boards[0], all_time), (boards[1], day), (boards[2], week)].map(|(board, credit)| {
-                Change {
-                    board,
-                    before: credit.before,
-                    after: Some(credit.after),
-                }
-            });
-        standings::change(tx, Tree::default(), &changes, Origin::Answer).await?;
-        let above = tree::count_above(tx, boards[0], &all_time.after.key()).await?;
+        for (board, credit) in [(boards[0], all_time), (boards[1], day), (boards[2], week)] {
+            held::set(tx, user_id, board, Some(credit.after), Origin::Answer);
+        }
+        let above = held::above(tx, boards[0], &all_time.after.key()).await?;
         let placed = |board: Board, credit| Placed {
             period: board.period,
             begins: board.begins,
@@ -296,7 +289,7 @@ impl Participant for Boards {
             Some(effect) => effect.take_back(tx, user_id).await?,
             None => {
                 let board = store::entries::all_time(quiz_mode);
-                let held = standings::held(tx, user_id, &[board]).await?;
+                let held = held::held(tx, user_id, &[board]).await?;
                 held.on(board).map_or(0, |entry| entry.score)
             }
         };

@@ -4,6 +4,7 @@
 //! Invariants: an answer's points count once, from the moment they are added until they are taken
 //! back; the order of a board is total.
 
+mod ahead;
 pub mod answers;
 pub mod audit;
 pub mod config;

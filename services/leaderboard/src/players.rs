@@ -13,11 +13,12 @@ use uuid::Uuid;
 use crate::{
     answers::{Effect, STEP},
     config::Bonus,
-    domain::{self, Board},
+    domain::{self, Board, Entry},
     store::{
         self, bonuses,
+        held::{self, Origin},
         players::{self, Source},
-        standings::{self, Change, Origin},
+        standings,
         tree::Tree,
     },
 };
@@ -29,8 +30,12 @@ pub(crate) async fn heard(
     bonus: &Bonus,
 ) -> Result<(), HandlerError> {
     let event = &recorded.event;
+    if event.event_type == AchievementUnlocked::TYPE {
+        return reward(tx, recorded, bonus).await;
+    }
+    // All others go to the tables past what answers did in this transaction.
+    tx.write_deferred().await?;
     match event.event_type.as_str() {
-        AchievementUnlocked::TYPE => reward(tx, recorded, bonus).await,
         UserStatsReset::TYPE => {
             let UserStatsReset { user_id, .. } = event.payload()?;
             begin_anew(tx, user_id, event.timestamp.into()).await
@@ -79,23 +84,17 @@ async fn reward(tx: &mut Tx, recorded: &Recorded, bonus: &Bonus) -> Result<(), H
         return Ok(());
     };
     let at = Timestamp::from(recorded.event.timestamp).into();
-    let change = |board: Board| {
-        let before = held.on(board)?;
-        Some(Change {
-            board,
-            before: Some(before),
-            after: Some(domain::reward(&before, points, at).unwrap_or(before)),
-        })
-    };
-    let changes: Vec<Change> = effect
-        .boards()
-        .filter_map(|(board, _)| change(board))
-        .collect();
+    let boards = effect.boards();
+    let lines = boards.filter_map(|(board, _)| Some((board, held.on(board)?)));
+    let lines: Vec<(Board, Entry)> = lines.collect();
     // Whoever left stands nowhere, and nothing is noted of them.
-    if changes.is_empty() || !bonuses::note(tx, user_id, unlocked.answer_id, badge, points).await? {
+    if lines.is_empty() || !bonuses::note(tx, user_id, unlocked.answer_id, badge, points).await? {
         return Ok(());
     }
-    standings::change(tx, Tree::default(), &changes, Origin::Badge).await?;
+    for (board, before) in lines {
+        let after = domain::reward(&before, points, at).unwrap_or(before);
+        held::set(tx, user_id, board, Some(after), Origin::Badge);
+    }
     Ok(())
 }
 

@@ -67,6 +67,7 @@ impl Duty for Retention {
 /// # Errors
 /// As the database says.
 pub async fn remove_old(tx: &mut Tx, now: OffsetDateTime, limit: i64) -> Result<i64> {
+    tx.write_deferred().await?;
     store::lock(tx).await?;
     let mut left = limit;
     for (period, kept) in [(Period::Day, DAYS_KEPT), (Period::Week, WEEKS_KEPT)] {

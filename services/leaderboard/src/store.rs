@@ -2,16 +2,18 @@
 //!
 //! Invariants: the order of a board is that of [`crate::domain::Entry::key`]; a line's score is what
 //! was imported plus what answers and badges earned here; whoever changes a line holds [`lock`] and
-//! moves its count in the [`tree`] in the same transaction.
+//! moves its count in the [`tree`] in the same transaction. What answers and badges do waits in [`held`]
+//! until the commit, and whoever goes to the tables past it writes that before.
 
 pub mod boards;
 pub mod bonuses;
 pub mod entries;
+pub mod held;
 pub mod players;
 pub mod standings;
 pub mod tree;
 
-use database::{Dialect, Migrations, Result, Tx, params};
+use database::{Deferred, Dialect, Migrations, Result, Tx, Writing, params};
 
 /// The signal that a committed change of any board raises in its process.
 pub const CHANGED: &str = "boards";
@@ -37,9 +39,21 @@ pub fn migrations() -> Migrations {
 pub async fn lock(tx: &mut Tx) -> Result<()> {
     tx.signal(CHANGED);
     // SQLite has one writer at a time anyway.
-    if tx.dialect() == Dialect::Postgres {
+    if tx.dialect() == Dialect::Postgres && !tx.deferred::<Locked>().0 {
         tx.execute("SELECT pg_advisory_xact_lock($1)", params![LOCK])
             .await?;
+        tx.deferred::<Locked>().0 = true;
     }
     Ok(())
+}
+
+/// Whether this transaction is known to hold the lock. Going back to a savepoint gives back a lock that
+/// was taken since, and takes this back with it.
+#[derive(Clone, Default)]
+struct Locked(bool);
+
+impl Deferred for Locked {
+    fn write(self, _: &mut Tx) -> Writing<'_> {
+        Box::pin(async { Ok(()) })
+    }
 }

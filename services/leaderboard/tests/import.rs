@@ -8,7 +8,7 @@ use leaderboard::{
     store::{
         self, boards,
         entries::{self, Line},
-        standings::{self, Change, Origin},
+        held::{self, Origin},
         tree::{self, Tree},
     },
     upkeep,
@@ -109,21 +109,14 @@ async fn points_earned_here_stay_on_top_of_a_newer_import(home: Backend) {
     let (legacy, _other) = monolith(&home).await;
     FromLegacy.run(&own, &legacy).await.expect("imported");
     let mut tx = own.begin().await.expect("a transaction");
-    let held = standings::held(&mut tx, ADA, &[BOARD]).await.expect("read");
+    let held = held::held(&mut tx, ADA, &[BOARD]).await.expect("read");
     let before = held.on(BOARD).expect("a line");
     let after = Entry {
         score: before.score + 10,
         reached_at: at(2).into(),
         ..before
     };
-    let change = Change {
-        board: BOARD,
-        before: Some(before),
-        after: Some(after),
-    };
-    standings::change(&mut tx, Tree::default(), &[change], Origin::Answer)
-        .await
-        .expect("saved");
+    held::set(&mut tx, ADA, BOARD, Some(after), Origin::Answer);
     tx.commit().await.expect("committed");
     assert_eq!(line(&own).await, (40, 10, 50));
 

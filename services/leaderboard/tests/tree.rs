@@ -8,7 +8,7 @@ use leaderboard::{
     domain::{Board, Entry, QuizMode},
     store::{
         self, boards,
-        standings::{self, Change, Origin},
+        standings::{self, Change},
         tree::{self, Tree},
     },
 };
@@ -54,8 +54,9 @@ async fn set(tx: &mut Tx, before: Option<Entry>, after: Option<Entry>) {
         board: BOARD,
         before,
         after,
+        bonus: 0,
     };
-    standings::change(tx, SMALL, &[change], Origin::Answer)
+    standings::change(tx, SMALL, &[change])
         .await
         .expect("changed");
 }

@@ -230,7 +230,8 @@ impl Old {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As PostgreSQL's `decode` reads it: a value has no arrays of bytes.
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

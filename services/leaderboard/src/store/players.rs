@@ -1,6 +1,6 @@
 //! The `players` table: names, and how often a player began anew.
 
-use database::{Result, Timestamp, Tx, params};
+use database::{Dialect, Result, Sql, Timestamp, Tx, params};
 use uuid::Uuid;
 
 /// Who named a player; the later ones outrank the earlier ones.
@@ -54,19 +54,44 @@ pub async fn unname(tx: &mut Tx, user_id: Uuid) -> Result<()> {
     .map(|_| ())
 }
 
-/// Forgets the name of a player who stands on no board any more, whom only an answer had named and
+/// Notes the names that came with answers, as [`name`] does.
+///
+/// # Errors
+/// As the database says.
+pub async fn name_all(tx: &mut Tx, names: Vec<(Uuid, String)>) -> Result<()> {
+    const NAME: &str = "INSERT INTO players (user_id, display_name, source)
+         SELECT user_id, display_name, 'answer'
+         FROM unnest($1::UUID[], $2::TEXT[]) AS given (user_id, display_name)
+         ON CONFLICT (user_id) DO UPDATE SET
+             display_name = excluded.display_name, source = excluded.source
+         WHERE players.source <> 'account'";
+    if tx.dialect() == Dialect::Postgres && !names.is_empty() {
+        let (users, names): (Vec<Uuid>, Vec<String>) = names.into_iter().unzip();
+        return tx.execute(NAME, params![users, names]).await.map(|_| ());
+    }
+    for (user_id, display_name) in names {
+        name(tx, user_id, &display_name, Source::Answer).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the names of players who stand on no board any more, whom only an answer had named and
 /// who never began anew.
 ///
 /// # Errors
 /// As the database says.
-pub async fn forget_unplaced(tx: &mut Tx, user_id: Uuid) -> Result<()> {
-    tx.execute(
-        "DELETE FROM players WHERE user_id = $1 AND source = 'answer' AND resets = 0
+pub async fn forget_unplaced(tx: &mut Tx, users: Vec<Uuid>) -> Result<()> {
+    const FORGET: Sql = Sql::by_dialect(
+        "DELETE FROM players WHERE user_id = ANY($1) AND source = 'answer' AND resets = 0
            AND NOT EXISTS (SELECT 1 FROM standings WHERE standings.user_id = players.user_id)",
-        params![user_id],
-    )
-    .await
-    .map(|_| ())
+        "DELETE FROM players WHERE user_id IN (SELECT unhex(value) FROM json_each($1))
+           AND source = 'answer' AND resets = 0
+           AND NOT EXISTS (SELECT 1 FROM standings WHERE standings.user_id = players.user_id)",
+    );
+    if users.is_empty() {
+        return Ok(());
+    }
+    tx.execute(FORGET, params![users]).await.map(|_| ())
 }
 
 /// Notes that the player's scores were set back to nothing at that time.

@@ -10,17 +10,19 @@
 //! B-trees"). Nodes split when they have more than F children and go when they are empty; they do
 //! not merge, since a rebuild is quick and no sum grows with it.
 
+mod counting;
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use database::{Result, Tx, params};
 
+pub(super) use self::reading::above;
+pub use self::reading::{all_above, count_above};
 use crate::domain::{AFTER_ALL, Board, Key};
 
 /// The highest level.
 const TOP_LEVEL: i64 = 2;
-
-/// Moves of one statement; as many as an answer makes.
-const CHUNK: usize = 3;
 
 /// Sorts before every key: where the first node of each level begins.
 pub(super) const NOTHING: &[u8] = &[];
@@ -60,48 +62,6 @@ impl Default for Tree {
     }
 }
 
-/// The part of a statement that counts who stands above a key: common table expressions `n2`, `n1`,
-/// `n0` and `above` (one row, column `n`). The statement has one called `own` with the key as `k`
-/// before them; `$1` is the board and `$2` no bytes. Without nodes it counts all.
-macro_rules! above {
-    () => {
-        "n2(k) AS (SELECT first_key FROM rank_nodes WHERE board = $1 AND level = 2
-                   AND first_key <= (SELECT k FROM own) ORDER BY first_key DESC LIMIT 1),
-         n1(k) AS (SELECT first_key FROM rank_nodes WHERE board = $1 AND level = 1
-                   AND first_key <= (SELECT k FROM own) ORDER BY first_key DESC LIMIT 1),
-         n0(k) AS (SELECT first_key FROM rank_nodes WHERE board = $1 AND level = 0
-                   AND first_key <= (SELECT k FROM own) ORDER BY first_key DESC LIMIT 1),
-         above(n) AS (SELECT CAST(
-             COALESCE((SELECT SUM(members) FROM rank_nodes WHERE board = $1 AND level = 2
-                       AND first_key < (SELECT k FROM n2)), 0)
-           + COALESCE((SELECT SUM(members) FROM rank_nodes WHERE board = $1 AND level = 1
-                       AND first_key >= (SELECT k FROM n2) AND first_key < (SELECT k FROM n1)), 0)
-           + COALESCE((SELECT SUM(members) FROM rank_nodes WHERE board = $1 AND level = 0
-                       AND first_key >= (SELECT k FROM n1) AND first_key < (SELECT k FROM n0)), 0)
-           + (SELECT COUNT(*) FROM standings WHERE board = $1
-                AND rank_key >= COALESCE((SELECT k FROM n0), $2)
-                AND rank_key < (SELECT k FROM own)) AS BIGINT))"
-    };
-}
-pub(super) use above;
-
-/// How many stand above a key.
-///
-/// # Errors
-/// As the database says.
-pub async fn count_above(tx: &mut Tx, board: Board, key: &Key) -> Result<i64> {
-    let sql = concat!(
-        "WITH own(k) AS (SELECT $3), ",
-        above!(),
-        " SELECT n FROM above"
-    );
-    // PostgreSQL takes the type of a bare parameter from what is bound.
-    let (above,): (i64,) = tx
-        .fetch_one(sql, params![board.id(), NOTHING.to_vec(), key.to_vec()])
-        .await?;
-    Ok(above)
-}
-
 impl Tree {
     /// Counts lines at their new places. All lines of these boards must stand where they belong
     /// by then, and all that moved since the last count be among `moves`. Boards without nodes get
@@ -111,10 +71,8 @@ impl Tree {
     /// As the database says.
     pub async fn shift(self, tx: &mut Tx, moves: &[Move]) -> Result<()> {
         let mut touched = BTreeMap::new();
-        for moves in moves.chunks(CHUNK) {
-            for node in count(tx, moves).await? {
-                touched.insert(node.id, node);
-            }
+        for node in counting::count(tx, moves).await? {
+            touched.insert(node.id, node);
         }
         // Only now, when every line is counted, the lines tell where a node's middle is.
         for node in touched.values() {
@@ -289,40 +247,6 @@ pub async fn clear(tx: &mut Tx, board: i64) -> Result<()> {
     tx.execute("DELETE FROM rank_nodes WHERE board = $1", params![board])
         .await
         .map(|_| ())
-}
-
-/// One statement for all levels: −1 where a line was, +1 where it is; nothing where both are the
-/// same node.
-async fn count(tx: &mut Tx, moves: &[Move]) -> Result<Vec<Node>> {
-    const COUNT: &str = "WITH moved(board, k, delta) AS (
-             VALUES ($1, $2, $3), ($4, $5, $6), ($7, $8, $9),
-                    ($10, $11, $12), ($13, $14, $15), ($16, $17, $18)),
-         levels(level) AS (VALUES (0), (1), (2)),
-         found(id, delta) AS (
-             SELECT (SELECT n.id FROM rank_nodes n
-                     WHERE n.board = m.board AND n.level = l.level AND n.first_key <= m.k
-                     ORDER BY n.first_key DESC LIMIT 1), m.delta
-             FROM moved m, levels l WHERE m.board IS NOT NULL),
-         summed(id, delta) AS (
-             SELECT id, CAST(SUM(delta) AS BIGINT) FROM found GROUP BY id HAVING SUM(delta) <> 0)
-         UPDATE rank_nodes SET members = members + summed.delta FROM summed
-         WHERE rank_nodes.id = summed.id
-         RETURNING rank_nodes.id, rank_nodes.board, rank_nodes.level, rank_nodes.first_key,
-                   rank_nodes.members";
-    let mut values = Vec::with_capacity(CHUNK * 2 * 3);
-    for one in moves.iter().filter(|one| one.from != one.to) {
-        let ends = [(one.from, -1_i64), (one.to, 1)];
-        for (key, delta) in ends.into_iter().filter_map(|(k, d)| Some((k?, d))) {
-            values.extend(params![one.board.id(), key.to_vec(), delta]);
-        }
-    }
-    if values.is_empty() {
-        return Ok(Vec::new());
-    }
-    while values.len() < CHUNK * 2 * 3 {
-        values.extend(params![None::<i64>, None::<Vec<u8>>, None::<i64>]);
-    }
-    tx.fetch_all(COUNT, values).await
 }
 
 /// Moves the upper `members` of a node into a new one that begins at `middle`.
