@@ -8,6 +8,7 @@ mod completed;
 mod concurrent;
 mod crashes;
 mod departures;
+mod leaderless;
 mod repeated;
 mod world;
 

@@ -1,5 +1,6 @@
 //! The three services with one log and one bus in this process, spoken to over HTTP.
 
+mod broker;
 mod client;
 mod operator;
 
@@ -13,11 +14,14 @@ use contracts::{
     events::{Choice, QuestionCreated},
 };
 use database::{Database, Options};
-use event_store::{Append, Log, LogOptions, publisher};
+use event_store::{
+    Append, Log, LogOptions,
+    publisher::{Publisher, PublisherState},
+};
 use service::Shared;
 use testkit::{Backend, CommitFaults, TempDir, eventually, free_port};
 use time::OffsetDateTime;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -67,6 +71,9 @@ impl Setting {
 pub(crate) struct World {
     setting: Setting,
     shared: Shared,
+    /// Where each service is as a process of its own: its own way to the log and the bus.
+    apart: HashMap<Part, Shared>,
+    publishing: watch::Receiver<PublisherState>,
     jwks_url: String,
     signer: auth::keys::SigningKey,
     homes: HashMap<Part, Home>,
@@ -94,6 +101,12 @@ async fn backend(kind: Kind) -> Backend {
 impl World {
     /// Starts all three services, ready to serve, with [`question`]s 0 to 9.
     pub(crate) async fn start(setting: Setting) -> Self {
+        Self::start_over(setting, None).await
+    }
+
+    /// As [`World::start`], over the NATS at this address instead of a bus in this process; each
+    /// service then has a log and a connection of its own.
+    pub(crate) async fn start_over(setting: Setting, nats: Option<&str>) -> Self {
         let end = Shutdown::new();
         let log_home = backend(setting.kind).await;
         let log = Log::open(
@@ -107,8 +120,13 @@ impl World {
         )
         .await
         .expect("a log");
-        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
-        tokio::spawn(publisher::run(log.clone(), Arc::clone(&bus), end.clone()));
+        let bus: Arc<dyn Bus> = match nats {
+            None => Arc::new(InProcessBus::new()),
+            Some(url) => broker::publishes_to(url).await,
+        };
+        let publisher = Publisher::new(log.clone(), Arc::clone(&bus));
+        let publishing = publisher.state();
+        tokio::spawn(publisher.run(end.clone()));
         let keys = testkit::temp_dir();
         let signer = signer(keys.path());
         let mut homes = HashMap::new();
@@ -128,6 +146,8 @@ impl World {
                 log,
                 bus: Some(bus),
             },
+            apart: broker::apart(&log_home.url, nats).await,
+            publishing,
             jwks_url: serve_keys(&signer, end.clone()).await,
             signer,
             homes,
@@ -185,7 +205,8 @@ impl World {
             commit_hook: Some(home.faults.clone()),
             ..Options::default()
         };
-        let (jwks_url, shared) = (self.jwks_url.clone(), self.shared.clone());
+        let shared = self.apart.get(&part).unwrap_or(&self.shared).clone();
+        let jwks_url = self.jwks_url.clone();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).expect("short");
         match part {
             Part::Quiz => {
