@@ -8,6 +8,7 @@
 //! - [`personal`]: fields that name a person are sealed in every event, and can be erased.
 //! - [`archive`]: the log in compressed files, and how they are written.
 //! - [`retention`]: takes closed ranges out of the database once the files have them.
+//! - [`partitions`]: those of the log's table on PostgreSQL, made ahead and dropped once files have them.
 //! - [`snapshot`]: an aggregate's state, without reading its stream from the beginning.
 //! - [`watch`]: looks at the outbox and at what is parked, for the metrics.
 //! - [`blocking`]: who keeps others from writing to the log.
@@ -27,6 +28,7 @@ pub mod log_process;
 mod metrics;
 pub mod ops;
 pub mod outbox;
+pub mod partitions;
 pub mod personal;
 pub mod publisher;
 pub mod relay;

@@ -15,7 +15,9 @@ pub use config::{Config, duration};
 use crate::{
     BusMetrics, Log, LogOptions, MasterKeys,
     blocking::Blocking,
-    ops, personal,
+    ops,
+    partitions::Partitions,
+    personal,
     publisher::{Publisher, PublisherState},
     retention::{self, Keeping, Retention},
 };
@@ -121,6 +123,13 @@ pub async fn serve(
     let looking = blocking.clone().run(log.clone(), shutdown.clone());
     tasks.spawn("blocking", async move {
         looking.await;
+        Ok(())
+    });
+    let partitions = Partitions::default();
+    metrics.register(|registry| partitions.register(&log, registry));
+    let (divided, stop) = (log.clone(), shutdown.clone());
+    tasks.spawn("partitions", async move {
+        partitions.run(divided, stop).await;
         Ok(())
     });
     let removed = retention::Shown::default();

@@ -5,7 +5,7 @@
 //! the same. Keys come first and alone, so that who repeats an event while its row goes finds the key and
 //! waits for nobody; the lock of the log's head is asked for last, and held for one statement.
 
-use database::{Database, Error, params};
+use database::{Database, Dialect, Error, Tx, params};
 use serde_json::json;
 
 use super::ArchivedRange;
@@ -47,6 +47,15 @@ pub(crate) async fn note(
         )
         .await?;
     one(noted, "the note of an archived range")?;
+    if database.dialect() == Dialect::Sqlite {
+        keep_keys(&mut tx, range).await?;
+    }
+    tx.commit().await?;
+    Ok(Fence::Held)
+}
+
+/// Keeps the keys of a file's events. PostgreSQL has kept those of every event since it came.
+async fn keep_keys(tx: &mut Tx, range: &ArchivedRange) -> Result<(), Error> {
     tx.execute(
         "INSERT INTO archived_keys (id, position, stream, version, type, correlation_id)
          SELECT id, position, stream, version, type, correlation_id FROM events
@@ -60,8 +69,7 @@ pub(crate) async fn note(
         params![range.last],
     )
     .await?;
-    tx.commit().await?;
-    Ok(Fence::Held)
+    Ok(())
 }
 
 /// Removes the rows of a range that is noted.

@@ -1,6 +1,6 @@
 //! Closed ranges leave the database for files, and nobody notices.
 
-mod alike;
+pub(crate) mod alike;
 mod dying;
 mod files;
 mod holding;
@@ -22,14 +22,14 @@ use crate::fixture::PATIENCE;
 const SEGMENT: u32 = 4;
 
 /// A log with an archive.
-struct Kept {
-    log: Log,
-    folder: TempDir,
-    backend: Backend,
+pub(crate) struct Kept {
+    pub(crate) log: Log,
+    pub(crate) folder: TempDir,
+    pub(crate) backend: Backend,
 }
 
 impl Kept {
-    async fn with(backend: Backend) -> Self {
+    pub(crate) async fn with(backend: Backend) -> Self {
         let log = crate::fixture::open_log(&backend).await;
         Self {
             log,
@@ -39,7 +39,7 @@ impl Kept {
     }
 
     /// The same log, opened by a process that can die.
-    async fn fragile(&self) -> (Log, std::sync::Arc<CommitFaults>) {
+    pub(crate) async fn fragile(&self) -> (Log, std::sync::Arc<CommitFaults>) {
         let faults = CommitFaults::new();
         let database = Options {
             commit_hook: Some(faults.clone()),
@@ -55,18 +55,18 @@ impl Kept {
     }
 
     /// Writes what is new into files.
-    async fn archive(&self) {
+    pub(crate) async fn archive(&self) {
         let folder = self.folder.path().to_owned();
         let archive = Archive::new(folder, SEGMENT, 1, Watch::default());
         archive.extend(&self.log).await.unwrap();
     }
 
-    fn retention(&self, keep: Duration) -> Retention {
+    pub(crate) fn retention(&self, keep: Duration) -> Retention {
         retention(&self.log, self.folder.path(), keep)
     }
 
     /// Removes all that is in files, up to `position`.
-    async fn remove_to(&self, position: i64) {
+    pub(crate) async fn remove_to(&self, position: i64) {
         let retention = self.retention(Duration::ZERO);
         eventually(PATIENCE, || async {
             // The log's clock, as it is known here, may be some milliseconds behind.
@@ -77,14 +77,14 @@ impl Kept {
     }
 
     /// Positions that are still in the database.
-    async fn rows(&self) -> Vec<i64> {
+    pub(crate) async fn rows(&self) -> Vec<i64> {
         let sql = "SELECT position FROM events ORDER BY position";
         let rows: Vec<(i64,)> = self.log.database().fetch_all(sql, params![]).await.unwrap();
         rows.into_iter().map(|(position,)| position).collect()
     }
 }
 
-fn retention(log: &Log, folder: &Path, keep: Duration) -> Retention {
+pub(crate) fn retention(log: &Log, folder: &Path, keep: Duration) -> Retention {
     let archive_dir = folder.to_owned();
     Retention::new(log.clone(), Keeping { archive_dir, keep })
 }

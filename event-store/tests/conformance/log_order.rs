@@ -173,7 +173,7 @@ async fn an_append_without_the_lock_is_found() {
     };
     let found = tokio::time::timeout(PATIENCE, rounds).await;
     let found = found.unwrap_or_else(|_| panic!("{} was not found", mutation.name()));
-    assert!(found.contains("events_pk"), "{found}");
+    assert!(found.contains("events_from_1_pk"), "{found}");
 }
 
 /// The reader above would catch the fault: here are two transactions that take positions from a

@@ -102,9 +102,14 @@ async fn lose_above(log: &Log, position: i64) {
     };
     let database = log.database();
     database.execute(guard, vec![]).await.unwrap();
+    let keys = match log.dialect() {
+        Dialect::Postgres => "DELETE FROM event_keys WHERE position > $1",
+        Dialect::Sqlite => "DELETE FROM archived_keys WHERE position > $1",
+    };
     for sql in [
         "DELETE FROM events WHERE position > $1",
-        "UPDATE log_head SET head = $1",
+        keys,
+        "UPDATE log_head SET head = $1, keys_to = $1",
     ] {
         database.execute(sql, vec![position.into()]).await.unwrap();
     }

@@ -32,7 +32,7 @@ async fn put(log: &Log, position: i64, taken: Option<i64>, happened: i64) {
     )
     .await
     .unwrap();
-    let sql = "UPDATE log_head SET head = $1";
+    let sql = "UPDATE log_head SET head = $1, keys_to = $1";
     tx.execute(sql, params![position]).await.unwrap();
     tx.commit().await.unwrap();
 }

@@ -20,6 +20,7 @@ mod marking;
 mod measured;
 mod operating;
 mod outage;
+mod partitions;
 mod personal;
 mod publishing;
 mod relaying;

@@ -123,7 +123,7 @@ async fn every_question_has_the_same_answer_before_and_after(backend: Backend) {
 }
 
 /// A consumer that is no further.
-pub(super) async fn hold_at(log: &Log, position: i64) {
+pub(crate) async fn hold_at(log: &Log, position: i64) {
     let now = log.database().now().await.unwrap();
     log.database()
         .execute(
@@ -136,7 +136,7 @@ pub(super) async fn hold_at(log: &Log, position: i64) {
         .unwrap();
 }
 
-pub(super) async fn release(log: &Log) {
+pub(crate) async fn release(log: &Log) {
     let sql = "DELETE FROM log_readers WHERE reader = 'test/slow'";
     log.database().execute(sql, vec![]).await.unwrap();
 }

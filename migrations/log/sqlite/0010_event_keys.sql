@@ -1,0 +1,1 @@
+-- Partitions are PostgreSQL's: a file keeps one table, in which ids, and streams with versions, are unique.
