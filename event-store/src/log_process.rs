@@ -125,13 +125,7 @@ pub async fn serve(
         looking.await;
         Ok(())
     });
-    let partitions = Partitions::default();
-    metrics.register(|registry| partitions.register(&log, registry));
-    let (divided, stop) = (log.clone(), shutdown.clone());
-    tasks.spawn("partitions", async move {
-        partitions.run(divided, stop).await;
-        Ok(())
-    });
+    make_partitions(&log, &metrics, &mut tasks, shutdown.clone());
     let removed = retention::Shown::default();
     metrics.register(|registry| removed.register(registry));
     if let Some(keeping) = keeping {
@@ -156,6 +150,16 @@ pub async fn serve(
     });
     tracing::info!(%address, "log process ready");
     tasks.join().await
+}
+
+/// Keeps partitions ahead of the log's head until the shutdown.
+fn make_partitions(log: &Log, metrics: &Metrics, tasks: &mut Supervisor, shutdown: Shutdown) {
+    let (partitions, log) = (Partitions::default(), log.clone());
+    metrics.register(|registry| partitions.register(&log, registry));
+    tasks.spawn("partitions", async move {
+        partitions.run(log, shutdown).await;
+        Ok(())
+    });
 }
 
 /// A bus that is away does not make the log unusable: events still flow, by polling, only slower.

@@ -3,7 +3,10 @@
 -- event is found by. A unique constraint of a partitioned table has to contain the position, so ids, and
 -- stream and version, cannot be kept unique there.
 --
--- Locked meanwhile: appends, for as long as it takes to make an empty table and a trigger.
+-- Locked meanwhile: everybody, for as long as it takes to make an empty table and a trigger. Who holds the log
+-- open, as a dump does, would make all wait behind this: after five seconds it gives up, and is done again with
+-- the next start.
+SET LOCAL lock_timeout = '5s';
 
 -- Whoever removes rows holds them and then asks for the head, and who appends the other way round. With the
 -- first kept out by its lease, locks are taken in one order here.

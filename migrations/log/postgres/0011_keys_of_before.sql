@@ -1,5 +1,5 @@
--- The second step: the keys of all events from before, wherever they lie. It takes some 15 seconds for each
--- million events, in which everybody reads and appends on. What came since the first step has its key already;
+-- The second step: the keys of all events from before, wherever they lie. It takes up to a minute for
+-- each million events, in which everybody reads and appends on. What came since the first step has its key already;
 -- what is archived meanwhile is in one of both tables at any moment, and this is one statement.
 INSERT INTO event_keys (id, position, stream, version, type, correlation_id)
 SELECT id, position, stream, version, type, correlation_id FROM events

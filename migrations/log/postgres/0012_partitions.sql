@@ -1,9 +1,9 @@
 -- The third step: `events` becomes a table that is partitioned by ranges of positions, and the table of before
 -- its first partition, where it lies.
 --
--- Locked meanwhile: nothing while the border is looked at, which reads the table once (about a second for each
--- million events); then everybody, for some milliseconds. Who holds the table open, as a dump does, would make
--- all wait behind this: after five seconds it gives up, and is done again with the next start.
+-- Locked meanwhile: nothing while the border is looked at, which reads the table once (seconds for each
+-- million events); then everybody, for some milliseconds, or for five seconds where somebody holds the table
+-- open: see 0010.
 SET LOCAL lock_timeout = '5s';
 ALTER TABLE events VALIDATE CONSTRAINT events_before_border;
 
