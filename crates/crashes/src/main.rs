@@ -5,6 +5,8 @@
 //! everything come to its end, retries what is parked, and ends. `BANYAN_CRASH_AT` makes it die on
 //! the way; started again on the same databases it goes on. `tests/dying` does that at each point.
 
+mod archiving;
+mod beside;
 mod load;
 mod operator;
 mod order;
@@ -12,7 +14,7 @@ mod system;
 mod tally;
 mod till;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -42,6 +44,9 @@ pub(crate) struct Arguments {
     /// Names of consumers that read the log for the first time.
     #[arg(long)]
     pub(crate) newcomers: Vec<String>,
+    /// Where events go that leave the log's database; absent: none do.
+    #[arg(long)]
+    pub(crate) archive: Option<PathBuf>,
     /// Seconds after which it gives up.
     #[arg(long)]
     pub(crate) patience: u64,
@@ -52,7 +57,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     chassis::telemetry::init(chassis::telemetry::Format::Pretty, "off", &[]);
     let arguments = Arguments::parse();
     let system = System::open(&arguments).await?;
-    let driven = drive(&system, arguments.from..arguments.until);
+    let driven = async {
+        drive(&system, arguments.from..arguments.until).await?;
+        archiving::all_is_archived(&system.log, arguments.archive.as_deref()).await
+    };
     let patience = Duration::from_secs(arguments.patience);
     let outcome = tokio::time::timeout(patience, driven).await;
     system.stop().await;

@@ -1,6 +1,6 @@
 //! What operators do, and what gives them something to do: streams that a stranger has written into,
-//! events that a consumer never takes, timers of nobody, and sagas whose definition is missing for a
-//! while. Each twice in a run, and each again in the next when the process died at it.
+//! events that a consumer never takes, timers of nobody, sagas whose definition is missing for a while,
+//! and people whose key is to be erased. Each twice in a run, and each again in the next when the process died at it.
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
+    beside,
     load::LOOK_AGAIN,
     system::{NARROW, OWNER, PICKY, System},
 };
@@ -90,6 +91,9 @@ pub(crate) async fn prepares(system: &System, run: u64) -> anyhow::Result<()> {
             consumers.resume(&status.name).await?;
         }
     }
+    beside::clears_up(system).await?;
+    // As the log's process does.
+    system.log.announce_erasures().await?;
     for number in 0..TWICE {
         let stream = format!("noise-{run}-{number}");
         let stranger = stranger(id(run, number), &stream);
@@ -137,6 +141,10 @@ pub(crate) async fn acts(system: &System, run: u64) -> anyhow::Result<()> {
         clear_error(&system.owner, event).await?;
     }
     for number in 0..TWICE {
+        beside::rebuilds(system).await?;
+        let person = format!("person-{run}-{number}");
+        let erased = system.log.erase_personal(&person, "ops", "asked for");
+        erased.await?;
         a_timer_is_nobodys(system).await?;
         a_definition_is_missing(system, id(run, 2 * TWICE + number)).await?;
     }

@@ -20,7 +20,7 @@ use sagas::{CONSUMER, Engine, participant::Ledger, participating::Participating}
 use tokio::task::JoinSet;
 
 use crate::{
-    Arguments,
+    Arguments, archiving,
     operator::Wait,
     order::{Completed, EFFECTS, Order, Placed},
     tally::{TALLIES, Tally},
@@ -101,6 +101,11 @@ impl System {
             tasks: JoinSet::new(),
         };
         system.run();
+        if let Some(folder) = arguments.archive.clone() {
+            let end = system.shutdown.clone();
+            let archiving = archiving::run(system.log.clone(), folder, end);
+            system.tasks.spawn(archiving);
+        }
         Ok(system)
     }
 

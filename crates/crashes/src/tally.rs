@@ -8,9 +8,13 @@ use std::sync::{
 use async_trait::async_trait;
 use contracts::{Payload, Recorded};
 use database::{Sql, Tx, params};
-use event_store::{Handler, HandlerError, Kind, Order};
+use event_store::{Handler, HandlerError, Kind, Order, consumer::Beside};
 
-use crate::order::{Fate, Placed};
+use crate::{
+    beside::Second,
+    order::{Fate, Placed},
+    system::NARROW,
+};
 
 /// How often each consumer handled each event.
 pub(crate) const TALLIES: Sql = Sql::by_dialect(
@@ -46,6 +50,11 @@ impl Handler for Tally {
         Order::Unimportant
     }
 
+    fn beside(&self) -> Option<Arc<dyn Beside>> {
+        let second: Arc<dyn Beside> = Arc::new(Second(self.name));
+        (self.name == NARROW).then_some(second)
+    }
+
     async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
         let sql = "DELETE FROM tallies WHERE consumer = $1";
         tx.execute(sql, params![self.name]).await?;
@@ -60,12 +69,17 @@ impl Handler for Tally {
                 return Err(HandlerError::poison("not yet"));
             }
         }
-        tx.execute(
-            "INSERT INTO tallies (consumer, event_id, times) VALUES ($1, $2, 1)
-             ON CONFLICT (consumer, event_id) DO UPDATE SET times = tallies.times + 1",
-            params![self.name, event.event.id],
-        )
-        .await?;
-        Ok(())
+        count(tx, self.name, event).await
     }
+}
+
+/// Counts an event once more.
+pub(crate) async fn count(tx: &mut Tx, whose: &str, event: &Recorded) -> Result<(), HandlerError> {
+    tx.execute(
+        "INSERT INTO tallies (consumer, event_id, times) VALUES ($1, $2, 1)
+         ON CONFLICT (consumer, event_id) DO UPDATE SET times = tallies.times + 1",
+        params![whose, event.event.id],
+    )
+    .await?;
+    Ok(())
 }

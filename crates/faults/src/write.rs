@@ -49,6 +49,18 @@ writes! {
     RelayRefuse = "relay.refuse", later 2;
     /// The log's own commit of a group.
     LogAppend = "log.append", later 4;
+    /// A segment of the archive gets its name.
+    ArchiveSegment = "archive.segment", later 2;
+    /// The archive's manifest gets its name.
+    ArchiveManifest = "archive.manifest", later 2;
+    /// An archived range's note and its events' keys.
+    LogArchiveNote = "log.archive_note", later 2;
+    /// The removal of an archived range's rows.
+    LogArchiveRemove = "log.archive_remove", later 2;
+    /// A person's key is erased.
+    PersonalErase = "personal.erase", later 2;
+    /// The note that the log tells of the erasure.
+    PersonalAnnounced = "personal.announced", later 2;
     /// A batch handed to the bus.
     BusPublish = "bus.publish", later 3;
     /// How far the publisher is.
@@ -71,6 +83,12 @@ writes! {
     ConsumerPause = "consumer.pause", later 2;
     /// A projection that an operator takes back to read again.
     ConsumerReplay = "consumer.replay", later 2;
+    /// A second copy of a projection is begun beside the one in use.
+    ConsumerRebuild = "consumer.rebuild", later 2;
+    /// The second copy takes the place of the one in use.
+    ConsumerSwap = "consumer.swap", later 2;
+    /// A second copy that an operator gives up.
+    ConsumerAbandon = "consumer.abandon", later 2;
     /// A saga's row and its timeline, within their transaction.
     SagaRow = "saga.row", later 5;
     /// A saga's timers, within their transaction.

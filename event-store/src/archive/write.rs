@@ -1,8 +1,9 @@
 //! Writing segments and the manifest.
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use contracts::Recorded;
+use faults::Write;
 use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
 
@@ -79,7 +80,9 @@ pub(super) fn segment(
     let epoch = events.first().map(|event| event.epoch);
     set::check(&passing, &segment, epoch)?;
     watch.saw(Step::SegmentWritten, &passing)?;
+    faults::before(Write::ArchiveSegment);
     disk::name(&passing, folder, &name)?;
+    faults::after(Write::ArchiveSegment);
     watch.saw(Step::SegmentNamed, folder)?;
     Ok(segment)
 }
@@ -94,7 +97,9 @@ pub(super) fn manifest(
         .map_err(|error| failed(&folder.join(MANIFEST), error.into()))?;
     let passing = disk::write(folder, &json)?;
     watch.saw(Step::ManifestWritten, &passing)?;
+    faults::before(Write::ArchiveManifest);
     disk::name(&passing, folder, MANIFEST)?;
+    faults::after(Write::ArchiveManifest);
     watch.saw(Step::ManifestNamed, folder)
 }
 

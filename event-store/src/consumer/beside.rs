@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contracts::Recorded;
 use database::{Tx, params};
+use faults::Write;
 use uuid::Uuid;
 
 use super::{
@@ -137,7 +138,10 @@ impl Consumers {
         }
         beside.begin(&mut tx).await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        faults::before(Write::ConsumerRebuild);
+        tx.commit().await?;
+        faults::after(Write::ConsumerRebuild);
+        Ok(())
     }
 
     /// Puts the second copy in the place of the one in use, once it has seen what that has seen; what
@@ -182,7 +186,10 @@ impl Consumers {
         // The second copy has handled what the first could not.
         forget(&mut tx, second.name(), name).await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        faults::before(Write::ConsumerSwap);
+        tx.commit().await?;
+        faults::after(Write::ConsumerSwap);
+        Ok(())
     }
 
     /// Gives the second copy up.
@@ -199,7 +206,10 @@ impl Consumers {
         beside.abandon(&mut tx).await?;
         forget(&mut tx, &second, &second).await?;
         tx.signal(CONTROL);
-        Ok(tx.commit().await?)
+        faults::before(Write::ConsumerAbandon);
+        tx.commit().await?;
+        faults::after(Write::ConsumerAbandon);
+        Ok(())
     }
 
     /// Lets the second copy handle what the first has handled beyond it.

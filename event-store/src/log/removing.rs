@@ -6,6 +6,7 @@
 //! waits for nobody; the lock of the log's head is asked for last, and held for one statement.
 
 use database::{Database, Dialect, Error, Tx, params};
+use faults::Write;
 use serde_json::json;
 
 use super::ArchivedRange;
@@ -50,7 +51,9 @@ pub(crate) async fn note(
     if database.dialect() == Dialect::Sqlite {
         keep_keys(&mut tx, range).await?;
     }
+    faults::before(Write::LogArchiveNote);
     tx.commit().await?;
+    faults::after(Write::LogArchiveNote);
     Ok(Fence::Held)
 }
 
@@ -112,7 +115,9 @@ pub(crate) async fn remove(
         moved,
         "the head of a log whose archive ends before the range",
     )?;
+    faults::before(Write::LogArchiveRemove);
     tx.commit().await?;
+    faults::after(Write::LogArchiveRemove);
     Ok(Fence::Held)
 }
 

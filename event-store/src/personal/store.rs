@@ -1,6 +1,7 @@
 //! The SQL of people's keys, in the log's database. On PostgreSQL services may only call functions.
 
 use database::{Database, Dialect, Error, Sql, Timestamp, params};
+use faults::Write;
 use uuid::Uuid;
 
 /// A row as far as keys go.
@@ -126,10 +127,10 @@ pub(super) async fn erase(
              erased_by = excluded.erased_by, reason = excluded.reason
          WHERE personal_keys.erased_at IS NULL",
     );
-    database
-        .execute(sql, params![subject, by, reason])
-        .await
-        .map(|_| ())
+    faults::before(Write::PersonalErase);
+    database.execute(sql, params![subject, by, reason]).await?;
+    faults::after(Write::PersonalErase);
+    Ok(())
 }
 
 /// Notes that the log has the event.
@@ -139,7 +140,10 @@ pub(super) async fn announced(database: &Database, subject: &str) -> Result<(), 
         "UPDATE personal_keys SET announced = 1
          WHERE subject = $1 AND erased_at IS NOT NULL AND announced = 0",
     );
-    database.execute(sql, params![subject]).await.map(|_| ())
+    faults::before(Write::PersonalAnnounced);
+    database.execute(sql, params![subject]).await?;
+    faults::after(Write::PersonalAnnounced);
+    Ok(())
 }
 
 /// People whose key was erased without the log being told.

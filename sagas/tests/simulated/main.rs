@@ -39,12 +39,21 @@ const USUAL: u64 = 2_000;
 /// Seeds within which each bug is found.
 const ENOUGH: u64 = 400;
 
-/// What is not simulated: the publisher, what only PostgreSQL has, and what only a hand in the tables
-/// leads to.
-const ELSEWHERE: [Write; 4] = [
+/// What is not simulated: the archive, erasures, the publisher, what only PostgreSQL has, second copies of
+/// projections, and what only a hand in the tables leads to.
+const ELSEWHERE: [Write; 13] = [
+    Write::ArchiveSegment,
+    Write::ArchiveManifest,
+    Write::LogArchiveNote,
+    Write::LogArchiveRemove,
+    Write::PersonalErase,
+    Write::PersonalAnnounced,
     Write::BusPublish,
     Write::PublisherCursor,
     Write::ConsumerLease,
+    Write::ConsumerRebuild,
+    Write::ConsumerSwap,
+    Write::ConsumerAbandon,
     Write::DeadlineClear,
 ];
 

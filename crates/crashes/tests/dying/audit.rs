@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use database::{Database, params};
+use event_store::{Log, ReadQuery, log::READ_LIMIT};
 use serde_json::Value;
 use uuid::Uuid;
+
+/// The log tells of an erasure.
+const ERASED: &str = "personal.erased";
 
 /// What does not hold, in words.
 pub(crate) type Findings = Vec<String>;
 
 pub(crate) struct Audit {
-    pub(crate) log: Database,
+    pub(crate) log: Log,
     pub(crate) owner: Database,
     pub(crate) till: Database,
 }
@@ -28,8 +32,6 @@ struct Event {
 
 /// A saga's state, and its effects: how often done, undone and made final.
 type Effects = BTreeMap<(Uuid, String), (i64, i64, i64)>;
-
-type Row = (i64, Uuid, String, i64, String, Option<Uuid>, String);
 
 impl Audit {
     pub(crate) async fn run(&self, acknowledged: &BTreeSet<u64>) -> Findings {
@@ -54,6 +56,10 @@ impl Audit {
         let is_strange = |event: &&Event| event.kind != "test.stranger";
         let strangers = events.iter().filter(is_strange);
         let strangers = strangers.filter(|event| !sent.contains(&event.id));
+        let strangers = strangers.filter(|event| event.kind != ERASED);
+        // Rows that were sent stay until the archive has what they became.
+        let pruned = self.log.backed_up_to().await.expect("a position");
+        let strangers = strangers.filter(|event| event.position > pruned);
         findings.extend(strangers.map(|event| {
             let Event { kind, position, .. } = event;
             format!("{kind} at {position} was sent by nobody")
@@ -65,29 +71,57 @@ impl Audit {
             &mut findings,
         )
         .await;
+        self.erasures(&events, &mut findings).await;
         findings
     }
 
-    async fn events(&self) -> Vec<Event> {
-        let rows: Vec<Row> = self
+    /// Each person whose key was erased is told of once, and nobody else is.
+    async fn erasures(&self, events: &[Event], findings: &mut Findings) {
+        let told = events.iter().filter(|event| event.kind == ERASED);
+        let told: Vec<_> = told
+            .map(|event| event.payload["subject"].as_str())
+            .collect();
+        let sql = "SELECT subject, sealed IS NOT NULL, announced FROM personal_keys
+                   WHERE erased_at IS NOT NULL";
+        let erased: Vec<(String, bool, bool)> = self
             .log
-            .fetch_all(
-                "SELECT position, id, stream, version, type, saga_id, CAST(payload AS TEXT)
-                 FROM events ORDER BY position",
-                params![],
-            )
+            .database()
+            .fetch_all(sql, params![])
             .await
-            .expect("events");
-        let event = |(position, id, stream, version, kind, saga, payload): Row| Event {
-            position,
-            id,
-            stream,
-            version,
-            kind,
-            saga,
-            payload: serde_json::from_str(&payload).expect("a payload is JSON"),
-        };
-        rows.into_iter().map(event).collect()
+            .expect("erasures");
+        for (person, has_key, announced) in &erased {
+            let times = told.iter().filter(|told| **told == Some(person)).count();
+            if (times, has_key, announced) != (1, &false, &true) {
+                findings.push(format!(
+                    "{person} was erased and told of {times} times (key: {has_key}, noted: {announced})"
+                ));
+            }
+        }
+        if told.len() != erased.len() {
+            let (told, erased) = (told.len(), erased.len());
+            findings.push(format!("{erased} people were erased, {told} told of"));
+        }
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let after = events.last().map_or(0, |event| event.position);
+            let query = ReadQuery::after(after).limit(READ_LIMIT);
+            let page = self.log.read(&query).await.expect("events");
+            if page.is_empty() {
+                return events;
+            }
+            events.extend(page.into_iter().map(|recorded| Event {
+                position: recorded.position,
+                id: recorded.event.id,
+                stream: recorded.event.stream,
+                version: recorded.event.version,
+                kind: recorded.event.event_type,
+                saga: recorded.event.saga_id,
+                payload: recorded.event.payload,
+            }));
+        }
     }
 
     async fn sagas(&self) -> BTreeMap<Uuid, String> {

@@ -13,9 +13,11 @@ use self::world::World;
 both_databases!(
     it_dies_around_the_writes_of_outbox_and_relay,
     it_dies_around_the_writes_of_log_and_publisher,
+    it_dies_around_the_writes_of_the_archive,
     it_dies_around_the_writes_of_consumers,
     it_dies_around_the_writes_of_sagas_and_deadlines,
     it_dies_around_what_operators_do,
+    it_dies_around_second_copies_and_erasures,
     it_dies_around_what_a_missing_definition_leads_to,
 );
 
@@ -33,6 +35,13 @@ const LOG_AND_PUBLISHER: [Write; 4] = [
     Write::LogAppend,
     Write::BusPublish,
     Write::PublisherCursor,
+];
+
+const ARCHIVE: [Write; 4] = [
+    Write::ArchiveSegment,
+    Write::ArchiveManifest,
+    Write::LogArchiveNote,
+    Write::LogArchiveRemove,
 ];
 
 const CONSUMERS: [Write; 5] = [
@@ -58,6 +67,14 @@ const OPERATORS: [Write; 4] = [
     Write::ConsumerReplay,
 ];
 
+const COPIES_AND_ERASURES: [Write; 5] = [
+    Write::ConsumerRebuild,
+    Write::ConsumerSwap,
+    Write::ConsumerAbandon,
+    Write::PersonalErase,
+    Write::PersonalAnnounced,
+];
+
 const MISSING: [Write; 3] = [Write::SagaPark, Write::SagaResume, Write::DeadlineClear];
 
 /// On PostgreSQL: an SQLite file is one process's, which holds its lease on four times a minute, and
@@ -66,12 +83,14 @@ const LEASES: [Write; 2] = [Write::RelayRenew, Write::ConsumerLease];
 
 #[test]
 fn it_dies_around_every_write_there_is() {
-    let tried: [&[Write]; 7] = [
+    let tried: [&[Write]; 9] = [
         &OUTBOX_AND_RELAY,
         &LOG_AND_PUBLISHER,
+        &ARCHIVE,
         &CONSUMERS,
         &SAGAS_AND_DEADLINES,
         &OPERATORS,
+        &COPIES_AND_ERASURES,
         &MISSING,
         &LEASES,
     ];
@@ -93,7 +112,10 @@ fn the_table_of_proofs_names_every_point_and_every_mutation() {
 /// Each death is followed by a start that dies at the next point; after the four of a write the
 /// system comes to its end, and is audited.
 async fn dies_around(backend: Backend, writes: &[Write]) {
-    let mut world = World::new(backend).await;
+    die_around(World::new(backend).await, writes).await;
+}
+
+async fn die_around(mut world: World, writes: &[Write]) {
     for write in writes {
         for moment in [Moment::Before, Moment::After] {
             let point = Point {
@@ -118,6 +140,12 @@ async fn it_dies_around_the_writes_of_log_and_publisher(backend: Backend) {
     dies_around(backend, &LOG_AND_PUBLISHER).await;
 }
 
+/// Events leave the log's database while all this goes on, and everybody reads them from files.
+async fn it_dies_around_the_writes_of_the_archive(backend: Backend) {
+    let world = World::new(backend).await.archiving();
+    die_around(world, &ARCHIVE).await;
+}
+
 async fn it_dies_around_the_writes_of_consumers(backend: Backend) {
     dies_around(backend, &CONSUMERS).await;
 }
@@ -128,6 +156,10 @@ async fn it_dies_around_the_writes_of_sagas_and_deadlines(backend: Backend) {
 
 async fn it_dies_around_what_operators_do(backend: Backend) {
     dies_around(backend, &OPERATORS).await;
+}
+
+async fn it_dies_around_second_copies_and_erasures(backend: Backend) {
+    dies_around(backend, &COPIES_AND_ERASURES).await;
 }
 
 async fn it_dies_around_what_a_missing_definition_leads_to(backend: Backend) {

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use database::{Database, Options, params};
+use event_store::{Log, LogOptions};
 use faults::{CRASH_AT, MUTATION, Mutation, Point};
-use testkit::{Backend, Nats, Process};
+use testkit::{Backend, Nats, Process, TempDir};
 
 use crate::audit::{Audit, Findings};
 
@@ -25,6 +26,7 @@ pub(crate) struct World {
     nats: Nats,
     runs: u64,
     mutation: Option<Mutation>,
+    archive: Option<TempDir>,
     /// Numbers of sagas whose start was acknowledged.
     acknowledged: BTreeSet<u64>,
 }
@@ -47,8 +49,15 @@ impl World {
             nats: Nats::start().await.expect("a NATS server"),
             runs: 0,
             mutation,
+            archive: None,
             acknowledged: BTreeSet::new(),
         }
+    }
+
+    /// Events leave the log's database for an archive.
+    pub(crate) fn archiving(mut self) -> Self {
+        self.archive = Some(testkit::temp_dir());
+        self
     }
 
     /// A run that dies at this point.
@@ -99,6 +108,9 @@ impl World {
         for number in 0..3 {
             command.args(["--newcomers", &format!("newcomer-{}-{number}", self.runs)]);
         }
+        if let Some(archive) = &self.archive {
+            command.arg("--archive").arg(archive.path());
+        }
         if let Some((point, hit)) = crash {
             command.env(CRASH_AT, format!("{point}:{hit}"));
         }
@@ -122,12 +134,14 @@ impl World {
     /// What is not as it must be.
     pub(crate) async fn audit(&self) -> Findings {
         let audit = Audit {
-            log: open(&self.log).await,
+            log: Log::open(&self.log.url, LogOptions::default())
+                .await
+                .expect("the log"),
             owner: open(&self.owner).await,
             till: open(&self.till).await,
         };
         let findings = audit.run(&self.acknowledged).await;
-        for database in [audit.log, audit.owner, audit.till] {
+        for database in [audit.log.database(), &audit.owner, &audit.till] {
             database.close().await;
         }
         findings

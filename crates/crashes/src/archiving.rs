@@ -1,0 +1,47 @@
+//! Takes events out of the log's database as soon as files have them, which is as early as can be.
+
+use std::{path::Path, time::Duration};
+
+use chassis::{Shutdown, shutdown::Slept};
+use event_store::{
+    Log,
+    archive::{Archive, Watch},
+    retention::{Keeping, Retention},
+};
+
+/// Events of a file: a run makes several.
+const SEGMENT: u32 = 8;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Archives and removes until the shutdown.
+pub(crate) async fn run(log: Log, folder: std::path::PathBuf, shutdown: Shutdown) {
+    let archive = Archive::new(folder.clone(), SEGMENT, 1, Watch::default());
+    let keeping = Keeping {
+        archive_dir: folder,
+        keep: Duration::ZERO,
+    };
+    let retention = Retention::new(log.clone(), keeping);
+    loop {
+        // What fails now is tried again at once, as everything here is.
+        if archive.extend(&log).await.is_ok() {
+            let _tried_again = retention.pass().await;
+        }
+        if shutdown.sleep(EVERY).await == Slept::ShutDown {
+            return;
+        }
+    }
+}
+
+/// Waits until all that the log had by now lies in files alone.
+pub(crate) async fn all_is_archived(log: &Log, folder: Option<&Path>) -> anyhow::Result<()> {
+    if folder.is_none() {
+        return Ok(());
+    }
+    let head = log.head().await?.position;
+    while log.archived_to().await? < head {
+        tokio::time::sleep(EVERY).await;
+    }
+    Ok(())
+}
