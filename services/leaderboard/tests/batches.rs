@@ -32,6 +32,7 @@ testkit::both_databases!(
     a_player_who_leaves_between_two_answers_of_a_batch_is_refused_the_second,
     an_answer_that_is_revoked_in_the_batch_that_asked_it_leaves_nothing,
     what_is_taken_back_to_a_savepoint_is_not_written,
+    a_bonus_and_the_answers_of_one_batch_are_kept_apart,
 );
 
 struct Bench {
@@ -448,6 +449,29 @@ async fn what_is_taken_back_to_a_savepoint_is_not_written(home: Backend) {
     let scores: Vec<i64> = written.lines.iter().map(|line| line.5).collect();
     assert_eq!(scores, [5, 5, 5]);
     assert_eq!(written.ledger.len(), 2);
+}
+
+async fn a_bonus_and_the_answers_of_one_batch_are_kept_apart(home: Backend) {
+    let bench = Bench::new(home).await;
+    let user = Uuid::now_v7();
+    let answers = [1, 2, 3].map(|hours| Given::new(user, 10, hours));
+    bench.hears_each(&[answers[0].asked()]).await;
+    let events = [
+        answers[1].asked(),
+        answers[0].rewarded(),
+        answers[2].asked(),
+        answers[2].revoked(),
+    ];
+    bench.hears_at_once(&events).await;
+    let written = bench.written().await;
+    let sums: Vec<[i64; 3]> = written
+        .lines
+        .iter()
+        .map(|line| [line.3, line.4, line.5])
+        .collect();
+    assert_eq!(sums, [[20, 50, 70]; 3]);
+    let named = (user, "Ada".to_owned(), "answer".to_owned(), 0);
+    assert_eq!(written.players, [named]);
 }
 
 /// What a batch of so many asks sends of new players, another of the same players, its completions, and
