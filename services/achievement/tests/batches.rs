@@ -117,19 +117,21 @@ impl Bench {
 }
 
 type Told = (Uuid, String, i64, Value);
+type Badge = (
+    Uuid,
+    String,
+    String,
+    Option<Uuid>,
+    Timestamp,
+    Option<Timestamp>,
+);
+type Line = (Uuid, Option<String>, Option<Json<Value>>, Option<String>);
 
 #[derive(Debug, PartialEq)]
 struct Written {
     players: Vec<(Uuid, Json<Value>, Option<Timestamp>, i64)>,
-    badges: Vec<(
-        Uuid,
-        String,
-        String,
-        Option<Uuid>,
-        Timestamp,
-        Option<Timestamp>,
-    )>,
-    ledger: Vec<(Uuid, Option<String>, Option<Json<Value>>, Option<String>)>,
+    badges: Vec<Badge>,
+    ledger: Vec<Line>,
     told: Vec<Told>,
 }
 

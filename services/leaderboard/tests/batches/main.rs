@@ -1,7 +1,7 @@
 //! Events that come in one transaction: they do what they do one by one, and cost as many statements
 //! however many they are.
 
-use std::collections::BTreeMap;
+mod bench;
 
 use contracts::{
     Difficulty, Event, Payload, QuizMode, Recorded,
@@ -10,21 +10,13 @@ use contracts::{
         PersonalErased, UserDeleted, UserStatsReset, UserUpdated,
     },
 };
-use database::{Database, Json, Options, Timestamp, Tx, params};
-use event_store::{Handler, Outbox, outbox};
-use leaderboard::{
-    SERVICE,
-    answers::Boards,
-    config::Bonus,
-    store::{self, tree},
-};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use sagas::{participant, participating::Participating};
 use serde_json::Value;
-use service::departed;
 use testkit::{Backend, Statements};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+use self::bench::{Bench, Told};
 
 testkit::both_databases!(
     a_batch_does_what_its_events_do_one_by_one,
@@ -34,131 +26,6 @@ testkit::both_databases!(
     what_is_taken_back_to_a_savepoint_is_not_written,
     a_bonus_and_the_answers_of_one_batch_are_kept_apart,
 );
-
-struct Bench {
-    database: Database,
-    boards: Participating<Boards>,
-    _home: Backend,
-}
-
-impl Bench {
-    async fn new(home: Backend) -> Self {
-        let database = home.open(Options::default()).await;
-        for migrations in [
-            outbox::migrations(),
-            participant::migrations(),
-            departed::migrations(),
-            store::migrations(),
-        ] {
-            database.migrate(migrations).await.expect("tables");
-        }
-        let bonus = Bonus {
-            default: 0,
-            badges: BTreeMap::from([("first-answer".to_owned(), 50)]),
-        };
-        Self {
-            database,
-            boards: Participating::new(Boards { bonus }, Outbox::new(SERVICE)),
-            _home: home,
-        }
-    }
-
-    async fn begin(&self) -> Tx {
-        self.database.begin().await.expect("a transaction")
-    }
-
-    async fn takes(&self, tx: &mut Tx, events: &[Recorded]) {
-        let events: Vec<&Recorded> = events.iter().collect();
-        let handled = self.boards.handle_batch(tx, &events).await;
-        handled.expect("handled");
-    }
-
-    async fn hears_at_once(&self, events: &[Recorded]) {
-        let mut tx = self.begin().await;
-        self.takes(&mut tx, events).await;
-        tx.commit().await.expect("committed");
-    }
-
-    async fn hears_each(&self, events: &[Recorded]) {
-        for event in events {
-            let mut tx = self.begin().await;
-            self.boards.handle(&mut tx, event).await.expect("handled");
-            tx.commit().await.expect("committed");
-        }
-    }
-
-    /// All that the tables say, but for when it was written. The trees count what is there.
-    async fn written(&self) -> Written {
-        let lines: Vec<Line> = self
-            .database
-            .fetch_all(
-                "SELECT user_id, board, base, points, bonus, score, reached_at, rank_key
-                 FROM standings ORDER BY board, rank_key",
-                params![],
-            )
-            .await
-            .expect("lines");
-        let mut tx = self.begin().await;
-        for line in &lines {
-            let wrong = tree::wrong(&mut tx, line.1).await.expect("checked");
-            assert_eq!(wrong, 0, "nodes that do not count what is there");
-        }
-        tx.rollback().await.expect("rolled back");
-        Written {
-            lines,
-            players: self
-                .database
-                .fetch_all(
-                    "SELECT user_id, display_name, source, resets FROM players ORDER BY user_id",
-                    params![],
-                )
-                .await
-                .expect("players"),
-            ledger: self
-                .database
-                .fetch_all(
-                    "SELECT saga_id, outcome, effect, ending FROM saga_ledger ORDER BY saga_id",
-                    params![],
-                )
-                .await
-                .expect("a ledger"),
-            told: self.told().await,
-        }
-    }
-
-    async fn told(&self) -> Vec<Told> {
-        let sql = "SELECT event FROM outbox ORDER BY stream, version";
-        let rows: Vec<(Json<Event>,)> = self
-            .database
-            .fetch_all(sql, params![])
-            .await
-            .expect("events");
-        let told = |(Json(event),): (Json<Event>,)| {
-            (event.id, event.event_type, event.version, event.payload)
-        };
-        rows.into_iter().map(told).collect()
-    }
-
-    /// The places that were told, by the answers they were told for.
-    async fn places(&self) -> BTreeMap<String, i64> {
-        let place = |(_, _, _, payload): Told| {
-            let answer = payload["answerId"].as_str()?.to_owned();
-            Some((answer, payload["position"].as_i64()?))
-        };
-        self.told().await.into_iter().filter_map(place).collect()
-    }
-}
-
-type Told = (Uuid, String, i64, Value);
-type Line = (Uuid, i64, i64, i64, i64, i64, Timestamp, Vec<u8>);
-
-#[derive(Debug, PartialEq)]
-struct Written {
-    lines: Vec<Line>,
-    players: Vec<(Uuid, String, String, i64)>,
-    ledger: Vec<(Uuid, Option<String>, Option<Json<Value>>, Option<String>)>,
-    told: Vec<Told>,
-}
 
 fn recorded<P: Payload>(saga_id: Option<Uuid>, payload: &P, hours: i64) -> Recorded {
     let id = Uuid::now_v7();
