@@ -243,9 +243,21 @@ pub(crate) fn exit_code(command: &mut Command) -> anyhow::Result<ExitCode> {
 }
 
 fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(says_whose_it_is) {
+            command.env_remove(name);
+        }
+    }
     command
         .status()
         .with_context(|| format!("cannot run {command:?}"))
+}
+
+/// Whether a variable is what `cargo run` tells this program of its own package. Build scripts that heed
+/// it (of `ring`, on which half of everything depends) would run again, and all of that be built again,
+/// wherever it comes and goes.
+fn says_whose_it_is(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 fn seconds(time: Duration) -> String {
@@ -255,6 +267,20 @@ fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cargo_told_of_this_package_is_told_to_nobody() {
+        // As cargo tells whoever runs this test.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let ended = |name: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("test -z \"${name}\"")]);
+            exit_code(&mut command).expect("it ran")
+        };
+        assert_eq!(ended("CARGO_MANIFEST_DIR"), ExitCode::SUCCESS);
+        assert_eq!(ended("CARGO_PKG_NAME"), ExitCode::SUCCESS);
+        assert_ne!(ended("PATH"), ExitCode::SUCCESS);
+    }
 
     #[test]
     fn the_code_of_a_program_that_speaks_for_itself_is_passed_on() {
