@@ -192,7 +192,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use contracts::Event;
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    fn delivery(position: i64, event_type: &str) -> Delivery {
+    pub(crate) fn delivery(position: i64, event_type: &str) -> Delivery {
         let event = Event {
             id: Uuid::from_u128(7),
             event_type: event_type.to_owned(),

@@ -108,13 +108,11 @@ impl<B: Bus> Bus for Shared<B> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use contracts::Event;
     use futures::{StreamExt, stream};
     use tokio::sync::mpsc;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::Delivery;
+    use crate::{Delivery, fan_out};
 
     /// A bus whose subscriptions are counted, and fed by the test.
     #[derive(Default)]
@@ -160,28 +158,7 @@ mod tests {
     }
 
     fn delivery(position: i64) -> Delivery {
-        let event = Event {
-            id: Uuid::from_u128(7),
-            event_type: "user.deleted".to_owned(),
-            stream: "a".to_owned(),
-            aggregate_id: String::new(),
-            version: position,
-            schema_version: 1,
-            payload: serde_json::Value::Null,
-            timestamp: time::OffsetDateTime::UNIX_EPOCH,
-            correlation_id: Uuid::nil(),
-            causation_id: None,
-            saga_id: None,
-            step: None,
-            service_id: "test".to_owned(),
-            traceparent: None,
-        };
-        Delivery::Event(Arc::new(Recorded {
-            epoch: Uuid::nil(),
-            position,
-            recorded_at: None,
-            event,
-        }))
+        fan_out::tests::delivery(position, "user.deleted")
     }
 
     #[tokio::test]
