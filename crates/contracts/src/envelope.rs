@@ -72,7 +72,7 @@ impl Event {
 
 /// An event with its place in the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "Flat")]
 pub struct Recorded {
     /// The log's identity: positions of different epochs do not compare.
     pub epoch: Uuid,
@@ -89,4 +89,61 @@ pub struct Recorded {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// [`Recorded`] as it is read. Every service reads every event, and what is read into a flattened field is
+/// put aside piece by piece first.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Flat {
+    epoch: Uuid,
+    position: i64,
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    recorded_at: Option<OffsetDateTime>,
+    id: Uuid,
+    #[serde(rename = "type")]
+    event_type: String,
+    stream: String,
+    aggregate_id: String,
+    version: i64,
+    schema_version: i64,
+    payload: Value,
+    #[serde(with = "time::serde::rfc3339")]
+    timestamp: OffsetDateTime,
+    correlation_id: Uuid,
+    #[serde(default)]
+    causation_id: Option<Uuid>,
+    #[serde(default)]
+    saga_id: Option<Uuid>,
+    #[serde(default)]
+    step: Option<String>,
+    service_id: String,
+    #[serde(default)]
+    traceparent: Option<String>,
+}
+
+impl From<Flat> for Recorded {
+    fn from(flat: Flat) -> Self {
+        Self {
+            epoch: flat.epoch,
+            position: flat.position,
+            recorded_at: flat.recorded_at,
+            event: Event {
+                id: flat.id,
+                event_type: flat.event_type,
+                stream: flat.stream,
+                aggregate_id: flat.aggregate_id,
+                version: flat.version,
+                schema_version: flat.schema_version,
+                payload: flat.payload,
+                timestamp: flat.timestamp,
+                correlation_id: flat.correlation_id,
+                causation_id: flat.causation_id,
+                saga_id: flat.saga_id,
+                step: flat.step,
+                service_id: flat.service_id,
+                traceparent: flat.traceparent,
+            },
+        }
+    }
 }
