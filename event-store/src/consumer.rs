@@ -23,7 +23,7 @@ mod standby;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bus::{Bus, Wake};
+use bus::Bus;
 use chassis::{Shutdown, trace::Tracer};
 use contracts::Recorded;
 use database::{Database, Tx};
@@ -32,6 +32,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 pub use beside::{Beside, second_of};
+pub use bus::Wake;
 pub use error::{Fault, HandlerError};
 pub use operator::{Beyond, ConsumerStatus, OperatorError};
 pub use options::{ConsumerOptions, Replicas};
@@ -60,10 +61,13 @@ pub trait Handler: Send + Sync + 'static {
         Order::ByStream
     }
 
-    /// Whether somebody waits for what it does. Else events may lie for some tens of milliseconds, so
-    /// that it takes more of them with one transaction.
-    fn is_awaited(&self) -> bool {
-        true
+    /// Which of its events it is woken for; all of them unless told. Those that nobody waits for may lie
+    /// for some tens of milliseconds, so that it takes more of them with one transaction.
+    fn wake(&self) -> Wake {
+        match self.types() {
+            [] => Wake::Always,
+            types => Wake::For(types),
+        }
     }
 
     /// Takes one event's effects into `tx`, which also moves the checkpoint. Called again after
@@ -191,15 +195,6 @@ struct Reader {
 impl Reader {
     fn name(&self) -> &'static str {
         self.handler.name()
-    }
-
-    /// What the bus wakes it for.
-    fn wake(&self) -> Wake {
-        match self.handler.types() {
-            _ if !self.handler.is_awaited() => Wake::Seldom,
-            [] => Wake::Always,
-            types => Wake::For(types),
-        }
     }
 
     fn wants(&self, event: &Recorded) -> bool {

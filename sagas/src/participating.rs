@@ -6,7 +6,11 @@
 use async_trait::async_trait;
 use contracts::{Recorded, audit::EffectState};
 use database::{Database, Json, Tx, params};
-use event_store::{Handler, HandlerError, Kind, NewEvent, Outbox, consumer::within, derived_id};
+use event_store::{
+    Handler, HandlerError, Kind, NewEvent, Outbox,
+    consumer::{Wake, within},
+    derived_id,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -28,6 +32,11 @@ pub trait Participant: Send + Sync + 'static {
 
     /// The event types that it listens to.
     fn types(&self) -> &'static [&'static str];
+
+    /// Those of them that somebody waits for, as [`Handler::wake`]: asks and revocations. All unless told.
+    fn awaited(&self) -> &'static [&'static str] {
+        self.types()
+    }
 
     /// Signals of the database that its work raises and others in this process wait for, as
     /// [`Handler::signals`].
@@ -309,6 +318,10 @@ impl<P: Participant> Handler for Participating<P> {
 
     fn types(&self) -> &'static [&'static str] {
         self.participant.types()
+    }
+
+    fn wake(&self) -> Wake {
+        Wake::For(self.participant.awaited())
     }
 
     fn signals(&self) -> &'static [&'static str] {

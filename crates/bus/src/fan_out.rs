@@ -1,7 +1,8 @@
 //! One stream of deliveries handed on to many listeners in this process.
 //!
-//! A listener says what it acts on, and is woken for that; the rest is there when it looks. Nearly every
-//! event is somebody else's, and waking everybody for each would cost more than handling it.
+//! A listener says what it acts on, and is woken for that; the rest comes along with it, or a little later
+//! to whoever looks. Nearly every event is somebody else's, and waking everybody for each would cost more
+//! than handling it; and what nobody waits for is better taken together with what comes next.
 //!
 //! Invariant: each listener finds everything, in order, or a gap where it was too slow; it holds up
 //! nobody.
@@ -10,10 +11,12 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use contracts::Recorded;
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use crate::{Delivery, Subscription};
 
@@ -21,8 +24,10 @@ use crate::{Delivery, Subscription};
 /// speed, and at about 1 KiB each some megabytes.
 pub(crate) const CAPACITY: usize = 8_192;
 
-/// Deliveries that may lie unseen before their listener is woken for them.
+/// Deliveries that may lie unseen before their listener is woken for them,
 const UNSEEN: usize = 64;
+/// and for how long the first of them may lie before whoever looks finds them.
+const UNSEEN_FOR: Duration = Duration::from_millis(20);
 
 /// What a listener is woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,10 @@ struct Listener {
 #[derive(Debug, Default)]
 struct Inbox {
     deliveries: VecDeque<Delivery>,
+    /// When the first of them came.
+    since: Option<Instant>,
+    /// They are to be taken now.
+    is_due: bool,
     /// Older ones were dropped.
     lost_some: bool,
     is_over: bool,
@@ -131,14 +140,37 @@ impl Listener {
             Delivery::Gap => true,
         });
         let mut inbox = locked(&self.inbox);
+        inbox.since.get_or_insert_with(Instant::now);
         inbox.deliveries.extend(deliveries.iter().cloned());
         let excess = inbox.deliveries.len().saturating_sub(capacity);
         inbox.lost_some |= excess > 0;
         inbox.deliveries.drain(..excess);
-        if is_urgent || inbox.deliveries.len() >= UNSEEN {
+        inbox.is_due |= is_urgent || inbox.deliveries.len() >= UNSEEN;
+        if inbox.is_due {
             let waiting = inbox.waiting.take();
             drop(inbox);
             waiting.inspect(Waker::wake_by_ref);
+        }
+    }
+}
+
+impl Inbox {
+    /// What is there for whoever looks now, or that no more will come.
+    fn take(&mut self) -> Option<Option<Delivery>> {
+        if std::mem::take(&mut self.lost_some) {
+            return Some(Some(Delivery::Gap));
+        }
+        self.is_due |= self.is_over || self.since.is_some_and(|came| came.elapsed() >= UNSEEN_FOR);
+        if !self.is_due {
+            return None;
+        }
+        let next = self.deliveries.pop_front();
+        if next.is_none() {
+            (self.since, self.is_due) = (None, false);
+        }
+        match next {
+            None if !self.is_over => None,
+            next => Some(next),
         }
     }
 }
@@ -153,14 +185,8 @@ impl Receiver {
     /// The next delivery; none when no more will come.
     fn poll(&self, context: &Context<'_>) -> Poll<Option<Delivery>> {
         let mut inbox = locked(&self.listener.inbox);
-        if std::mem::take(&mut inbox.lost_some) {
-            return Poll::Ready(Some(Delivery::Gap));
-        }
-        if let Some(delivery) = inbox.deliveries.pop_front() {
-            return Poll::Ready(Some(delivery));
-        }
-        if inbox.is_over {
-            return Poll::Ready(None);
+        if let Some(found) = inbox.take() {
+            return Poll::Ready(found);
         }
         match &mut inbox.waiting {
             Some(waiting) => waiting.clone_from(context.waker()),
@@ -268,8 +294,8 @@ pub(crate) mod tests {
         }))
     }
 
-    #[test]
-    fn a_listener_is_woken_for_what_it_acts_on_and_finds_the_rest_in_its_place() {
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_is_woken_for_what_it_acts_on_and_finds_the_rest_in_its_place() {
         let fan_out = Arc::new(FanOut::new(CAPACITY));
         let all = Waiting::at(&fan_out, Wake::Always);
         let some = Waiting::at(&fan_out, Wake::For(&["a.b"]));
@@ -277,11 +303,33 @@ pub(crate) mod tests {
         let sent = [delivery(1, "c.d"), delivery(2, "a.b"), delivery(3, "c.d")];
         assert!(fan_out.send(&sent[..1]));
         assert_eq!([all.woken(), some.woken(), none.woken()], [1, 0, 0]);
+        assert_eq!(some.found(), []);
         assert!(fan_out.send(&sent[1..]));
         assert_eq!([all.woken(), some.woken(), none.woken()], [1, 1, 0]);
-        for listener in [all, some, none] {
+        for listener in [&all, &some] {
             assert_eq!(listener.found(), sent);
         }
+        assert_eq!(none.found(), []);
+        tokio::time::advance(UNSEEN_FOR).await;
+        assert_eq!(none.found(), sent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_is_found_a_little_later_by_whoever_looks() {
+        let fan_out = Arc::new(FanOut::new(CAPACITY));
+        let listener = Waiting::at(&fan_out, Wake::For(&["a.b"]));
+        let sent = [delivery(1, "c.d"), delivery(2, "c.d"), delivery(3, "c.d")];
+        fan_out.send(&sent[..1]);
+        tokio::time::advance(UNSEEN_FOR / 2).await;
+        fan_out.send(&sent[1..2]);
+        assert_eq!(listener.found(), []);
+        tokio::time::advance(UNSEEN_FOR / 2).await;
+        assert_eq!(listener.found(), sent[..2]);
+        // Its time begins anew with the next one.
+        fan_out.send(&sent[2..]);
+        assert_eq!((listener.woken(), listener.found()), (0, vec![]));
+        tokio::time::advance(UNSEEN_FOR).await;
+        assert_eq!(listener.found(), sent[2..]);
     }
 
     #[test]

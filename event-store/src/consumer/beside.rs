@@ -16,7 +16,7 @@ use faults::Write;
 use uuid::Uuid;
 
 use super::{
-    Consumers, Handler, HandlerError, Kind, OperatorError, Order, Reader,
+    Consumers, Handler, HandlerError, Kind, OperatorError, Order, Reader, Wake,
     attempt::call,
     checkpoint::{self, CONTROL, Checkpoint},
     progress::Reporter,
@@ -80,8 +80,8 @@ impl Handler for Second {
         self.first.order()
     }
 
-    fn is_awaited(&self) -> bool {
-        false
+    fn wake(&self) -> Wake {
+        Wake::Seldom
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {

@@ -71,7 +71,7 @@ impl Runner {
         Self {
             feed: Feed::new(
                 reader.name(),
-                reader.wake(),
+                reader.handler.wake(),
                 log.clone(),
                 bus,
                 options.silence,

@@ -73,6 +73,16 @@ impl Participant for Badges {
         ]
     }
 
+    /// A badge is unlocked a moment after its answer was completed.
+    fn awaited(&self) -> &'static [&'static str] {
+        &[
+            AnswerSubmitted::TYPE,
+            AnswerRevoked::TYPE,
+            UserStatsReset::TYPE,
+            UserDeleted::TYPE,
+        ]
+    }
+
     fn role(&self, event_type: &str) -> Role {
         match event_type {
             AnswerSubmitted::TYPE => Role::Ask,

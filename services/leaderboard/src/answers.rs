@@ -179,6 +179,18 @@ impl Participant for Boards {
         ]
     }
 
+    /// That an answer was completed, and what a badge adds, shows a moment later.
+    fn awaited(&self) -> &'static [&'static str] {
+        &[
+            AnswerSubmitted::TYPE,
+            AnswerRevoked::TYPE,
+            UserUpdated::TYPE,
+            UserStatsReset::TYPE,
+            UserDeleted::TYPE,
+            PersonalErased::TYPE,
+        ]
+    }
+
     fn signals(&self) -> &'static [&'static str] {
         &[store::CHANGED]
     }

@@ -16,7 +16,7 @@ use contracts::{
 use database::Tx;
 use event_store::{
     Handler, HandlerError, Kind, Order,
-    consumer::{Beside, within},
+    consumer::{Beside, Wake, within},
 };
 use uuid::Uuid;
 
@@ -141,8 +141,8 @@ impl Handler for Counts {
         ]
     }
 
-    fn is_awaited(&self) -> bool {
-        false
+    fn wake(&self) -> Wake {
+        Wake::Seldom
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Recorded) -> Result<(), HandlerError> {
