@@ -1,13 +1,14 @@
 //! The ledger's lines that a transaction works on: read once, changed in memory, and written together
 //! before the commit.
 //!
-//! Invariant: a line is this transaction's from when it is read, also one that there was not before, so
-//! that no two ever do the same ask. (One that was first read after a savepoint is read again when that is
-//! gone back to.)
+//! Invariant: no two transactions ever do the same ask. A line that is there is this transaction's from when
+//! it is read; one that is not there is its own once it is written, and who finds then that somebody else
+//! has begun it writes nothing at all, and is tried again. (A line that was first read after a savepoint is
+//! read again when that is gone back to.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use database::{Dialect, Error, Json, Timestamp, Tx, Writing, params};
+use database::{Dialect, Error, Json, Timestamp, Tx, Value as Bound, Writing, params};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ pub(super) struct Kept {
     pub(super) line: Line,
     pub(super) effect: Option<Value>,
     is_changed: bool,
+    /// It was there when it was read.
+    is_stored: bool,
 }
 
 impl Kept {
@@ -71,12 +74,11 @@ pub(super) async fn line<'a>(
 
 /// Reads those lines of `step` that are not read yet, and keeps them still until the transaction ends.
 pub(super) async fn open(tx: &mut Tx, sagas: BTreeSet<Uuid>, step: &str) -> Result<(), Error> {
-    // Where there is a line, the update that changes nothing locks it and reads it; in one order for
-    // everybody.
-    const OPEN: &str = "INSERT INTO saga_ledger (saga_id, step, created_at, updated_at)
-         SELECT saga_id, $2, $3, $3 FROM unnest($1::UUID[]) AS given (saga_id)
-         ON CONFLICT (saga_id, step) DO UPDATE SET updated_at = saga_ledger.updated_at
-         RETURNING saga_id, outcome, effect, ending";
+    // One by one in the index, and in one order for everybody, so that no two wait for each other.
+    const OPEN: &str =
+        "SELECT line.* FROM unnest($1::UUID[]) AS given (saga_id) CROSS JOIN LATERAL (
+             SELECT saga_id, outcome, effect, ending FROM saga_ledger
+             WHERE saga_ledger.saga_id = given.saga_id AND step = $2 LIMIT 1 FOR UPDATE) AS line";
     const READ: &str = "SELECT saga_id, outcome, effect, ending FROM saga_ledger
          WHERE saga_id = $1 AND step = $2";
     let known = &tx.deferred::<Lines>().kept;
@@ -88,8 +90,7 @@ pub(super) async fn open(tx: &mut Tx, sagas: BTreeSet<Uuid>, step: &str) -> Resu
     let mut rows: Vec<Row> = Vec::new();
     match tx.dialect() {
         Dialect::Postgres => {
-            let now = tx.now().await?;
-            rows = tx.fetch_all(OPEN, params![new.clone(), step, now]).await?;
+            rows = tx.fetch_all(OPEN, params![new.clone(), step]).await?;
         }
         // Nobody else writes meanwhile.
         Dialect::Sqlite => {
@@ -117,35 +118,76 @@ impl database::Deferred for Lines {
 }
 
 async fn write(tx: &mut Tx, lines: Lines) -> Result<(), Error> {
-    const WRITE_ONE: &str =
-        "INSERT INTO saga_ledger (saga_id, step, outcome, effect, ending, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6)
-         ON CONFLICT (saga_id, step) DO UPDATE SET outcome = excluded.outcome,
-             effect = excluded.effect, ending = excluded.ending, updated_at = excluded.updated_at";
-    const WRITE: &str =
-        "INSERT INTO saga_ledger (saga_id, step, outcome, effect, ending, created_at, updated_at)
-         SELECT saga_id, step, outcome, effect::JSONB, ending, $6, $6
-         FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[])
-             AS given (saga_id, step, outcome, effect, ending)
-         ON CONFLICT (saga_id, step) DO UPDATE SET outcome = excluded.outcome,
-             effect = excluded.effect, ending = excluded.ending, updated_at = excluded.updated_at";
     let mut changed = lines.kept;
     changed.retain(|_, kept| kept.is_changed);
     if changed.is_empty() {
         return Ok(());
     }
     let now: Timestamp = tx.now().await?;
+    let (stored, begun): (Changed, Changed) =
+        changed.into_iter().partition(|(_, kept)| kept.is_stored);
     if tx.dialect() == Dialect::Sqlite {
-        let row = |((saga, step), kept): (Key, Kept)| {
-            let (outcome, ending) = texts(kept.line);
-            params![saga, step, outcome, kept.effect, ending, now]
-        };
-        let rows = changed.into_iter().map(row).collect();
-        return tx.execute_each(WRITE_ONE, rows).await.map(|_| ());
+        tx.execute_each(CHANGE_ONE, rows(stored, now)).await?;
+        return tx
+            .execute_each(BEGIN_ONE, rows(begun, now))
+            .await
+            .map(|_| ());
     }
+    if !stored.is_empty() {
+        tx.execute(CHANGE, columns(stored, now)).await?;
+    }
+    let count = begun.len() as u64;
+    if count > 0 && tx.execute(BEGIN, columns(begun, now)).await? != count {
+        let reason = "somebody else works on the same saga's line of the ledger";
+        return Err(Error::Contention(reason.into()));
+    }
+    Ok(())
+}
+
+type Changed = Vec<(Key, Kept)>;
+
+const BEGIN_ONE: &str =
+    "INSERT INTO saga_ledger (saga_id, step, outcome, effect, ending, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $6)";
+const CHANGE_ONE: &str =
+    "UPDATE saga_ledger SET outcome = $3, effect = $4, ending = $5, updated_at = $6
+     WHERE saga_id = $1 AND step = $2";
+
+macro_rules! insert {
+    ($then:literal) => {
+        concat!(
+            "INSERT INTO saga_ledger (saga_id, step, outcome, effect, ending, created_at, updated_at)
+             SELECT saga_id, step, outcome, effect::JSONB, ending, $6, $6
+             FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[])
+                 AS given (saga_id, step, outcome, effect, ending)
+             ON CONFLICT (saga_id, step) ",
+            $then
+        )
+    };
+}
+
+const BEGIN: &str = insert!("DO NOTHING");
+/// An upsert, whose rows are all there and held: its look by the key is no planner's choice, who plans
+/// while the table is small and keeps the plan while it grows.
+const CHANGE: &str = insert!(
+    "DO UPDATE SET outcome = excluded.outcome, effect = excluded.effect,
+         ending = excluded.ending, updated_at = excluded.updated_at"
+);
+
+/// The values of [`BEGIN_ONE`] and [`CHANGE_ONE`], line by line.
+fn rows(lines: Changed, now: Timestamp) -> Vec<Vec<Bound>> {
+    let row = |((saga, step), kept): (Key, Kept)| {
+        let (outcome, ending) = texts(kept.line);
+        params![saga, step, outcome, kept.effect, ending, now]
+    };
+    lines.into_iter().map(row).collect()
+}
+
+/// The values of [`BEGIN`] and [`CHANGE`], column by column.
+fn columns(lines: Changed, now: Timestamp) -> Vec<Bound> {
     let (mut sagas, mut steps) = (Vec::new(), Vec::new());
     let (mut outcomes, mut effects, mut endings) = (Vec::new(), Vec::new(), Vec::new());
-    for ((saga, step), kept) in changed {
+    for ((saga, step), kept) in lines {
         let (outcome, ending) = texts(kept.line);
         sagas.push(saga);
         steps.push(step);
@@ -153,8 +195,7 @@ async fn write(tx: &mut Tx, lines: Lines) -> Result<(), Error> {
         effects.push(kept.effect.map(|effect| effect.to_string()));
         endings.push(ending.map(ToOwned::to_owned));
     }
-    let values = params![sagas, steps, outcomes, effects, endings, now];
-    tx.execute(WRITE, values).await.map(|_| ())
+    params![sagas, steps, outcomes, effects, endings, now]
 }
 
 /// A line as its row says it: outcome and ending.
@@ -195,6 +236,7 @@ impl Row {
             },
             effect: self.effect.map(|Json(effect)| effect),
             is_changed: false,
+            is_stored: true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The participants' ledger by itself.
 
-use database::{Database, Options, Tx};
+use database::{Database, Dialect, Options, Tx};
 use sagas::participant::{Ask, Complete, Ledger, Revoke, effect};
 use serde_json::json;
 use testkit::{Backend, both_databases};
@@ -17,6 +17,7 @@ both_databases!(
     what_a_user_who_is_gone_did_names_nobody_any_more,
     rows_of_ended_sagas_are_removed_in_portions_and_the_audit_is_told,
     an_ask_that_was_never_done_is_remembered_as_long_as_it_may_still_come,
+    of_two_who_begin_the_same_line_the_second_does_nothing_and_then_knows_of_the_first,
 );
 
 const STEP: &str = "pay";
@@ -177,4 +178,28 @@ async fn an_ask_that_was_never_done_is_remembered_as_long_as_it_may_still_come(b
     let later = database.now().await.unwrap() + std::time::Duration::from_secs(60);
     assert_eq!(Ledger.prune(&mut tx, STEP, later, 10).await.unwrap(), 0);
     assert_eq!(ask(&mut tx, saga).await, Ask::Revoked);
+}
+
+async fn of_two_who_begin_the_same_line_the_second_does_nothing_and_then_knows_of_the_first(
+    backend: Backend,
+) {
+    let (database, mut first, saga) = ledger(&backend).await;
+    if database.dialect() == Dialect::Sqlite {
+        // Nobody begins there while somebody else works.
+        return;
+    }
+    assert_eq!(ask(&mut first, saga).await, Ask::Do);
+    done(&mut first, saga).await;
+    let mut second = database.begin().await.expect("a transaction");
+    assert_eq!(revoke(&mut second, saga).await, Revoke::Nothing);
+    first.commit().await.expect("the ask is done");
+    let refused = second
+        .commit()
+        .await
+        .expect_err("it knew nothing of the ask");
+    assert!(refused.is_transient(), "{refused}");
+    let mut second = database.begin().await.expect("a transaction");
+    let undo = Revoke::Undo(json!({ "points": 3 }));
+    assert_eq!(revoke(&mut second, saga).await, undo);
+    second.commit().await.expect("it is revoked");
 }
