@@ -169,7 +169,7 @@ impl AnswerSubmission {
         let Submitted {
             answer_id, user_id, ..
         } = submitted;
-        answers::complete(tx, answer_id, &achievements, standing.as_ref(), now).await?;
+        recording::complete(tx, answer_id, &achievements, standing.as_ref(), now)?;
         let payload = AnswerSubmissionCompleted { answer_id, user_id };
         self.enqueue(tx, saga, &submitted, &payload);
         Ok(())

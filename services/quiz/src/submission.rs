@@ -3,6 +3,8 @@
 //! Invariant: a player has one undecided answer at a time. A request that comes meanwhile waits for
 //! it, bounded, so that streaks are never built on an answer that is taken back.
 
+mod gathered;
+mod line;
 mod recorder;
 
 use std::{
@@ -13,12 +15,17 @@ use std::{
 use chassis::{Shutdown, identity::Caller, shutdown::Slept, trace::TraceContext};
 use contracts::http::{AnswerStatus, SubmitAnswer};
 use database::Database;
+use futures::FutureExt;
 use sagas::{Engine, Waiter};
 use service::departed;
 use uuid::Uuid;
 
-use self::recorder::{Attempt, Recorder, same_body};
+use self::{
+    gathered::Gathered,
+    recorder::{Attempt, Recorder, same_body},
+};
 use crate::{
+    domain::Asked,
     error::Error,
     store::{
         answers::{self, Answer},
@@ -38,6 +45,8 @@ pub struct Submissions {
     db: Database,
     engine: Engine,
     recorder: Arc<Recorder>,
+    questions: Arc<Gathered<Asked>>,
+    answers: Arc<Gathered<Answer>>,
     predecessor_wait: Duration,
 }
 
@@ -70,6 +79,16 @@ impl Submissions {
     pub fn new(db: Database, engine: Engine, predecessor_wait: Duration) -> Self {
         Self {
             recorder: Arc::new(Recorder::new(db.clone(), engine.clone())),
+            questions: Arc::new(Gathered::new(
+                db.clone(),
+                |db, id| questions::find(db, id).boxed(),
+                |db, ids| questions::find_all(db, ids).boxed(),
+            )),
+            answers: Arc::new(Gathered::new(
+                db.clone(),
+                |db, id| answers::find(db, id).boxed(),
+                |db, ids| answers::find_all(db, ids).boxed(),
+            )),
             db,
             engine,
             predecessor_wait,
@@ -90,7 +109,7 @@ impl Submissions {
         if let Some(answer_id) = self.repeated(submission).await? {
             return Ok(self.ticket(answer_id, submission));
         }
-        let asked = questions::find(&self.db, submission.body.question_id).await?;
+        let asked = self.questions.find(submission.body.question_id).await?;
         let asked = asked.ok_or(Error::UnknownQuestion(submission.body.question_id))?;
         asked.judge(&submission.body.choice_id)?;
         let begun = Instant::now();
@@ -156,7 +175,7 @@ impl Submissions {
     /// # Errors
     /// As the database says.
     pub async fn find(&self, answer_id: Uuid) -> Result<Option<Answer>, Error> {
-        Ok(answers::find(&self.db, answer_id).await?)
+        Ok(self.answers.find(answer_id).await?)
     }
 
     /// Deletes expired keys, until the shutdown.

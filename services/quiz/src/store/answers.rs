@@ -1,6 +1,6 @@
 //! The answers, each with its place in the life of its saga.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use contracts::{
     QuizMode,
@@ -167,32 +167,6 @@ pub async fn rebase(tx: &mut Tx, user_id: Uuid, before: &Tally) -> Result<()> {
     .map(|_| ())
 }
 
-/// The answer makes what it did final. Nothing happens to one that is decided already.
-///
-/// # Errors
-/// As the database says.
-pub async fn complete(
-    tx: &mut Tx,
-    id: Uuid,
-    achievements: &[BadgeRef],
-    standing: Option<&Standing>,
-    at: Timestamp,
-) -> Result<()> {
-    tx.execute(
-        "UPDATE answers SET status = 'completed', own_before = NULL, achievements = $2,
-                            standing = $3, decided_at = $4
-         WHERE id = $1 AND status = 'pending'",
-        params![
-            id,
-            json(&achievements)?,
-            standing.map(json).transpose()?,
-            at
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
 /// Marks the answer as taken back; whose it was, and the tally to restore. None when it is decided
 /// already or its player was forgotten.
 ///
@@ -228,6 +202,24 @@ pub async fn find(db: &Database, id: Uuid) -> Result<Option<Answer>> {
         )
         .await?;
     row.map(Answer::try_from).transpose()
+}
+
+/// As [`find`], for several on PostgreSQL, where each alone is a round trip; those that there are.
+///
+/// # Errors
+/// As the database says.
+pub async fn find_all(db: &Database, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Answer>> {
+    let rows: Vec<Row> = db
+        .fetch_all(
+            "SELECT found.* FROM unnest($1::UUID[]) AS given (id) CROSS JOIN LATERAL (
+                 SELECT id, user_id, question_id, choice_id, correct_choice_id, quiz_mode, is_correct,
+                        points, streak, status, achievements, standing, reason
+                 FROM answers WHERE answers.id = given.id LIMIT 1) AS found",
+            params![ids],
+        )
+        .await?;
+    let by_id = |row: Row| Ok((row.id, row.try_into()?));
+    rows.into_iter().map(by_id).collect()
 }
 
 /// Forgets a player's answers.

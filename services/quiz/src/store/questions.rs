@@ -1,5 +1,7 @@
 //! The service's own copy of the questions, with the right choice.
 
+use std::collections::HashMap;
+
 use database::{Database, Json, Result, Timestamp, Tx, params};
 use uuid::Uuid;
 
@@ -24,6 +26,20 @@ struct Row {
     correct_choice_id: String,
 }
 
+impl TryFrom<Row> for Asked {
+    type Error = database::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            question_id: row.id,
+            category: row.category,
+            difficulty: named(&row.difficulty)?,
+            choice_ids: row.choice_ids.0,
+            correct_choice_id: row.correct_choice_id,
+        })
+    }
+}
+
 /// The question, unless it is unknown or was deleted.
 ///
 /// # Errors
@@ -36,16 +52,24 @@ pub async fn find(db: &Database, id: Uuid) -> Result<Option<Asked>> {
             params![id],
         )
         .await?;
-    row.map(|row| {
-        Ok(Asked {
-            question_id: row.id,
-            category: row.category,
-            difficulty: named(&row.difficulty)?,
-            choice_ids: row.choice_ids.0,
-            correct_choice_id: row.correct_choice_id,
-        })
-    })
-    .transpose()
+    row.map(Asked::try_from).transpose()
+}
+
+/// As [`find`], for several on PostgreSQL, where each alone is a round trip; those that there are.
+///
+/// # Errors
+/// As the database says.
+pub async fn find_all(db: &Database, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Asked>> {
+    let rows: Vec<Row> = db
+        .fetch_all(
+            "SELECT found.* FROM unnest($1::UUID[]) AS given (id) CROSS JOIN LATERAL (
+                 SELECT id, category, difficulty, choice_ids, correct_choice_id FROM questions
+                 WHERE questions.id = given.id AND NOT deleted LIMIT 1) AS found",
+            params![ids],
+        )
+        .await?;
+    let by_id = |row: Row| Ok((row.id, row.try_into()?));
+    rows.into_iter().map(by_id).collect()
 }
 
 /// Takes over an event of the question's stream; an older version than the one held changes

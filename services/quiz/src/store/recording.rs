@@ -1,11 +1,13 @@
-//! What a transaction records of answers: the players' rows that it holds are read once, and the answers
-//! and what they count are written together before the commit.
+//! What a transaction records of answers: the players' rows that it holds are read once, and the answers,
+//! what they count and how they ended are written together before the commit.
 //!
 //! Invariant: a player's row is this transaction's from when it is kept here.
 
 use std::collections::HashMap;
 
+use contracts::http::{BadgeRef, Standing};
 use database::{Dialect, Result, Timestamp, Tx, Writing, params};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{answers::Given, json, stats::Counted};
@@ -16,6 +18,16 @@ use crate::tally::Tally;
 pub(super) struct Recording {
     held: HashMap<Uuid, Counted>,
     answers: Vec<Recorded>,
+    completed: Vec<Completed>,
+}
+
+/// An answer that makes final what it did.
+#[derive(Clone)]
+struct Completed {
+    id: Uuid,
+    achievements: Value,
+    standing: Option<Value>,
+    at: Timestamp,
 }
 
 #[derive(Clone)]
@@ -52,16 +64,81 @@ pub fn record(tx: &mut Tx, given: Given, before: Tally, after: Tally, at: Timest
     });
 }
 
+/// The answer makes what it did final. Nothing happens to one that is decided already. The commit
+/// writes it.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn complete(
+    tx: &mut Tx,
+    id: Uuid,
+    achievements: &[BadgeRef],
+    standing: Option<&Standing>,
+    at: Timestamp,
+) -> Result<()> {
+    let completed = Completed {
+        id,
+        achievements: json(&achievements)?,
+        standing: standing.map(json).transpose()?,
+        at,
+    };
+    tx.deferred::<Recording>().completed.push(completed);
+    Ok(())
+}
+
 impl database::Deferred for Recording {
     fn write(self, tx: &mut Tx) -> Writing<'_> {
         Box::pin(async move {
             match tx.dialect() {
-                _ if self.answers.is_empty() => Ok(()),
-                Dialect::Postgres => write_together(tx, &self.answers).await,
-                Dialect::Sqlite => write_each(tx, &self.answers).await,
+                _ if self.answers.is_empty() => {}
+                Dialect::Postgres => write_together(tx, &self.answers).await?,
+                Dialect::Sqlite => write_each(tx, &self.answers).await?,
+            }
+            match tx.dialect() {
+                _ if self.completed.is_empty() => Ok(()),
+                Dialect::Postgres => complete_together(tx, self.completed).await,
+                Dialect::Sqlite => complete_each(tx, self.completed).await,
             }
         })
     }
+}
+
+async fn complete_each(tx: &mut Tx, completed: Vec<Completed>) -> Result<()> {
+    const COMPLETE: &str =
+        "UPDATE answers SET status = 'completed', own_before = NULL, achievements = $2,
+                            standing = $3, decided_at = $4
+         WHERE id = $1 AND status = 'pending'";
+    let row = |one: Completed| params![one.id, one.achievements, one.standing, one.at];
+    let rows = completed.into_iter().map(row).collect();
+    tx.execute_each(COMPLETE, rows).await.map(|_| ())
+}
+
+async fn complete_together(tx: &mut Tx, completed: Vec<Completed>) -> Result<()> {
+    // An upsert, whose rows are all there and held: see above.
+    const COMPLETE: &str =
+        "INSERT INTO answers AS answer (id, user_id, question_id, choice_id, correct_choice_id, quiz_mode,
+                                        is_correct, points, streak, status, submitted_at,
+                                        achievements, standing, decided_at)
+         SELECT given.id, was.user_id, was.question_id, was.choice_id, was.correct_choice_id,
+                was.quiz_mode, was.is_correct, was.points, was.streak, 'completed', was.submitted_at,
+                given.achievements::JSONB, given.standing::JSONB, given.at
+         FROM unnest($1::UUID[], $2::TEXT[], $3::TEXT[], $4::TIMESTAMPTZ[])
+                  AS given (id, achievements, standing, at)
+         CROSS JOIN LATERAL (SELECT * FROM answers AS asked
+                             WHERE asked.id = given.id AND status = 'pending'
+                             LIMIT 1 FOR UPDATE) AS was
+         ON CONFLICT (id) DO UPDATE SET status = excluded.status, own_before = NULL,
+             achievements = excluded.achievements, standing = excluded.standing,
+             decided_at = excluded.decided_at";
+    let ids: Vec<Uuid> = completed.iter().map(|one| one.id).collect();
+    let times: Vec<Timestamp> = completed.iter().map(|one| one.at).collect();
+    let text = |json: &Value| json.to_string();
+    let achievements = completed.iter().map(|one| text(&one.achievements));
+    let achievements: Vec<String> = achievements.collect();
+    let standings = completed.iter().map(|one| one.standing.as_ref().map(text));
+    let standings: Vec<Option<String>> = standings.collect();
+    let values = params![ids, achievements, standings, times];
+    tx.execute(COMPLETE, values).await.map(|_| ())
 }
 
 async fn write_each(tx: &mut Tx, answers: &[Recorded]) -> Result<()> {

@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +19,10 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::Submission;
+use super::{
+    Submission,
+    line::{Duty, Line},
+};
 use crate::{
     domain::Asked,
     error::Error,
@@ -53,15 +56,7 @@ type Outcome = Result<Attempt, Error>;
 pub(super) struct Recorder {
     db: Database,
     engine: Engine,
-    queue: Mutex<Queue>,
-}
-
-/// Answers that wait to be recorded.
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Wish>,
-    /// Whether a task takes them.
-    is_served: bool,
+    line: Line<Wish>,
 }
 
 struct Wish {
@@ -95,7 +90,7 @@ impl Recorder {
         Self {
             db,
             engine,
-            queue: Mutex::default(),
+            line: Line::new(),
         }
     }
 
@@ -110,34 +105,29 @@ impl Recorder {
         asked: &Asked,
     ) -> Result<Attempt, Error> {
         let (reply, outcome) = oneshot::channel();
-        let is_served = {
-            let mut queue = self.queue();
-            queue.waiting.push(Wish {
-                submission: submission.clone(),
-                asked: asked.clone(),
-                reply,
-            });
-            std::mem::replace(&mut queue.is_served, true)
+        let wish = Wish {
+            submission: submission.clone(),
+            asked: asked.clone(),
+            reply,
         };
-        if !is_served {
-            tokio::spawn(Serving(Arc::clone(self)).serve().in_current_span());
+        if self.line.join(wish) == Duty::Serve {
+            tokio::spawn(Arc::clone(self).serve().in_current_span());
         }
         outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn serve(self: Arc<Self>) {
+        let _serving = self.line.serving();
+        while let Some(group) = self.next_group() {
+            self.record_group(group).await;
+        }
     }
 
-    /// The next group: of each player one answer. None when nobody waits, and then nobody serves.
+    /// The next group: of each player one answer.
     fn next_group(&self) -> Option<Vec<Wish>> {
-        let mut queue = self.queue();
         let mut players = BTreeSet::new();
-        let of_others =
-            |wish: &mut Wish| players.len() < MAX_GROUP && players.insert(wish.player());
-        let group: Vec<Wish> = queue.waiting.extract_if(.., of_others).collect();
-        queue.is_served = !group.is_empty();
-        queue.is_served.then_some(group)
+        self.line
+            .next(|wish| players.len() < MAX_GROUP && players.insert(wish.player()))
     }
 
     async fn record_group(self: &Arc<Self>, group: Vec<Wish>) {
@@ -228,25 +218,6 @@ impl Recorder {
             .filter_map(|(wish, answer_id)| Some((wish.submission.key.as_ref()?, *answer_id)));
         let keyed: Vec<(&Key, Uuid)> = keyed.collect();
         Ok(keys::remember(tx, &keyed, now + KEY_LIFETIME).await?)
-    }
-}
-
-/// The task that records what waits. When it panics, the next answer begins another.
-struct Serving(Arc<Recorder>);
-
-impl Serving {
-    async fn serve(self) {
-        while let Some(group) = self.0.next_group() {
-            self.0.record_group(group).await;
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.queue().is_served = false;
-        }
     }
 }
 
