@@ -14,11 +14,14 @@ mod operator;
 mod options;
 mod parking;
 mod progress;
+mod reader;
 mod replaying;
 mod reporting;
 mod runner;
 mod shown;
+mod split;
 mod standby;
+mod status;
 
 use std::sync::Arc;
 
@@ -34,14 +37,15 @@ use tracing::Instrument;
 pub use beside::{Beside, second_of};
 pub use bus::Wake;
 pub use error::{Fault, HandlerError};
-pub use operator::{Beyond, ConsumerStatus, OperatorError};
+pub use operator::{Beyond, OperatorError};
 pub use options::{ConsumerOptions, Replicas};
 pub use parking::{Parked, Retried, RetriedAll};
 pub use progress::{Progress, State};
 pub use replaying::Start;
 pub(crate) use reporting::Told;
+pub use status::ConsumerStatus;
 
-use self::{progress::Reporter, runner::Runner, standby::Keeper};
+use self::{reader::Reader, runner::Runner, standby::Keeper};
 use crate::{Log, trace};
 
 /// What a consumer does with events.
@@ -184,25 +188,6 @@ pub struct Consumers {
     service: Option<&'static str>,
 }
 
-/// One consumer.
-struct Reader {
-    handler: Arc<dyn Handler>,
-    reporter: Reporter,
-    /// Whether it builds a second copy: it has a checkpoint only while one is being built.
-    is_second: bool,
-}
-
-impl Reader {
-    fn name(&self) -> &'static str {
-        self.handler.name()
-    }
-
-    fn wants(&self, event: &Recorded) -> bool {
-        let types = self.handler.types();
-        types.is_empty() || types.contains(&event.event.event_type.as_str())
-    }
-}
-
 impl Consumers {
     /// No consumers yet. The database needs [`crate::outbox::migrations`].
     pub fn new(database: Database, log: Log) -> Self {
@@ -243,28 +228,59 @@ impl Consumers {
 
     /// Adds a consumer that somebody else also holds.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as `add` takes it")]
     pub fn add_shared(mut self, handler: Arc<dyn Handler>) -> Self {
-        let reporter = Reporter::new(handler.name());
         self.seconds.extend(beside::reader(&handler));
-        self.readers.push(Arc::new(Reader {
-            handler,
-            reporter,
-            is_second: false,
-        }));
+        self.readers.extend(Reader::of(&handler, 1));
         self
     }
 
-    /// How far the consumer `name` is in this process; `None` when there is none.
+    /// Adds a consumer that is split by streams into so many parts, `NAME.1of4` … `NAME.4of4`, which
+    /// handle at the same time, in this process and in other replicas: these share the parts. Each
+    /// reads the whole log and passes over what is not its own, so more parts than replicas' cores
+    /// gain nothing. None or one part is a consumer that is not split.
+    ///
+    /// A stream's events are handled one after another as ever. **Order between streams is given up**:
+    /// one part may be far ahead of another, and two handlings may wait for each other's rows. A handler
+    /// that counts on another stream's earlier events, or reads what other streams' events wrote, is not
+    /// to be split. A second copy is not built beside it ([`Handler::beside`]); [`Handler::reset`] and
+    /// [`Handler::rewind`] are called once for all parts.
+    ///
+    /// The number may change from one start to the next, also from and to one: the parts take over from
+    /// those of before, nothing is lost or comes twice. Where replicas share the work by leases, a
+    /// process with another number waits until the last one with the number in force has ended; see
+    /// [`State::Waiting`].
+    #[must_use]
+    pub fn add_split(mut self, handler: impl Handler, parts: u8) -> Self {
+        if parts <= 1 {
+            return self.add(handler);
+        }
+        let handler: Arc<dyn Handler> = Arc::new(handler);
+        self.readers.extend(Reader::of(&handler, parts.into()));
+        self
+    }
+
+    /// How far the consumer `name` is in this process, or a part of one; `None` when there is none.
     pub fn progress(&self, name: &str) -> Option<Progress> {
-        self.reader(name).map(|reader| reader.reporter.progress())
+        let named = self.named(name);
+        let known = named.first()?;
+        let known = if known.name() == name {
+            known.name()
+        } else {
+            known.consumer()
+        };
+        let parts = named.iter().map(|reader| reader.reporter.progress());
+        Progress::of_all(known, parts)
     }
 
     /// Each consumer's name, and the event types that it wants; none means all.
     pub fn interests(&self) -> Vec<(&'static str, &'static [&'static str])> {
         let readers = self.readers.iter();
-        readers
-            .map(|reader| (reader.name(), reader.handler.types()))
-            .collect()
+        let mut all: Vec<_> = readers
+            .map(|reader| (reader.consumer(), reader.handler.types()))
+            .collect();
+        all.dedup();
+        all
     }
 
     /// How far all of them are in this process.
@@ -374,8 +390,10 @@ impl Consumers {
         self.tracer().within(runner.run())
     }
 
-    fn reader(&self, name: &str) -> Option<&Arc<Reader>> {
-        let mut all = self.readers.iter().chain(&self.seconds);
-        all.find(|reader| reader.name() == name)
+    /// The reader of this name, or the parts of the consumer of this name.
+    fn named(&self, name: &str) -> Vec<&Arc<Reader>> {
+        let all = self.readers.iter().chain(&self.seconds);
+        all.filter(|reader| reader.name() == name || reader.consumer() == name)
+            .collect()
     }
 }

@@ -5,7 +5,8 @@ use database::params;
 
 use super::{
     Beyond, Consumers, Kind, OperatorError,
-    checkpoint::{self, CONTROL},
+    checkpoint::{self, CONTROL, Checkpoint},
+    split::{self, Change},
 };
 
 impl Consumers {
@@ -16,17 +17,26 @@ impl Consumers {
     /// # Errors
     /// [`OperatorError::NotAdoptable`]; the checkpoint stays as it was.
     pub async fn adopt(&self, name: &str, beyond: Beyond) -> Result<(), OperatorError> {
-        let reader = self.known(name)?;
-        if reader.is_second {
+        let one = "all parts go over to the log together";
+        let reader = self.whole(name, one, OperatorError::NotAdoptable)?;
+        if reader.part.is_none() {
             let why = "a second copy adopts no log: abandon it and build another";
             return Err(OperatorError::NotBuiltBeside(format!("{name}: {why}")));
         }
         let head = self.log.head().await?;
-        let checkpoint = checkpoint::load(&self.database, name, head.epoch).await?;
-        // After the checkpoint, which another replica may have moved on.
+        checkpoint::of(&self.database, reader, head.epoch, Change::Never).await?;
+        let parts = split::in_force(&self.database, name).await?;
+        let furthest = split::furthest(&self.database, name).await?;
+        // After the checkpoints, which another replica may have moved on.
         let head = self.log.head().await?;
-        let (from, at) = (checkpoint.epoch, checkpoint.position);
         let refuse = |why: String| Err(OperatorError::NotAdoptable(format!("{name}: {why}")));
+        let Some((_, first)) = parts.first() else {
+            return refuse("its number of parts is being changed: try again".to_owned());
+        };
+        let from = first.epoch;
+        // What any part has handled, or a former one.
+        let reached = parts.iter().map(|(_, part)| part.position);
+        let at = reached.max().unwrap_or(0).max(furthest);
         if from == head.epoch {
             if at > head.position {
                 return refuse(format!(
@@ -43,32 +53,38 @@ impl Consumers {
                  service's database and the log to one point"
             ));
         };
-        let to = match (beyond, reader.handler.kind()) {
-            _ if at <= shared => at,
-            (Beyond::Rewind, Kind::Process) => shared,
-            (_, kind) => {
-                let act = match kind {
-                    Kind::Projection => "build it anew: banyan consumers replay",
-                    Kind::Process => {
-                        "restore its database to the same point, or go on from the last event that \
-                         both know: banyan consumers adopt --rewind"
-                    }
-                };
-                let gone = at - shared;
-                return refuse(format!(
-                    "it has handled {gone} events beyond {shared}, which the log has lost; {act}"
-                ));
-            }
-        };
+        if at > shared && (beyond, reader.handler.kind()) != (Beyond::Rewind, Kind::Process) {
+            let act = match reader.handler.kind() {
+                Kind::Projection => "build it anew: banyan consumers replay",
+                Kind::Process => {
+                    "restore its database to the same point, or go on from the last event that \
+                     both know: banyan consumers adopt --rewind"
+                }
+            };
+            let gone = at - shared;
+            return refuse(format!(
+                "it has handled {gone} events beyond {shared}, which the log has lost; {act}"
+            ));
+        }
         let mut tx = self.database.begin().await?;
         let now = tx.now().await?;
+        let to = |part: &Checkpoint| part.position.min(shared);
+        let rows = parts
+            .iter()
+            .map(|(part, was)| params![part, from, was.position, head.epoch, to(was), now]);
         // By compare-and-set: an operator who replays at this moment wins.
-        tx.execute(
-            "UPDATE consumer_checkpoints SET epoch = $4, position = $5, updated_at = $6
-             WHERE consumer = $1 AND epoch = $2 AND position = $3",
-            params![name, from, at, head.epoch, to, now],
-        )
-        .await?;
+        let moved = tx
+            .execute_each(
+                "UPDATE consumer_checkpoints
+                 SET epoch = $4, position = $5, updated_at = $6, edition = edition + 1
+                 WHERE consumer = $1 AND epoch = $2 AND position = $3",
+                rows.collect(),
+            )
+            .await?;
+        if usize::try_from(moved) != Ok(parts.len()) {
+            return Ok(());
+        }
+        split::forget_above(&mut tx, name, shared).await?;
         tx.signal(CONTROL);
         Ok(tx.commit().await?)
     }

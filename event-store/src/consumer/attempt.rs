@@ -1,6 +1,6 @@
 //! One transaction: the claim, the handler, the parking of what must wait.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, time::Duration};
 
 use contracts::Recorded;
 use database::{Database, Error, Tx};
@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use super::{
     Fault, Handler, HandlerError, Order, Reader,
-    checkpoint::{Claim, claim},
+    checkpoint::{Claim, Place, claim},
     parking,
 };
 use crate::personal::{Keys, PersonalError};
@@ -35,9 +35,8 @@ pub(super) struct Standing<'a> {
     pub(super) reader: &'a Reader,
     /// What personal fields are opened with.
     pub(super) keys: &'a Keys,
-    pub(super) epoch: uuid::Uuid,
-    /// The checkpoint as it lies in the database.
-    pub(super) from: i64,
+    /// The checkpoint as it lies in the database, and its edition.
+    pub(super) from: (Place, i64),
     /// Whether some stream had parked events when the consumer last looked. Nobody parks without
     /// moving the checkpoint, so an older look that said no is still right when the claim is won.
     pub(super) may_be_parked: bool,
@@ -56,7 +55,7 @@ impl Standing<'_> {
         let mut tx = self.database.begin().await?;
         let name = self.reader.name();
         let claims_later = faults::is_on(Mutation::CheckpointAfterCommit);
-        if !claims_later && claim(&mut tx, name, self.epoch, self.from, to).await? == Claim::Lost {
+        if !claims_later && claim(&mut tx, name, self.from, to).await? == Claim::Lost {
             return Ok(Attempt::Lost);
         }
         let parked = if self.may_be_parked && self.reader.handler.order() == Order::ByStream {
@@ -97,7 +96,7 @@ impl Standing<'_> {
     ) -> Result<Attempt, Error> {
         let mut tx = self.database.begin().await?;
         let name = self.reader.name();
-        if claim(&mut tx, name, self.epoch, self.from, event.position).await? == Claim::Lost {
+        if claim(&mut tx, name, self.from, event.position).await? == Claim::Lost {
             return Ok(Attempt::Lost);
         }
         parking::park(&mut tx, name, event, &error.to_string(), attempts).await?;
@@ -110,7 +109,7 @@ impl Standing<'_> {
     /// Moves the checkpoint over events that the consumer does not want.
     pub(super) async fn pass(&self, to: i64) -> Result<Attempt, Error> {
         let mut tx = self.database.begin().await?;
-        match claim(&mut tx, self.reader.name(), self.epoch, self.from, to).await? {
+        match claim(&mut tx, self.reader.name(), self.from, to).await? {
             Claim::Lost => Ok(Attempt::Lost),
             Claim::Won => {
                 faults::before(Write::ConsumerPass);
@@ -200,15 +199,6 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
-}
-
-/// References to what a feed shares.
-pub(super) fn wanted<'a>(reader: &Reader, events: &'a [Arc<Recorded>]) -> Vec<&'a Recorded> {
-    events
-        .iter()
-        .map(|event| &**event)
-        .filter(|event| reader.wants(event))
-        .collect()
 }
 
 #[cfg(test)]

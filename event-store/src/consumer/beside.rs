@@ -19,7 +19,7 @@ use super::{
     Consumers, Handler, HandlerError, Kind, OperatorError, Order, Reader, Wake,
     attempt::call,
     checkpoint::{self, CONTROL, Checkpoint},
-    progress::Reporter,
+    split::{self, Change},
 };
 use crate::ReadQuery;
 
@@ -105,11 +105,8 @@ pub(super) fn reader(first: &Arc<dyn Handler>) -> Option<Arc<Reader>> {
         first: Arc::clone(first),
         beside,
     };
-    Some(Arc::new(Reader {
-        handler: Arc::new(handler),
-        reporter: Reporter::new(name),
-        is_second: true,
-    }))
+    let handler: Arc<dyn Handler> = Arc::new(handler);
+    Some(Arc::new(Reader::new(&handler, name, None)))
 }
 
 impl Consumers {
@@ -119,6 +116,7 @@ impl Consumers {
     /// [`OperatorError::NotBuiltBeside`], [`OperatorError::NotReplayable`].
     pub async fn rebuild(&self, name: &str) -> Result<(), OperatorError> {
         let (reader, beside) = self.built_beside(name)?;
+        self.not_split(reader)?;
         if reader.handler.kind() == Kind::Process {
             return Err(OperatorError::NotReplayable(reader.name()));
         }
@@ -151,9 +149,12 @@ impl Consumers {
     /// [`OperatorError::NotBuiltBeside`]: nothing has changed then.
     pub async fn swap(&self, name: &str) -> Result<(), OperatorError> {
         let (first, beside) = self.built_beside(name)?;
-        let second = self.known(&second_of(name))?;
+        self.not_split(first)?;
+        let second = second_of(name);
+        let unknown = || OperatorError::UnknownConsumer(second.clone());
+        let second = *self.known(&second)?.first().ok_or_else(unknown)?;
         let head = self.log.head().await?;
-        checkpoint::load(&self.database, name, head.epoch).await?;
+        checkpoint::of(&self.database, first, head.epoch, Change::Never).await?;
         let mut tx = self.database.begin().await?;
         // In this order everywhere; consumers hold one of them each.
         let first_at = held(&mut tx, name).await?;
@@ -164,6 +165,11 @@ impl Consumers {
         if first_at.epoch != second_at.epoch || second_at.epoch != head.epoch {
             let why =
                 "one of its copies belongs to another log: abandon the second, or adopt the log";
+            return Err(refused(name, why));
+        }
+        if split::furthest(&self.database, name).await? > first_at.position {
+            let why =
+                "it has not passed all yet that its former parts had handled: try again later";
             return Err(refused(name, why));
         }
         if parked(&mut tx, second.name()).await? > 0 {
@@ -247,11 +253,22 @@ impl Consumers {
     }
 
     fn built_beside(&self, name: &str) -> Result<(&Arc<Reader>, Arc<dyn Beside>), OperatorError> {
-        let reader = self.known(name)?;
+        let refuse = OperatorError::NotBuiltBeside;
+        let reader = self.whole(name, "its second copy is the whole consumer's", refuse)?;
         let beside = reader.handler.beside();
         let why = "it cannot be built beside; to build it in its place: banyan consumers replay";
         let beside = beside.ok_or_else(|| refused(name, why))?;
         Ok((reader, beside))
+    }
+
+    /// Of a split consumer a second copy is only given up, where one was begun before.
+    fn not_split(&self, reader: &Reader) -> Result<(), OperatorError> {
+        if reader.is_split() {
+            let why = "it is split by streams, and a second copy is not: build it anew in its place \
+                       (banyan consumers replay), or start it in one part first";
+            return Err(refused(reader.consumer(), why));
+        }
+        Ok(())
     }
 }
 
@@ -262,12 +279,13 @@ fn refused(name: &str, why: &str) -> OperatorError {
 /// A checkpoint, held still until the transaction ends.
 async fn held(tx: &mut Tx, consumer: &str) -> Result<Option<Checkpoint>, database::Error> {
     let sql = "UPDATE consumer_checkpoints SET position = position WHERE consumer = $1
-               RETURNING epoch, position, paused";
-    let row: Option<(Uuid, i64, bool)> = tx.fetch_optional(sql, params![consumer]).await?;
-    Ok(row.map(|(epoch, position, paused)| Checkpoint {
+               RETURNING epoch, position, paused, edition";
+    let row: Option<(Uuid, i64, bool, i64)> = tx.fetch_optional(sql, params![consumer]).await?;
+    Ok(row.map(|(epoch, position, paused, edition)| Checkpoint {
         epoch,
         position,
         paused,
+        edition,
     }))
 }
 

@@ -1,46 +1,18 @@
 //! The operator's acts on consumers and parked events.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use database::{Error, params};
+use database::{Error, Sql, Value};
 use faults::Write;
-use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
 
 use super::{
-    Consumers, HandlerError, Kind, Order, Parked, Reader, Retried, RetriedAll, State,
-    checkpoint::{self, CONTROL},
+    Consumers, HandlerError, Order, Parked, Reader, Retried, RetriedAll,
+    checkpoint::{self, CONTROL, Found},
     parking::{self, Target},
+    split::{self, Change},
 };
-
-/// A consumer as an operator sees it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ConsumerStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether it may be replayed.
-    pub kind: Kind,
-    /// The event types that it wants; none means all.
-    pub types: &'static [&'static str],
-    /// The log that its checkpoint belongs to.
-    pub epoch: Uuid,
-    /// How far it is: what its database says, or what this process has read on from there. Never
-    /// what was read before a replay.
-    pub position: i64,
-    /// Positions between it and the log's head.
-    pub lag: i64,
-    /// Events set aside.
-    pub parked: i64,
-    /// Whether an operator paused it.
-    pub paused: bool,
-    /// `running`, `standby` (another replica handles), `paused`, `refused`, `stopped`: what it does
-    /// in this process.
-    pub state: &'static str,
-    /// Why it refuses the log, where it does.
-    pub reason: Option<String>,
-}
 
 /// Why an operator's act was not done.
 #[derive(Debug, Error)]
@@ -82,51 +54,6 @@ pub enum Beyond {
 }
 
 impl Consumers {
-    /// All consumers with their checkpoints.
-    ///
-    /// # Errors
-    /// As the databases say.
-    pub async fn list(&self) -> Result<Vec<ConsumerStatus>, Error> {
-        let head = self.log.head().await?;
-        let parked = self.parked_counts().await?;
-        let mut list = Vec::with_capacity(self.readers.len());
-        for reader in self.readers.iter().chain(&self.seconds) {
-            let name = reader.name();
-            let found = checkpoint::of(&self.database, reader, head.epoch).await?;
-            let Some(checkpoint) = found else {
-                continue;
-            };
-            let progress = reader.reporter.progress();
-            let state = progress.state();
-            let read_here = progress
-                .position_from(checkpoint.place())
-                .filter(|_| matches!(state, State::Running | State::Standby));
-            let position = read_here.unwrap_or(checkpoint.position);
-            list.push(ConsumerStatus {
-                name: name.to_owned(),
-                kind: reader.handler.kind(),
-                types: reader.handler.types(),
-                epoch: checkpoint.epoch,
-                position,
-                lag: (head.position - position).max(0),
-                parked: parked.get(name).copied().unwrap_or(0),
-                paused: checkpoint.paused,
-                state: match state {
-                    State::Running => "running",
-                    State::Standby => "standby",
-                    State::Paused => "paused",
-                    State::Refused(_) => "refused",
-                    State::Stopped => "stopped",
-                },
-                reason: match state {
-                    State::Refused(reason) => Some(reason),
-                    State::Running | State::Standby | State::Paused | State::Stopped => None,
-                },
-            });
-        }
-        Ok(list)
-    }
-
     /// Stops a consumer before its next transaction, on all replicas, until it is resumed.
     ///
     /// # Errors
@@ -145,12 +72,26 @@ impl Consumers {
 
     async fn set_paused(&self, name: &str, paused: bool) -> Result<(), OperatorError> {
         let epoch = self.log.head().await?.epoch;
-        let found = checkpoint::of(&self.database, self.known(name)?, epoch).await?;
-        found.ok_or_else(|| OperatorError::UnknownConsumer(name.to_owned()))?;
+        for reader in self.known(name)? {
+            let found = checkpoint::of(&self.database, reader, epoch, Change::Never).await?;
+            // What does not lie here by that name: a part of another number, or no second copy.
+            if !matches!(found, Found::At(_)) && reader.consumer() != name {
+                return Err(OperatorError::UnknownConsumer(name.to_owned()));
+            }
+        }
         let mut tx = self.database.begin().await?;
-        let sql = "UPDATE consumer_checkpoints SET paused = $2 WHERE consumer = $1";
-        let paused = database::Value::Boolean(Some(paused));
-        tx.execute(sql, vec![name.into(), paused]).await?;
+        // Also those of another number than this process is made for.
+        let mut parts = split::hold_number(&mut tx, name).await?;
+        parts.push(name.to_owned());
+        let sql = Sql::by_dialect(
+            "UPDATE consumer_checkpoints SET paused = $2 WHERE consumer = ANY($1)",
+            "UPDATE consumer_checkpoints SET paused = $2
+             WHERE consumer IN (SELECT value FROM json_each($1))",
+        );
+        let paused = Value::Boolean(Some(paused));
+        if tx.execute(sql, vec![parts.into(), paused]).await? == 0 {
+            return Err(OperatorError::UnknownConsumer(name.to_owned()));
+        }
         tx.signal(CONTROL);
         faults::before(Write::ConsumerPause);
         tx.commit().await?;
@@ -158,24 +99,17 @@ impl Consumers {
         Ok(())
     }
 
-    /// How many events are parked: of each consumer here, and of those from before that still have
-    /// some.
-    pub(crate) async fn parked_counts(&self) -> Result<BTreeMap<String, i64>, Error> {
-        let sql = "SELECT consumer, COUNT(*) FROM parked_events GROUP BY consumer";
-        let parked: Vec<(String, i64)> = self.database.fetch_all(sql, params![]).await?;
-        let none = self
-            .readers
-            .iter()
-            .map(|reader| (reader.name().to_owned(), 0));
-        Ok(none.chain(parked).collect())
-    }
-
     /// Parked events of one consumer, or of all, oldest first.
     ///
     /// # Errors
     /// As the database says.
     pub async fn parked(&self, name: Option<&str>, limit: u32) -> Result<Vec<Parked>, Error> {
-        parking::list(&self.database, name, limit).await
+        let names = name.map(|name| {
+            let named = self.named(name).into_iter();
+            let named = named.map(|reader| reader.name().to_owned());
+            named.chain([name.to_owned()]).collect()
+        });
+        parking::list(&self.database, names, limit).await
     }
 
     /// One parked event.
@@ -183,9 +117,17 @@ impl Consumers {
     /// # Errors
     /// [`OperatorError::NotParked`], or as the database says.
     pub async fn parked_event(&self, name: &str, id: Uuid) -> Result<Parked, OperatorError> {
-        self.known(name)?;
-        let parked = parking::find(&self.database, name, id).await?;
-        parked.ok_or(OperatorError::NotParked(id))
+        Ok(self.found(name, id).await?.1)
+    }
+
+    /// A parked event, and whose it is.
+    async fn found(&self, name: &str, id: Uuid) -> Result<(&Arc<Reader>, Parked), OperatorError> {
+        for reader in self.known(name)? {
+            if let Some(parked) = parking::find(&self.database, reader.name(), id).await? {
+                return Ok((reader, parked));
+            }
+        }
+        Err(OperatorError::NotParked(id))
     }
 
     /// Handles a parked event again, and with it, in order, all that is parked with its stream.
@@ -193,8 +135,7 @@ impl Consumers {
     /// # Errors
     /// [`OperatorError`]; a handler that fails again is not one, see [`Retried::error`].
     pub async fn retry(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
-        let parked = self.parked_event(name, id).await?;
-        let reader = self.known(name)?;
+        let (reader, parked) = self.found(name, id).await?;
         let target = Target::of(&reader.handler, &parked);
         Ok(parking::retry(&self.database, self.log.personal(), reader, target).await?)
     }
@@ -205,8 +146,7 @@ impl Consumers {
     /// # Errors
     /// As [`Consumers::retry`].
     pub async fn retry_alone(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
-        let reader = self.known(name)?;
-        self.parked_event(name, id).await?;
+        let (reader, _) = self.found(name, id).await?;
         Ok(parking::retry(
             &self.database,
             self.log.personal(),
@@ -222,8 +162,8 @@ impl Consumers {
     /// # Errors
     /// As [`Consumers::retry`].
     pub async fn retry_all(&self, name: &str, after: i64) -> Result<RetriedAll, OperatorError> {
-        let reader = self.known(name)?;
-        Ok(parking::retry_all(&self.database, self.log.personal(), reader, after).await?)
+        let readers = self.known(name)?;
+        Ok(parking::retry_all(&self.database, self.log.personal(), &readers, after).await?)
     }
 
     /// Gives a parked event up for good; those that only waited behind it are handled then.
@@ -231,9 +171,8 @@ impl Consumers {
     /// # Errors
     /// [`OperatorError`].
     pub async fn discard(&self, name: &str, id: Uuid) -> Result<Retried, OperatorError> {
-        let parked = self.parked_event(name, id).await?;
-        let reader = self.known(name)?;
-        if !parking::discard(&self.database, name, id).await? {
+        let (reader, parked) = self.found(name, id).await?;
+        if !parking::discard(&self.database, reader.name(), id).await? {
             return Err(OperatorError::NotParked(id));
         }
         tracing::warn!(
@@ -241,7 +180,7 @@ impl Consumers {
             "parked event discarded by an operator"
         );
         let drain = reader.handler.order() == Order::ByStream
-            && parking::next_waiting(&self.database, name, &parked.stream).await?;
+            && parking::next_waiting(&self.database, reader.name(), &parked.stream).await?;
         if drain {
             let target = Target::Stream(parked.stream);
             return Ok(parking::retry(&self.database, self.log.personal(), reader, target).await?);
@@ -252,8 +191,29 @@ impl Consumers {
         })
     }
 
-    pub(super) fn known(&self, name: &str) -> Result<&Arc<Reader>, OperatorError> {
-        self.reader(name)
-            .ok_or_else(|| OperatorError::UnknownConsumer(name.to_owned()))
+    /// The reader of this name, or all parts of the consumer of this name.
+    pub(super) fn known(&self, name: &str) -> Result<Vec<&Arc<Reader>>, OperatorError> {
+        let named = self.named(name);
+        if named.is_empty() {
+            return Err(OperatorError::UnknownConsumer(name.to_owned()));
+        }
+        Ok(named)
+    }
+
+    /// A reader of the consumer, for what is done to a whole one: a part is refused, and `why` says so.
+    pub(super) fn whole(
+        &self,
+        name: &str,
+        why: &str,
+        refuse: impl FnOnce(String) -> OperatorError,
+    ) -> Result<&Arc<Reader>, OperatorError> {
+        let readers = self.known(name)?;
+        let whole = readers.iter().find(|reader| reader.consumer() == name);
+        whole.copied().ok_or_else(|| {
+            let of = readers.first().map_or(name, |reader| reader.consumer());
+            refuse(format!(
+                "{name} is one part of {of}: {why}; name {of} instead"
+            ))
+        })
     }
 }

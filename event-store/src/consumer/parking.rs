@@ -5,7 +5,7 @@ mod retrying;
 use std::collections::HashSet;
 
 use contracts::Recorded;
-use database::{Database, Error, Json, Timestamp, Tx, params};
+use database::{Database, Error, Json, Sql, Timestamp, Tx, Value, params};
 use faults::Write;
 use serde::Serialize;
 use uuid::Uuid;
@@ -131,20 +131,23 @@ pub(super) async fn any(database: &Database, consumer: &str) -> Result<bool, Err
     Ok(row.is_some())
 }
 
-/// Parked events of one consumer, or of all, in the log's order.
+/// Parked events of these consumers, or of all, in the log's order.
 pub(super) async fn list(
     database: &Database,
-    consumer: Option<&str>,
+    consumers: Option<Vec<String>>,
     limit: u32,
 ) -> Result<Vec<Parked>, Error> {
-    let rows: Vec<Row> = database
-        .fetch_all(
-            "SELECT consumer, event_id, position, stream, type, error, attempts, parked_at, event
-             FROM parked_events WHERE $1 IS NULL OR consumer = $1
-             ORDER BY position, consumer LIMIT $2",
-            params![consumer, limit],
-        )
-        .await?;
+    let sql = Sql::by_dialect(
+        "SELECT consumer, event_id, position, stream, type, error, attempts, parked_at, event
+         FROM parked_events WHERE $3 OR consumer = ANY($1)
+         ORDER BY position, consumer LIMIT $2",
+        "SELECT consumer, event_id, position, stream, type, error, attempts, parked_at, event
+         FROM parked_events WHERE $3 OR consumer IN (SELECT value FROM json_each($1))
+         ORDER BY position, consumer LIMIT $2",
+    );
+    let all = Value::Boolean(Some(consumers.is_none()));
+    let values = params![consumers.unwrap_or_default(), limit, all];
+    let rows: Vec<Row> = database.fetch_all(sql, values).await?;
     Ok(rows.into_iter().map(parked).collect())
 }
 

@@ -1,3 +1,4 @@
+use futures::{FutureExt, future::select_all};
 use tokio::sync::watch;
 
 use super::checkpoint::Place;
@@ -13,15 +14,34 @@ pub enum State {
     Standby,
     /// An operator paused it.
     Paused,
+    /// The consumer has another number of parts than this process is made for: it handles nothing here,
+    /// and says what has to happen. Those that do handle are followed.
+    Waiting(String),
     /// It refuses the log, and says why: another epoch, or a checkpoint beyond the head.
     Refused(String),
 }
 
-/// How far a consumer is in this process. Clones follow the same consumer.
+impl State {
+    /// What is said of a consumer whose parts do different things: the higher.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Standby => 0,
+            Self::Running => 1,
+            Self::Paused => 2,
+            Self::Stopped => 3,
+            Self::Waiting(_) => 4,
+            Self::Refused(_) => 5,
+        }
+    }
+}
+
+/// How far a consumer is in this process; of one that is split, all its parts. Clones follow the same
+/// consumer.
 #[derive(Clone, Debug)]
 pub struct Progress {
     name: &'static str,
-    now: watch::Receiver<Report>,
+    /// One at least.
+    parts: Vec<watch::Receiver<Report>>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +53,15 @@ struct Report {
 }
 
 impl Progress {
+    /// That of all these as one; none of none.
+    pub(super) fn of_all(
+        name: &'static str,
+        parts: impl IntoIterator<Item = Self>,
+    ) -> Option<Self> {
+        let parts: Vec<_> = parts.into_iter().flat_map(|part| part.parts).collect();
+        (!parts.is_empty()).then_some(Self { name, parts })
+    }
+
     /// The consumer.
     pub fn name(&self) -> &'static str {
         self.name
@@ -41,37 +70,50 @@ impl Progress {
     /// Everything up to here has been handled, parked, or was of a foreign type; -1 before the
     /// checkpoint was read.
     pub fn position(&self) -> i64 {
-        self.now.borrow().position
+        let positions = self.parts.iter().map(|part| part.borrow().position);
+        positions.min().unwrap_or(-1)
     }
 
     /// As [`Progress::position`], while this process goes on from that checkpoint; once somebody
     /// else has moved it, by a replay or in another replica, what was read here says nothing.
     pub(super) fn position_from(&self, checkpoint: Place) -> Option<i64> {
-        let now = self.now.borrow();
-        (now.from == Some(checkpoint)).then_some(now.position)
+        let goes_on = |part: &watch::Receiver<Report>| part.borrow().from == Some(checkpoint);
+        self.parts.iter().all(goes_on).then(|| self.position())
     }
 
-    /// What it is doing.
+    /// What it is doing; where its parts do different things, what wants attention first.
     pub fn state(&self) -> State {
-        self.now.borrow().state.clone()
+        let states = self.parts.iter().map(|part| part.borrow().state.clone());
+        states.max_by_key(State::rank).unwrap_or(State::Stopped)
     }
 
     /// Waits until the consumer has read the log up to `position`; for ever when it does not get
     /// there, so give it a timeout.
     pub async fn caught_up_to(&self, position: i64) {
-        self.until(|report| report.position >= position).await;
+        self.until(|now| now.position() >= position).await;
     }
 
     /// Waits until the consumer is in a state that `condition` accepts.
     pub async fn until_state(&self, condition: impl Fn(&State) -> bool) {
-        self.until(|report| condition(&report.state)).await;
+        self.until(|now| condition(&now.state())).await;
     }
 
-    async fn until(&self, condition: impl Fn(&Report) -> bool) {
-        let mut now = self.now.clone();
-        if now.wait_for(condition).await.is_err() {
-            // The consumer is gone with all who could move it.
-            std::future::pending::<()>().await;
+    async fn until(&self, condition: impl Fn(&Self) -> bool) {
+        let mut now = self.clone();
+        loop {
+            // Before the look, so that what changes meanwhile is not missed.
+            for part in &mut now.parts {
+                part.mark_unchanged();
+            }
+            if condition(&now) {
+                return;
+            }
+            let changes = now.parts.iter_mut().map(|part| part.changed().boxed());
+            let (changed, ..) = select_all(changes).await;
+            if changed.is_err() {
+                // The consumer is gone with all who could move it.
+                std::future::pending::<()>().await;
+            }
         }
     }
 }
@@ -98,7 +140,7 @@ impl Reporter {
     pub(super) fn progress(&self) -> Progress {
         Progress {
             name: self.name,
-            now: self.now.subscribe(),
+            parts: vec![self.now.subscribe()],
         }
     }
 
@@ -121,5 +163,9 @@ impl Reporter {
 
     pub(super) fn refused(&self) -> bool {
         matches!(self.now.borrow().state, State::Refused(_))
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.now.borrow().state, State::Waiting(_))
     }
 }

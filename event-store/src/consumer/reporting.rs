@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use database::{Dialect, Error, params};
 
-use super::{Consumers, checkpoint::Place};
+use super::{Consumers, checkpoint::Place, split};
+
+type Row = (String, uuid::Uuid, i64);
 
 /// What was told, by the reader's name.
 pub(crate) type Told = BTreeMap<String, Place>;
@@ -14,9 +16,11 @@ impl Consumers {
     /// Tells the log the checkpoints of this service's database, those that moved since they were told.
     pub(crate) async fn report(&self, service: &str, told: &mut Told) -> Result<(), Error> {
         let sql = "SELECT consumer, epoch, position FROM consumer_checkpoints";
-        let rows: Vec<(String, uuid::Uuid, i64)> = self.database.fetch_all(sql, params![]).await?;
+        let rows: Vec<Row> = self.database.fetch_all(sql, params![]).await?;
+        let former = self.former(&rows).await?;
         let moved: Told = rows
             .into_iter()
+            .chain(former)
             .map(|(consumer, epoch, position)| (format!("{service}/{consumer}"), (epoch, position)))
             .filter(|(reader, place)| told.get(reader) != Some(place))
             .collect();
@@ -50,5 +54,22 @@ impl Consumers {
         }
         told.extend(moved);
         Ok(())
+    }
+
+    /// Parts that are no more keep nothing in the log's database that those have passed which took over
+    /// from them.
+    async fn former(&self, rows: &[Row]) -> Result<Vec<Row>, Error> {
+        let mut former = Vec::new();
+        for (name, consumer) in split::former(&self.database).await? {
+            let is_back = rows.iter().any(|(present, ..)| *present == name);
+            let parts = split::in_force(&self.database, &consumer).await?;
+            let lowest = parts.iter().map(|(_, part)| part.place());
+            if let Some((epoch, position)) = lowest.min_by_key(|(_, position)| *position)
+                && !is_back
+            {
+                former.push((name, epoch, position));
+            }
+        }
+        Ok(former)
     }
 }

@@ -9,17 +9,18 @@ use std::{sync::Arc, time::Duration};
 use bus::Bus;
 use chassis::{Shutdown, trace::Span};
 use contracts::Recorded;
-use database::{Database, Error};
+use database::{Database, Dialect, Error};
 use tokio::{sync::watch, time::Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use self::looking::Looked;
 use super::{
-    ConsumerOptions, HandlerError, Reader, State,
-    attempt::{Attempt, Next, Standing, Trouble, wanted},
+    ConsumerOptions, HandlerError, Reader, Replicas, State,
+    attempt::{Attempt, Next, Standing, Trouble},
     checkpoint::CONTROL,
     feed::{Feed, FeedError},
+    split::{Before, Change},
 };
 use crate::{Log, trace};
 
@@ -40,7 +41,12 @@ pub(super) struct Runner {
     /// Whether this replica handles; else it stands by.
     active: watch::Receiver<bool>,
     shutdown: Shutdown,
+    /// Whether it may give the consumer another number of parts.
+    change: Change,
     epoch: Uuid,
+    edition: i64,
+    /// What former parts have handled.
+    before: Before,
     /// The checkpoint as it lies in the database.
     stored: i64,
     /// How far it has read: at or above `stored`, with only foreign events between.
@@ -77,10 +83,16 @@ impl Runner {
                 options.silence,
             ),
             reader,
+            change: match options.replicas {
+                Replicas::OneActive if database.dialect() == Dialect::Postgres => Change::OnceFree,
+                _ => Change::Now,
+            },
+            epoch: log.epoch(),
+            edition: 0,
+            before: Before::default(),
+            log,
             control: database.signal(CONTROL),
             database,
-            epoch: log.epoch(),
-            log,
             options,
             active,
             shutdown,
@@ -152,7 +164,7 @@ impl Runner {
             .personal()
             .heard(events.iter().map(|event| &**event));
         let reader = Arc::clone(&self.reader);
-        let wanted = wanted(&reader, events);
+        let wanted = reader.needed(events, &self.before);
         if let Some(needed) = wanted.last() {
             return if self.stands_by() {
                 self.attend(needed.position, last.position).await
@@ -294,8 +306,7 @@ impl Runner {
             database: &self.database,
             reader: &self.reader,
             keys: self.log.personal(),
-            epoch: self.epoch,
-            from: self.stored,
+            from: ((self.epoch, self.stored), self.edition),
             may_be_parked: self.may_be_parked,
         }
     }

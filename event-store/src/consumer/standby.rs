@@ -3,13 +3,25 @@
 //!
 //! All leases of a process are renewed by one statement, twice a second. While another has them,
 //! asking for them writes nothing.
+//!
+//! The parts of a split consumer are shared: each replica also holds a lease of a place among those with
+//! the same number of parts, so each knows how many live and takes its share, which it gives back in
+//! when more come ([`sharing`]).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod sharing;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use database::{Database, Dialect, Error, Value, params};
 use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
+use self::sharing::Shared;
+pub(super) use self::sharing::place_among;
 use super::{Reader, Replicas};
 
 /// How long the lease of a replica that died keeps the others waiting. With [`LOOK_AGAIN`] it is
@@ -20,7 +32,7 @@ const TERM: Duration = Duration::from_millis(1_500);
 const RENEW_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a replica that lacks a lease looks whether it is free.
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Takes what is free, expired or ours; by the database's clock. What others hold is left out before
 /// the insert, which would otherwise lock their rows and so write. In the order of names, so that two
@@ -47,23 +59,30 @@ pub(super) struct Keeper {
     holder: Uuid,
     /// Whether this process is the active one, by the consumer's name.
     active: BTreeMap<&'static str, watch::Sender<bool>>,
-    /// None where everybody is active.
+    /// Those of consumers that are not split; none where everybody is active.
     leases: Option<Vec<String>>,
+    /// The consumers that are split.
+    shared: Vec<Shared>,
+    /// Whether those who died before this process began are forgotten.
+    is_tidy: bool,
     is_failing: bool,
 }
 
 impl Keeper {
     pub(super) fn new(database: &Database, replicas: Replicas, readers: &[Arc<Reader>]) -> Self {
         let by_lease = replicas == Replicas::OneActive && database.dialect() == Dialect::Postgres;
-        let names = readers.iter().map(|reader| reader.name());
+        let (split, whole): (Vec<_>, Vec<_>) = readers.iter().partition(|reader| reader.is_split());
+        let holder = Uuid::new_v4();
         Self {
             database: database.clone(),
-            holder: Uuid::new_v4(),
-            active: names
-                .clone()
-                .map(|name| (name, watch::Sender::new(!by_lease)))
+            holder,
+            active: readers
+                .iter()
+                .map(|reader| (reader.name(), watch::Sender::new(!by_lease)))
                 .collect(),
-            leases: by_lease.then(|| names.map(lease_of).collect()),
+            leases: by_lease.then(|| whole.iter().map(|reader| lease_of(reader.name())).collect()),
+            shared: Shared::of(&split, holder),
+            is_tidy: false,
             is_failing: false,
         }
     }
@@ -96,22 +115,37 @@ impl Keeper {
     }
 
     async fn take(&mut self) -> Result<Duration, Error> {
-        let Some(leases) = &self.leases else {
+        let Some(mut wanted) = self.leases.clone() else {
             return std::future::pending().await;
         };
+        let mut all = wanted.len();
+        if !self.is_tidy {
+            sharing::forget_dead(&self.database, &self.shared).await?;
+            self.is_tidy = true;
+        }
+        let held = sharing::held(&self.database, &self.shared).await?;
+        for shared in &self.shared {
+            wanted.extend(shared.share(self.holder, &held));
+            all += shared.leases();
+        }
         let micros = i64::try_from(TERM.as_micros()).unwrap_or(i64::MAX);
-        let values = params![leases.clone(), self.holder, micros];
+        let values = params![wanted.clone(), self.holder, micros];
         // Not by `execute`: it is no commit of the service's data.
         faults::before(faults::Write::ConsumerLease);
         let taken: Vec<(String,)> = self.database.fetch_all(TAKE, values).await?;
         faults::after(faults::Write::ConsumerLease);
         self.is_failing = false;
+        let taken: BTreeSet<String> = taken.into_iter().map(|(name,)| name).collect();
         for (consumer, active) in &self.active {
-            let lease = lease_of(consumer);
-            let is_ours = taken.iter().any(|(name,)| *name == lease);
+            let is_ours = taken.contains(&lease_of(consumer));
             active.send_if_modified(|was| std::mem::replace(was, is_ours) != is_ours);
         }
-        Ok(if taken.len() == leases.len() {
+        // After they were told here: whoever takes one meets nobody.
+        let spare = held.spare(self.holder, &wanted);
+        if !spare.is_empty() {
+            give_back(self.database.clone(), params![spare, self.holder]).await?;
+        }
+        Ok(if taken.len() == all {
             RENEW_EVERY
         } else {
             LOOK_AGAIN
@@ -128,7 +162,8 @@ impl Keeper {
     }
 
     fn given_back(&mut self) -> Option<(Database, Vec<Value>)> {
-        let leases = self.leases.take()?;
+        let mut leases = self.leases.take()?;
+        leases.extend(self.shared.iter().flat_map(Shared::all));
         Some((self.database.clone(), params![leases, self.holder]))
     }
 }
@@ -152,6 +187,6 @@ async fn give_back(database: Database, values: Vec<Value>) -> Result<(), Error> 
     Ok(())
 }
 
-fn lease_of(consumer: &str) -> String {
+pub(super) fn lease_of(consumer: &str) -> String {
     format!("consumer {consumer}")
 }

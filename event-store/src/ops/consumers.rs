@@ -146,8 +146,7 @@ async fn abandon(
 }
 
 async fn status(consumers: &Consumers, name: &str) -> Result<Json<ConsumerStatus>, Problem> {
-    let list = consumers.list().await.map_err(unavailable)?;
-    let found = list.into_iter().find(|consumer| consumer.name == name);
+    let found = consumers.status(name).await.map_err(unavailable)?;
     found
         .map(Json)
         .ok_or_else(|| Problem::not_found("no_such_consumer", format!("No consumer {name:?}.")))

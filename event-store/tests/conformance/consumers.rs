@@ -7,5 +7,7 @@ mod life;
 mod lines;
 mod park;
 mod replaying;
+mod sharing;
+pub(crate) mod splitting;
 mod standing_by;
 mod upcasting;

@@ -105,17 +105,28 @@ pub(in crate::consumer) async fn retry(
 pub(in crate::consumer) async fn retry_all(
     database: &Database,
     keys: &Keys,
-    reader: &Reader,
+    readers: &[&Arc<Reader>],
     mut after: i64,
 ) -> Result<RetriedAll, Error> {
     let until = Instant::now() + ALL_FOR;
     let mut all = RetriedAll::default();
     loop {
-        let targets = targets(database, reader, after).await?;
-        if targets.is_empty() {
+        let mut found = Vec::new();
+        for reader in readers {
+            let targets = targets(database, reader, after).await?;
+            found.extend(
+                targets
+                    .into_iter()
+                    .map(|(first, target)| (first, target, reader)),
+            );
+        }
+        if found.is_empty() {
             return Ok(all);
         }
-        for (first, target) in targets {
+        // Of several parts in one order, and no further than each was looked at.
+        found.sort_by_key(|(first, ..)| *first);
+        found.truncate(usize::try_from(AT_ONCE).unwrap_or(usize::MAX));
+        for (first, target, reader) in found {
             let retried = retry(database, keys, reader, target).await?;
             all.handled += retried.handled;
             if let Some(error) = retried.error {

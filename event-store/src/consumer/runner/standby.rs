@@ -27,11 +27,15 @@ impl Runner {
     ) -> Result<Option<Interrupted>, Error> {
         let mut pause = SOON;
         loop {
-            let found = checkpoint::of(&self.database, &self.reader, self.epoch).await?;
+            let found = checkpoint::find(&self.database, self.reader.name()).await?;
             let Some(now) = found else {
                 return Ok(Some(Interrupted::LookAgain));
             };
-            if now.epoch != self.epoch || now.position < self.stored || now.paused {
+            if now.position < self.stored
+                || now.paused
+                || now.epoch != self.epoch
+                || now.edition != self.edition
+            {
                 return Ok(Some(Interrupted::LookAgain));
             }
             if now.position > self.stored {
@@ -54,7 +58,7 @@ impl Runner {
     }
 
     /// Raises what the handler would have raised here.
-    async fn tell_others(&mut self) -> Result<(), Error> {
+    pub(super) async fn tell_others(&mut self) -> Result<(), Error> {
         let signals = self.reader.handler.signals();
         if signals.is_empty() {
             return Ok(());

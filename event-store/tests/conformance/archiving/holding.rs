@@ -8,7 +8,10 @@ use testkit::{Backend, eventually};
 
 use super::Kept;
 use crate::{
-    consumers::handler::{Journal, journal_database, start},
+    consumers::{
+        handler::{Journal, journal_database, start, start_split},
+        splitting::race,
+    },
     fixture::{PATIENCE, append_to},
 };
 
@@ -17,6 +20,7 @@ testkit::both_databases!(
     what_is_in_no_file_stays,
     what_the_bus_has_yet_to_get_stays,
     what_a_consumer_has_yet_to_read_stays,
+    a_consumer_that_was_split_keeps_nothing_by_what_it_was_before,
     a_row_whose_key_is_not_kept_cannot_go,
     only_one_process_removes,
 );
@@ -99,6 +103,51 @@ async fn what_a_consumer_has_yet_to_read_stays(backend: Backend) {
     shutdown.trigger();
     watching.await.unwrap();
     running.stop().await;
+}
+
+async fn a_consumer_that_was_split_keeps_nothing_by_what_it_was_before(backend: Backend) {
+    let kept = Kept::with(crate::fixture::another(&backend).await).await;
+    let database = journal_database(&backend).await;
+    let told = |parts: u8, head: i64| {
+        let (database, log) = (database.clone(), kept.log.clone());
+        async move {
+            let running = start_split(&database, &log, &Journal::new(), parts, None, race());
+            running.at(head).await;
+            // Also what is passed over at the end is stored.
+            let sql = "SELECT MIN(position) FROM consumer_checkpoints";
+            eventually(PATIENCE, || async {
+                let (lowest,): (i64,) = database.fetch_one(sql, vec![]).await.unwrap();
+                lowest == head
+            })
+            .await;
+            let shutdown = chassis::Shutdown::new();
+            let watching = tokio::spawn(watch::run(
+                "test",
+                database.clone(),
+                log.metrics().clone(),
+                running.consumers.clone(),
+                shutdown.clone(),
+            ));
+            let sql = "SELECT reader, position FROM log_readers ORDER BY reader";
+            let told = eventually(PATIENCE, || async {
+                let told: Vec<(String, i64)> = log.database().fetch_all(sql, vec![]).await.unwrap();
+                let is_told = told.iter().all(|(_, position)| *position == head);
+                (is_told && !told.is_empty()).then_some(told)
+            })
+            .await;
+            shutdown.trigger();
+            watching.await.unwrap();
+            running.stop().await;
+            told.into_iter()
+                .map(|(reader, _)| reader)
+                .collect::<Vec<_>>()
+        }
+    };
+    append_to(&kept.log, &["a"; 5]).await;
+    assert_eq!(told(1, 5).await, ["test/journal"]);
+    append_to(&kept.log, &["a", "b", "c"]).await;
+    let split = ["test/journal", "test/journal.1of2", "test/journal.2of2"];
+    assert_eq!(told(2, 8).await, split);
 }
 
 async fn a_row_whose_key_is_not_kept_cannot_go(backend: Backend) {

@@ -28,11 +28,11 @@ testkit::both_databases!(
     a_crash_in_any_act_leaves_what_was_before_it_or_what_is_after_it,
 );
 
-const NAME: &str = "lines";
+pub(super) const NAME: &str = "lines";
 
 /// A row for each event, with which copy's code wrote it.
 #[derive(Clone, Default)]
-struct Lines {
+pub(super) struct Lines {
     is_process: bool,
     second: SecondLines,
 }
@@ -109,7 +109,7 @@ impl Beside for SecondLines {
     }
 }
 
-async fn make_lines(database: &Database) {
+pub(super) async fn make_lines(database: &Database) {
     let table = "CREATE TABLE lines (position BIGINT PRIMARY KEY, edition BIGINT)";
     database.execute(table, params![]).await.unwrap();
 }

@@ -44,6 +44,8 @@ pub(crate) struct Journal {
     pub(crate) batches: Arc<Mutex<Vec<usize>>>,
     /// Whether it can be taken back to a position.
     pub(crate) rewinds: bool,
+    /// How often it was emptied.
+    pub(crate) resets: Arc<AtomicUsize>,
     /// How often it was called for an event, whatever came of it.
     pub(crate) calls: Arc<AtomicUsize>,
 }
@@ -57,6 +59,7 @@ impl Journal {
             moods: Arc::default(),
             batches: Arc::default(),
             rewinds: true,
+            resets: Arc::default(),
             calls: Arc::default(),
         }
     }
@@ -123,6 +126,7 @@ impl Handler for Journal {
     }
 
     async fn reset(&self, tx: &mut Tx) -> Result<(), HandlerError> {
+        self.resets.fetch_add(1, Ordering::SeqCst);
         tx.execute("DELETE FROM journal", params![]).await?;
         Ok(())
     }
@@ -192,9 +196,21 @@ pub(crate) fn start_with(
     bus: Option<Arc<dyn Bus>>,
     options: ConsumerOptions,
 ) -> Running {
+    start_split(database, log, journal, 1, bus, options)
+}
+
+/// In so many parts.
+pub(crate) fn start_split(
+    database: &Database,
+    log: &Log,
+    journal: &Journal,
+    parts: u8,
+    bus: Option<Arc<dyn Bus>>,
+    options: ConsumerOptions,
+) -> Running {
     let consumers = Consumers::new(database.clone(), log.clone())
         .with_options(options)
-        .add(journal.clone());
+        .add_split(journal.clone(), parts);
     let stop = Shutdown::new();
     let running = consumers.clone();
     let end = stop.clone();
