@@ -115,8 +115,7 @@ async fn complete_each(tx: &mut Tx, completed: Vec<Completed>) -> Result<()> {
 
 async fn complete_together(tx: &mut Tx, completed: Vec<Completed>) -> Result<()> {
     // By `ANY`, whose look into the key is cheap in a plan that was made while the table was small, too.
-    const COMPLETE: &str =
-        "UPDATE answers SET status = 'completed', own_before = NULL,
+    const COMPLETE: &str = "UPDATE answers SET status = 'completed', own_before = NULL,
              achievements = ($2::TEXT[])[array_position($1::UUID[], id)]::JSONB,
              standing = ($3::TEXT[])[array_position($1::UUID[], id)]::JSONB,
              decided_at = ($4::TIMESTAMPTZ[])[array_position($1::UUID[], id)]
