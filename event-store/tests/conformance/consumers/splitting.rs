@@ -68,6 +68,15 @@ pub(crate) async fn is_whole(database: &Database, head: i64) {
     assert_eq!(positions, (1..=head).collect::<Vec<_>>());
 }
 
+/// As [`is_whole`], once as much is handled: after a replay progress alone does not tell.
+pub(super) async fn becomes_whole(database: &Database, head: i64) {
+    eventually(PATIENCE, || async {
+        handled(database).await.len() == usize::try_from(head).unwrap()
+    })
+    .await;
+    is_whole(database, head).await;
+}
+
 pub(super) async fn names(database: &Database) -> Vec<String> {
     let sql = "SELECT consumer FROM consumer_checkpoints ORDER BY consumer";
     let rows: Vec<(String,)> = database.fetch_all(sql, params![]).await.unwrap();

@@ -10,11 +10,11 @@ use event_store::{
 };
 use testkit::{Backend, eventually};
 
-use super::{append_rounds, arrived, is_whole, names, race, split};
+use super::{append_rounds, arrived, becomes_whole, is_whole, names, race, split};
 use crate::{
     consumers::{
         beside::{self, Lines, make_lines},
-        handler::{Journal, Mood, NAME, handled, journal_database, start},
+        handler::{Journal, Mood, NAME, journal_database, start},
     },
     fixture::{PATIENCE, log_apart, service, soon},
 };
@@ -96,17 +96,9 @@ async fn a_replay_empties_once_and_takes_all_parts_back_also_what_former_ones_ha
         assert_eq!(journal.resets.load(Ordering::SeqCst), 1);
         journal.cheer_up();
         running.at(head).await;
-        eventually(PATIENCE, || async {
-            handled(&database).await.len() == usize::try_from(head).unwrap()
-        })
-        .await;
-        is_whole(&database, head).await;
+        becomes_whole(&database, head).await;
         consumers.replay(NAME, Start::After(12)).await.unwrap();
-        eventually(PATIENCE, || async {
-            handled(&database).await.len() == usize::try_from(head).unwrap()
-        })
-        .await;
-        is_whole(&database, head).await;
+        becomes_whole(&database, head).await;
         let beyond = consumers.replay(NAME, Start::After(head + 1)).await;
         assert!(matches!(beyond, Err(OperatorError::NotRewindable(_))));
         running.stop().await;
@@ -135,11 +127,7 @@ async fn a_replica_that_has_not_heard_of_a_replay_counts_on_no_former_part(backe
     other.replay(NAME, Start::Beginning).await.unwrap();
     journal.cheer_up();
     running.at(head).await;
-    eventually(PATIENCE, || async {
-        handled(&database).await.len() == usize::try_from(head).unwrap()
-    })
-    .await;
-    is_whole(&database, head).await;
+    becomes_whole(&database, head).await;
     running.stop().await;
 }
 
@@ -250,11 +238,7 @@ async fn a_split_consumer_does_not_begin_anew_whatever_is_missing(backend: Backe
         .await
         .unwrap();
     running.at(head).await;
-    eventually(PATIENCE, || async {
-        handled(&database).await.len() == usize::try_from(head).unwrap()
-    })
-    .await;
-    is_whole(&database, head).await;
+    becomes_whole(&database, head).await;
     running.stop().await;
     // And on to another number, and whole.
     let running = start(&database, &log, &Journal::new(), None);
