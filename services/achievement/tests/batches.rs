@@ -9,7 +9,7 @@ use contracts::{
     },
 };
 use database::{Database, Json, Options, Timestamp, Tx, params};
-use event_store::{Handler, Outbox, outbox};
+use event_store::{Handler, Outbox, consumer::Wake, outbox};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sagas::{participant, participating::Participating};
 use serde_json::Value;
@@ -393,4 +393,18 @@ async fn a_batch_costs_as_many_statements_however_many_asks_it_has() {
         new > 0 && known <= new && ends <= known,
         "{new}, {known}, {ends}"
     );
+}
+
+#[test]
+fn nobody_waits_for_a_completion_and_it_is_woken_for_all_else() {
+    let consumer = Participating::new(Badges, Outbox::new(SERVICE));
+    let Wake::For(awaited) = consumer.wake() else {
+        panic!("it is woken for some of its events");
+    };
+    let (awaited, left): (Vec<&str>, Vec<&str>) = consumer
+        .types()
+        .iter()
+        .partition(|kind| awaited.contains(kind));
+    assert_eq!(left, [AnswerSubmissionCompleted::TYPE]);
+    assert!(awaited.contains(&AnswerSubmitted::TYPE) && awaited.contains(&AnswerRevoked::TYPE));
 }

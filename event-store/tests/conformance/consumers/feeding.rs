@@ -7,15 +7,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bus::{Bus, BusError, Delivery, InProcessBus, Memory, Subscription};
+use bus::{Bus, BusError, Delivery, InProcessBus, Memory, Subscription, Wake};
 use chassis::Shutdown;
 use contracts::Recorded;
-use event_store::{Log, ReadQuery, publisher};
+use database::Tx;
+use event_store::{Consumers, Handler, HandlerError, Kind, Log, ReadQuery, publisher};
 use futures::StreamExt;
-use testkit::Backend;
+use testkit::{Backend, eventually};
 
 use super::handler::{Journal, handled, journal_database, start};
-use crate::fixture::{append_to, log_apart, soon};
+use crate::fixture::{PATIENCE, append_to, log_apart, soon};
 
 testkit::both_databases!(
     events_flow_over_the_bus,
@@ -24,6 +25,7 @@ testkit::both_databases!(
     a_subscriber_that_lags_fills_the_gap_from_the_log,
     a_bus_that_repeats_old_events_without_end_keeps_nobody_from_the_log,
     a_bus_that_does_not_answer_keeps_nobody_from_the_log_and_is_heard_once_it_does,
+    the_bus_is_told_what_a_consumer_is_woken_for,
 );
 
 async fn events_flow_over_the_bus(backend: Backend) {
@@ -224,7 +226,7 @@ async fn a_bus_that_does_not_answer_keeps_nobody_from_the_log_and_is_heard_once_
     }
     bus.let_go.add_permits(1);
     // Whoever waits for the log to grow hears the bus's answer, too.
-    testkit::eventually(crate::fixture::PATIENCE, || async {
+    eventually(PATIENCE, || async {
         let again = all(&log).await;
         bus.publish(&again).await.unwrap();
         bus.status().received_messages > 0
@@ -234,4 +236,110 @@ async fn a_bus_that_does_not_answer_keeps_nobody_from_the_log_and_is_heard_once_
     running.at(head).await;
     assert_eq!(handled(&database).await, (1..=head).collect::<Vec<_>>());
     running.stop().await;
+}
+
+/// Says nothing, and hears what each that subscribes is to be woken for.
+#[derive(Default)]
+struct Asked(Mutex<Vec<Wake>>);
+
+#[async_trait]
+impl Bus for Asked {
+    async fn publish(&self, _events: &[Recorded]) -> Result<(), BusError> {
+        Ok(())
+    }
+    async fn subscribe(&self) -> Result<Subscription, BusError> {
+        self.subscribe_for(Wake::Always).await
+    }
+    async fn subscribe_for(&self, wake: Wake) -> Result<Subscription, BusError> {
+        self.0.lock().unwrap().push(wake);
+        Ok(Subscription::new(futures::stream::pending().boxed()))
+    }
+    fn status(&self) -> bus::BusStatus {
+        bus::BusStatus::default()
+    }
+    fn memory(&self) -> Memory {
+        Memory::None
+    }
+    fn name(&self) -> &'static str {
+        "asked"
+    }
+}
+
+/// Wants events of these types, and of some of them nobody waits for what it does.
+struct Wants {
+    name: &'static str,
+    types: &'static [&'static str],
+    awaited: Option<Wake>,
+}
+
+#[async_trait]
+impl Handler for Wants {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn kind(&self) -> Kind {
+        Kind::Projection
+    }
+    fn types(&self) -> &'static [&'static str] {
+        self.types
+    }
+    fn wake(&self) -> Wake {
+        self.awaited
+            .unwrap_or_else(|| Everything(self.types).wake())
+    }
+    async fn handle(&self, _tx: &mut Tx, _event: &Recorded) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+/// Says nothing of what it is woken for.
+struct Everything(&'static [&'static str]);
+
+#[async_trait]
+impl Handler for Everything {
+    fn name(&self) -> &'static str {
+        "everything"
+    }
+    fn kind(&self) -> Kind {
+        Kind::Projection
+    }
+    fn types(&self) -> &'static [&'static str] {
+        self.0
+    }
+    async fn handle(&self, _tx: &mut Tx, _event: &Recorded) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+async fn the_bus_is_told_what_a_consumer_is_woken_for(backend: Backend) {
+    const TYPES: &[&str] = &["a.b", "c.d"];
+    let cases = [
+        ("of-all", TYPES, None, Wake::For(TYPES)),
+        ("of-everything", &[], None, Wake::Always),
+        (
+            "of-some",
+            TYPES,
+            Some(Wake::For(&["a.b"])),
+            Wake::For(&["a.b"]),
+        ),
+        ("of-none", TYPES, Some(Wake::Seldom), Wake::Seldom),
+    ];
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    for (name, types, awaited, told) in cases {
+        let bus = Arc::new(Asked::default());
+        let handler = Wants {
+            name,
+            types,
+            awaited,
+        };
+        let consumers = Consumers::new(database.clone(), log.clone()).add(handler);
+        let (stop, listening) = (Shutdown::new(), bus.clone());
+        let end = stop.clone();
+        let task = tokio::spawn(async move { consumers.run(Some(listening), end).await });
+        eventually(PATIENCE, || async { !bus.0.lock().unwrap().is_empty() }).await;
+        assert_eq!(*bus.0.lock().unwrap(), [told], "{name}");
+        stop.trigger();
+        soon(task).await.unwrap();
+    }
 }

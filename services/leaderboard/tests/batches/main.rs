@@ -10,7 +10,10 @@ use contracts::{
         PersonalErased, UserDeleted, UserStatsReset, UserUpdated,
     },
 };
+use event_store::{Handler, Outbox, consumer::Wake};
+use leaderboard::{SERVICE, answers::Boards};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sagas::participating::Participating;
 use serde_json::Value;
 use testkit::{Backend, Statements};
 use time::{Duration, OffsetDateTime};
@@ -379,4 +382,21 @@ async fn a_batch_costs_as_many_statements_however_many_events_it_has() {
     let many = sent(&bench, &statements, 16).await;
     assert_eq!(few, many);
     assert!(many.iter().all(|sent| !sent.is_empty()));
+}
+
+#[test]
+fn nobody_waits_for_a_completion_or_a_bonus_and_it_is_woken_for_all_else() {
+    let consumer = Participating::new(Boards::default(), Outbox::new(SERVICE));
+    let Wake::For(awaited) = consumer.wake() else {
+        panic!("it is woken for some of its events");
+    };
+    let (awaited, left): (Vec<&str>, Vec<&str>) = consumer
+        .types()
+        .iter()
+        .partition(|kind| awaited.contains(kind));
+    assert_eq!(
+        left,
+        [AnswerSubmissionCompleted::TYPE, AchievementUnlocked::TYPE]
+    );
+    assert!(awaited.contains(&AnswerSubmitted::TYPE) && awaited.contains(&AnswerRevoked::TYPE));
 }
