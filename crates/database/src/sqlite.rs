@@ -1,9 +1,10 @@
 //! SQLite: one connection that writes, some that read, and no server.
 //!
 //! A statement runs where it is called, in microseconds: handing each to a thread would cost more than
-//! it takes. What waits for the disk, a commit, runs on the runtime's blocking threads, and so does a
-//! read outside of a transaction that turns out to be long.
+//! it takes. A commit waits for the disk: it runs there too where the disk is quick, and else on the runtime's
+//! blocking threads, as does a read outside of a transaction that turns out to be long.
 
+mod pace;
 mod readers;
 mod statement;
 mod writer;
@@ -16,15 +17,12 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
+use self::pace::Pace;
 pub(crate) use self::{readers::Readers, writer::Unit, writer::Writer};
 use crate::{Error, Options, Result, signal::Signals};
 
 /// Statements that a connection keeps prepared; a service has fewer.
 const STATEMENTS: usize = 512;
-
-/// Pages in the write-ahead log after which a commit copies them into the file: 16 MiB. Pages that are
-/// written again and again are copied once for all of it.
-const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// What the connection that writes keeps of the file at most.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
@@ -76,7 +74,7 @@ fn writing(path: &Path, options: &Options) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(options.acquire_timeout)?;
     write_ahead(&connection, options.acquire_timeout)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Pace::watch(&connection);
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     prepare(&connection)?;
     Ok(connection)

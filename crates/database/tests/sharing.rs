@@ -119,6 +119,22 @@ async fn one_that_is_taken_back_leaves_the_others_of_its_group_alone() {
     assert_eq!(file.numbers().await, [1, 3]);
 }
 
+#[tokio::test]
+async fn what_is_written_ahead_is_copied_into_the_file_once_it_is_much() {
+    const MIB: u64 = 1024 * 1024;
+    let file = File::new().await;
+    let insert = "INSERT INTO numbers (number, bytes) VALUES ($1, zeroblob(1048576))";
+    for number in 0..40_i64 {
+        let inserted = file.database.execute(insert, params![number]).await;
+        inserted.expect("a row");
+    }
+    let path = file.backend.url.trim_start_matches("sqlite:");
+    let size = |path: String| std::fs::metadata(path).expect("a file").len();
+    let (ahead, copied) = (size(format!("{path}-wal")), size(path.to_owned()));
+    assert!(ahead < 20 * MIB, "{ahead} bytes written ahead");
+    assert!(copied > 20 * MIB, "{copied} bytes in the file");
+}
+
 /// Whoever gives up because of what it saw goes on to look at it.
 #[tokio::test]
 async fn what_a_transaction_saw_before_it_was_taken_back_is_in_the_file() {

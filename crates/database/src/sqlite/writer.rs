@@ -13,28 +13,24 @@
 //!   goes on, so that it finds in the file what it has seen.
 //! - Whoever has the connection hands it on: to the next who waits, or, having committed, to rest.
 
+mod group;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::oneshot};
 
+use self::group::Lent;
 use super::statement;
 use crate::{
     Error, PoolState, Record, Result, Value,
-    error::{Failure, closed, lost, no_connection},
+    error::{closed, lost, no_connection},
     signal::Signals,
 };
-
-/// Units that share a commit at most: what an error of it takes back at once.
-const GROUP: usize = 256;
-
-/// How long a group takes more units once its first is done, so that nobody's commit waits for ever
-/// new ones; far below what anybody waits for an answer, and what a commit takes on a slow disk.
-const GROUP_FOR: Duration = Duration::from_millis(10);
 
 /// The way to the one connection. Clones share it.
 #[derive(Clone)]
@@ -54,29 +50,10 @@ struct Queue {
     closed: bool,
 }
 
-/// The connection, with the group whose transaction is open on it.
-struct Lent {
-    connection: Connection,
-    done: Vec<Done>,
-    /// When the first of them was done.
-    since: Instant,
-}
-
-/// A unit that is part of the open transaction and waits for its commit.
-struct Done {
-    signals: Vec<&'static str>,
-    outcome: oneshot::Sender<Result<(), Failure>>,
-}
-
 impl Writer {
     pub(super) fn new(connection: Connection, timeout: Duration, signals: Arc<Signals>) -> Self {
-        let lent = Lent {
-            connection,
-            done: Vec::new(),
-            since: Instant::now(),
-        };
         let queue = Queue {
-            resting: Some(Box::new(lent)),
+            resting: Some(Box::new(Lent::new(connection))),
             waiting: VecDeque::new(),
             closed: false,
         };
@@ -145,7 +122,7 @@ impl Writer {
         };
         self.shared.queue().closed = true;
         if let Some(mut lent) = held.lent.take() {
-            settle(&mut lent, &self.shared.signals);
+            lent.settle(&self.shared.signals);
         }
         self.shared.queue().waiting.clear();
     }
@@ -159,9 +136,9 @@ impl Shared {
     /// Gives the connection to whoever is next, or to rest.
     fn hand_on(self: &Arc<Self>, mut lent: Box<Lent>) {
         loop {
-            if lent.is_open() && lent.done.is_empty() {
+            if lent.is_open() && lent.is_empty() {
                 // The only unit was taken back.
-                settle(&mut lent, &self.signals);
+                lent.settle(&self.signals);
             }
             if lent.may_grow() {
                 let mut queue = self.queue();
@@ -192,59 +169,40 @@ impl Shared {
         }
     }
 
-    /// Commits the group on a thread that may wait for the disk, and hands the connection on.
+    /// Commits the group, and hands the connection on: here where the disk is quick, else on a thread
+    /// that may wait for it.
     fn commit(self: &Arc<Self>, mut lent: Box<Lent>) {
+        let stays_here = lent.commits_quickly();
         let shared = Arc::clone(self);
         let commit = move || {
-            settle(&mut lent, &shared.signals);
+            lent.settle(&shared.signals);
+            shared.tidy(lent);
+        };
+        elsewhere_unless(stays_here, commit);
+    }
+
+    /// Copies what was written ahead into the file once that is much, and hands the connection on. Those
+    /// whose units were committed know it already.
+    fn tidy(self: &Arc<Self>, mut lent: Box<Lent>) {
+        if !lent.is_much_ahead() {
+            return self.hand_on(lent);
+        }
+        let shared = Arc::clone(self);
+        let copy = move || {
+            lent.copy();
             shared.hand_on(lent);
         };
-        match Handle::try_current() {
-            _ if faults::simulated().is_some() => commit(),
-            Ok(runtime) => drop(runtime.spawn_blocking(commit)),
-            Err(_) => commit(),
-        }
+        elsewhere_unless(false, copy);
     }
 }
 
-/// Ends the open transaction, and tells those whose units it has.
-fn settle(lent: &mut Lent, signals: &Signals) {
-    let done = std::mem::take(&mut lent.done);
-    let ended = if done.is_empty() {
-        Ok(())
-    } else if lent.is_open() {
-        statement::execute(&lent.connection, "COMMIT", &[]).map(|_| ())
-    } else {
-        // It was taken back by SQLite itself, which has told the unit that met the reason.
-        Err(lost())
-    };
-    if lent.is_open()
-        && let Err(error) = statement::execute(&lent.connection, "ROLLBACK", &[])
-    {
-        tracing::error!(%error, "a transaction cannot be taken back");
-    }
-    let failure = ended.err().map(Failure::from);
-    for unit in done {
-        if failure.is_none() {
-            for name in unit.signals {
-                signals.raise(name);
-            }
+/// Does what may wait for the disk: on a thread for that, where there is one and `stays_here` is not so.
+fn elsewhere_unless(stays_here: bool, work: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) if !stays_here && faults::simulated().is_none() => {
+            drop(runtime.spawn_blocking(work));
         }
-        // Nobody is there any more who wants to know.
-        let _ = unit.outcome.send(failure.clone().map_or(Ok(()), Err));
-    }
-}
-
-impl Lent {
-    /// Whether a transaction is open.
-    fn is_open(&self) -> bool {
-        !self.connection.is_autocommit()
-    }
-
-    /// Whether the group, if there is one, takes another unit.
-    fn may_grow(&self) -> bool {
-        self.done.is_empty()
-            || (self.is_open() && self.done.len() < GROUP && self.since.elapsed() < GROUP_FOR)
+        _ => work(),
     }
 }
 
@@ -262,7 +220,7 @@ impl Held {
     }
 
     fn run(&mut self, text: &'static str) -> Result<()> {
-        statement::execute(&self.lent().connection, text, &[]).map(|_| ())
+        statement::execute(self.lent().connection(), text, &[]).map(|_| ())
     }
 }
 
@@ -279,9 +237,9 @@ async fn begin_transaction(mut held: Held) -> Result<Held> {
     const BEGIN: &str = "BEGIN IMMEDIATE";
     let timeout = held.shared.timeout;
     let lent = held.lent();
-    lent.connection.busy_timeout(Duration::ZERO)?;
-    let begun = statement::execute(&lent.connection, BEGIN, &[]);
-    lent.connection.busy_timeout(timeout)?;
+    lent.connection().busy_timeout(Duration::ZERO)?;
+    let begun = statement::execute(lent.connection(), BEGIN, &[]);
+    lent.connection().busy_timeout(timeout)?;
     if let Err(Error::Contention(_)) = begun {
         let waiting = tokio::task::spawn_blocking(move || {
             held.run(BEGIN)?;
@@ -349,12 +307,7 @@ impl Unit {
             self.held = Some(held);
             return Err(error);
         }
-        let (outcome, told) = oneshot::channel();
-        let lent = held.lent();
-        if lent.done.is_empty() {
-            lent.since = Instant::now();
-        }
-        lent.done.push(Done { signals, outcome });
+        let told = held.lent().add(signals);
         drop(held);
         told.await
             .map_err(|_| closed())?
@@ -367,7 +320,7 @@ impl Unit {
         let held = self.held.as_mut().ok_or_else(lost)?;
         let lent = held.lent();
         if lent.is_open() {
-            Ok(&lent.connection)
+            Ok(lent.connection())
         } else {
             Err(lost())
         }
@@ -390,9 +343,9 @@ impl Drop for Unit {
         let lent = held.lent();
         if let Err(error) = taken_back {
             tracing::error!(%error, "a unit cannot be taken back; its group is");
-            let _ = statement::execute(&lent.connection, "ROLLBACK", &[]);
+            let _ = statement::execute(lent.connection(), "ROLLBACK", &[]);
         }
         // Here and not on another thread: it is seldom, and must be done when this returns.
-        settle(lent, &shared.signals);
+        lent.settle(&shared.signals);
     }
 }
