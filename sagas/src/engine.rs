@@ -30,7 +30,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) use self::moves::DECIDED;
-use self::{moves::Steering, waiters::Waiters};
+use self::{moves::Steering, timers::Alarm, waiters::Waiters};
 pub use self::{operator::PolicyChange, replies::Replies, waiters::Waiter};
 use crate::{
     Clock, DatabaseClock, Definition, Error, Metrics, Policy, Saga, Workflow,
@@ -54,7 +54,8 @@ struct Inner {
     /// The reply types of all definitions ever registered here.
     reply_types: &'static [&'static str],
     clock: Arc<dyn Clock>,
-    waiters: Waiters,
+    waiters: Arc<Waiters>,
+    alarm: Arc<Alarm>,
     metrics: Metrics,
     /// The definitions whose open sagas were counted, those of other versions among them.
     counted: Mutex<BTreeSet<String>>,
@@ -160,7 +161,8 @@ impl Engine {
             workflows,
             reply_types,
             clock: options.clock,
-            waiters: Waiters::default(),
+            waiters: Arc::default(),
+            alarm: Arc::default(),
             metrics: options.metrics,
             counted: Mutex::default(),
         };

@@ -33,16 +33,21 @@ pub struct Tx {
     inner: Inside,
     database: Arc<Inner>,
     signals: Vec<&'static str>,
+    on_commit: Vec<OnCommit>,
     pending: Pending,
     /// The savepoints, the innermost last.
     saved: Vec<Savepoint>,
 }
+
+type OnCommit = Box<dyn FnOnce() + Send + Sync>;
 
 /// The database learns of a savepoint with the first statement after it: a part that only defers costs
 /// no round trip.
 struct Savepoint {
     /// What was pending then.
     pending: Pending,
+    /// How much was to be done once it has committed.
+    on_commit: usize,
     /// Whether the database knows of it; then it knows of those around it, too.
     is_set: bool,
 }
@@ -58,6 +63,7 @@ impl Tx {
             inner: Inside::Postgres(tx),
             database,
             signals: Vec::new(),
+            on_commit: Vec::new(),
             pending: Pending::default(),
             saved: Vec::new(),
         }
@@ -68,6 +74,7 @@ impl Tx {
             inner: Inside::Sqlite(unit),
             database,
             signals: Vec::new(),
+            on_commit: Vec::new(),
             pending: Pending::default(),
             saved: Vec::new(),
         }
@@ -202,6 +209,12 @@ impl Tx {
         }
     }
 
+    /// Does this once the transaction has committed, for whoever in this process wants to know. It is a
+    /// hint, as a signal is: where the outcome of the commit is unknown, it is not done.
+    pub fn on_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.on_commit.push(Box::new(then));
+    }
+
     /// Work of the kind `T` that is written before the commit, once for all who add to it.
     pub fn deferred<T: Deferred>(&mut self) -> &mut T {
         self.pending.of()
@@ -225,6 +238,7 @@ impl Tx {
     pub fn savepoint(&mut self) {
         self.saved.push(Savepoint {
             pending: self.pending.clone(),
+            on_commit: self.on_commit.len(),
             is_set: false,
         });
     }
@@ -260,6 +274,7 @@ impl Tx {
             return Ok(());
         };
         self.pending = saved.pending.clone();
+        self.on_commit.truncate(saved.on_commit);
         if saved.is_set {
             let sql = "ROLLBACK TO SAVEPOINT part";
             self.run(sql.into(), Vec::new()).await?;
@@ -267,7 +282,7 @@ impl Tx {
         self.release().await
     }
 
-    /// Makes everything durable and visible, what was deferred too, then raises the signals. On SQLite
+    /// Makes everything durable and visible, what was deferred too, then tells of it. On SQLite
     /// whoever waits to write meanwhile goes first and shares the commit.
     ///
     /// # Errors
@@ -291,6 +306,7 @@ impl Tx {
                 committed.map_err(|error| self.database.noted(error))?;
             }
         }
+        self.on_commit.into_iter().for_each(|then| then());
         if let Some(hook) = &self.database.commit_hook {
             hook.after(&self.signals)?;
         }

@@ -1,5 +1,7 @@
-//! What a transaction writes for several callers at once: when, in which order, and what a savepoint
-//! takes back of it.
+//! What a transaction writes for several callers at once, and what it tells when it has committed: when, in
+//! which order, and what a savepoint takes back of it.
+
+use std::sync::{Arc, Mutex};
 
 use database::{Database, Deferred, Error, Options, Tx, Writing, params};
 use testkit::Backend;
@@ -11,6 +13,7 @@ testkit::both_databases!(
     what_was_written_since_a_savepoint_waits_again_when_it_is_gone_back_to,
     what_cannot_be_written_keeps_the_transaction_from_committing,
     a_part_within_a_part_is_taken_back_alone_whichever_of_them_wrote_first,
+    what_is_to_be_done_once_it_has_committed_is_done_then_and_never_of_what_was_taken_back,
 );
 
 /// Numbers that wait to be written.
@@ -141,4 +144,38 @@ async fn a_part_within_a_part_is_taken_back_alone_whichever_of_them_wrote_first(
     tx.take_back().await.expect("the outer part taken back");
     tx.commit().await.expect("committed");
     assert_eq!(numbers(&database).await, [2]);
+}
+
+async fn what_is_to_be_done_once_it_has_committed_is_done_then_and_never_of_what_was_taken_back(
+    backend: Backend,
+) {
+    let database = empty(&backend).await;
+    let done: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let does = |number| {
+        let done = Arc::clone(&done);
+        move || done.lock().expect("nobody panicked").push(number)
+    };
+    let so_far = || done.lock().expect("nobody panicked").clone();
+
+    let mut tx = database.begin().await.expect("a transaction");
+    tx.on_commit(does(1));
+    tx.savepoint();
+    tx.on_commit(does(2));
+    tx.take_back().await.expect("taken back");
+    tx.savepoint();
+    tx.on_commit(does(3));
+    tx.release().await.expect("released");
+    assert_eq!(so_far(), Vec::<i64>::new());
+    tx.commit().await.expect("committed");
+    assert_eq!(so_far(), [1, 3]);
+
+    let mut tx = database.begin().await.expect("a transaction");
+    tx.on_commit(does(4));
+    tx.rollback().await.expect("rolled back");
+    let mut tx = database.begin().await.expect("a transaction");
+    tx.on_commit(does(5));
+    defer(&mut tx, 1);
+    defer(&mut tx, 1);
+    tx.commit().await.expect_err("the same number twice");
+    assert_eq!(so_far(), [1, 3]);
 }

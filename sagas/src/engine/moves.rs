@@ -2,7 +2,7 @@
 //!
 //! A crash anywhere in here leaves nothing: the caller's commit makes all of it true at once.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use chassis::trace::Span;
 use contracts::events::SagaIntervened;
@@ -19,7 +19,7 @@ use crate::{
     workflow::{LocalOutcome, WorkflowError},
 };
 
-/// Raised by a commit that set a timer.
+/// Raised by a commit that set timers and does not know for when.
 pub(super) const TIMERS: &str = "sagas.timers";
 
 /// Raised by a commit that decided a saga, as far as whoever waits for it is concerned.
@@ -125,8 +125,8 @@ impl Inner {
             trace::moved(span, saga, phase, first);
         }
         saga.has_moved(&inputs)?;
-        if saga.is_decided() && !was_decided {
-            tx.signal(DECIDED);
+        if !was_decided {
+            self.tell_decision(tx, saga);
         }
         self.metrics.moved(saga, phase);
         Ok(())
@@ -138,10 +138,20 @@ impl Inner {
         tx: &mut Tx,
         sagas: impl IntoIterator<Item = &'a mut Saga>,
     ) -> Result<(), Error> {
-        if store::write(tx, sagas).await? {
-            tx.signal(TIMERS);
+        if let Some(nearest) = store::write(tx, sagas).await? {
+            let alarm = Arc::clone(&self.alarm);
+            tx.on_commit(move || alarm.is_set_for(nearest));
         }
         Ok(())
+    }
+
+    /// Tells whoever waits for a saga, where it is decided.
+    pub(super) fn tell_decision(&self, tx: &mut Tx, saga: &Saga) {
+        if saga.is_decided() {
+            let (waiters, id) = (Arc::clone(&self.waiters), saga.id);
+            tx.on_commit(move || waiters.tell(id));
+            tx.signal(DECIDED);
+        }
     }
 
     /// Runs one effect; what a local action came to is the saga's next input.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Inner,
     guard::{Trouble, guarded},
-    moves::{DECIDED, TIMERS},
+    moves::TIMERS,
 };
 use crate::{
     Error, Saga, Workflow,
@@ -222,8 +222,8 @@ impl Inner {
             saga.ended_at = Some(saga.updated_at);
         }
         saga.has_moved(&[])?;
-        if saga.is_decided() && !was_decided {
-            tx.signal(DECIDED);
+        if !was_decided {
+            self.tell_decision(tx, saga);
         }
         self.metrics.moved(saga, phase);
         Ok(())

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::{
     CONSUMER, Inner,
-    moves::{DECIDED, Steering, TIMERS},
+    moves::{Steering, TIMERS},
+    waiters::DECIDED_ELSEWHERE,
 };
 use crate::{
     Error, Saga, Workflow,
@@ -75,7 +76,7 @@ impl Handler for Replies {
 
     /// Who waits on a replica that stands by is woken as soon as on the active one.
     fn signals(&self) -> &'static [&'static str] {
-        &[DECIDED, TIMERS]
+        &[DECIDED_ELSEWHERE, TIMERS]
     }
 }
 

@@ -6,6 +6,7 @@ use chassis::Shutdown;
 use database::{Timestamp, Tx};
 use event_store::consumer::Progress;
 use faults::{Mutation, Write};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Inner,
@@ -22,8 +23,8 @@ use crate::{
 /// Timers fired in one look at the table, and in one transaction.
 const BATCH: i64 = 64;
 
-/// The longest sleep: another replica may have set a nearer timer, and only this process's
-/// commits wake us.
+/// The longest sleep: another replica may have set a nearer timer, and only what this process commits
+/// wakes us.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How long a deadline waits for the consumer to read what lies in the log. A consumer that is
@@ -40,10 +41,36 @@ const LONGEST_PUT_OFF: Duration = Duration::from_secs(300);
 /// an error: a person must look.
 const LOUD_AFTER: u32 = 5;
 
+/// When the nearest of the timers runs out that this process has set since the table was looked at. Most
+/// are never looked at: their sagas go on long before.
+#[derive(Default)]
+pub(super) struct Alarm(watch::Sender<Option<Timestamp>>);
+
+impl Alarm {
+    /// A commit has set a timer for `due`.
+    pub(super) fn is_set_for(&self, due: Timestamp) {
+        self.0.send_if_modified(|nearest| {
+            let is_nearer = nearest.is_none_or(|nearest| due < nearest);
+            if is_nearer {
+                *nearest = Some(due);
+            }
+            is_nearer
+        });
+    }
+
+    /// Who looks at the table now finds all that was set.
+    fn forget(&self) {
+        self.0.send_replace(None);
+    }
+}
+
 /// Fires what is due, until the shutdown.
 pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Shutdown) {
-    let mut set = inner.database.signal(TIMERS);
+    let mut changed = inner.database.signal(TIMERS);
+    let mut set = inner.alarm.0.subscribe();
     while !shutdown.is_cancelled() {
+        changed.borrow_and_update();
+        inner.alarm.forget();
         set.borrow_and_update();
         let next = match inner.fire_due(replies, shutdown).await {
             Ok(Some(at)) => at,
@@ -56,18 +83,12 @@ pub(super) async fn run(inner: &Inner, replies: Option<&Progress>, shutdown: &Sh
                 }
             }
         };
-        let nearest = async {
-            match next.at {
-                Some(at) => inner.clock.wait_until(next.now, at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            _ = set.changed() => {}
+            _ = changed.changed() => {}
             () = tokio::time::sleep(LONGEST_SLEEP) => {}
-            () = nearest => {}
+            () = inner.nearest(next, &mut set) => {}
         }
     }
 }
@@ -98,6 +119,25 @@ struct Next {
 }
 
 impl Inner {
+    /// Waits until the nearest timer runs out: of those that were there, and those that are set meanwhile.
+    async fn nearest(&self, next: Next, set: &mut watch::Receiver<Option<Timestamp>>) {
+        let (begun, mut at) = (Instant::now(), next.at);
+        loop {
+            let now = next.now + begun.elapsed();
+            let runs_out = async {
+                match at {
+                    Some(at) => self.clock.wait_until(now, at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = runs_out => return,
+                Ok(()) = set.changed() => at = at.into_iter().chain(*set.borrow_and_update()).min(),
+            }
+        }
+    }
+
     /// Fires one batch; `None` when there may be more.
     async fn fire_due(
         &self,
@@ -254,5 +294,23 @@ impl Inner {
         store::put_off(&self.database, due, now, pause).await?;
         faults::after(Write::DeadlinePutOff);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_nearer_timer_wakes() {
+        let alarm = Alarm::default();
+        let wakes = |due: i64| {
+            let set = alarm.0.subscribe();
+            alarm.is_set_for(Timestamp::from_micros(due));
+            set.has_changed().unwrap()
+        };
+        assert_eq!([7, 9, 7, 5].map(wakes), [true, false, false, true]);
+        alarm.forget();
+        assert!(wakes(9), "who looked knows nothing of it");
     }
 }

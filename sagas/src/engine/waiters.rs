@@ -14,8 +14,11 @@ use dashmap::DashMap;
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
-use super::{Engine, Inner, moves::DECIDED};
+use super::{Engine, Inner};
 use crate::{Error, Saga, store};
+
+/// Raised where another replica may have decided a saga that is waited for here.
+pub(super) const DECIDED_ELSEWHERE: &str = "sagas.decided_elsewhere";
 
 /// How often this process looks whether another replica decided a saga that is waited for here.
 const POLL: Duration = Duration::from_millis(100);
@@ -68,6 +71,15 @@ pub struct Waiter {
     engine: Engine,
     saga: Uuid,
     decision: Arc<Decision>,
+}
+
+impl Waiters {
+    /// A saga is decided.
+    pub(super) fn tell(&self, saga: Uuid) {
+        if let Some(waiting) = self.by_saga.get(&saga) {
+            waiting.decision.tell();
+        }
+    }
 }
 
 impl Engine {
@@ -136,10 +148,10 @@ impl Drop for Waiter {
     }
 }
 
-/// Wakes waiters, until the shutdown: at once for what this process commits, by polling for what
-/// other replicas do.
+/// Wakes waiters for what other replicas decide, until the shutdown: by polling, and at once for what is
+/// told. What this process decides, its commit tells.
 pub(super) async fn follow(inner: &Inner, shutdown: &Shutdown) {
-    let mut decided = inner.database.signal(DECIDED);
+    let mut decided = inner.database.signal(DECIDED_ELSEWHERE);
     while !shutdown.is_cancelled() {
         decided.borrow_and_update();
         if let Err(error) = inner.wake_decided().await {
@@ -172,9 +184,7 @@ impl Inner {
             .collect();
         for some in waited_for.chunks(BATCH) {
             for id in store::decided_of(&self.database, some.to_vec()).await? {
-                if let Some(waiting) = self.waiters.by_saga.get(&id) {
-                    waiting.decision.tell();
-                }
+                self.waiters.tell(id);
             }
         }
         Ok(())

@@ -68,8 +68,8 @@ impl Saga {
     }
 }
 
-/// Writes those that have moved; whether a timer was set, so that whoever sleeps until the nearest one
-/// must look again. The sagas are new or locked by `tx`.
+/// Writes those that have moved; when the nearest of the timers runs out that were set, for whoever sleeps
+/// until the nearest of all. The sagas are new or locked by `tx`.
 ///
 /// # Errors
 /// [`Error::AlreadyStarted`], [`Error::LostRace`], or as the database says. Roll back: nothing that was
@@ -77,7 +77,7 @@ impl Saga {
 pub(crate) async fn write<'a>(
     tx: &mut Tx,
     sagas: impl IntoIterator<Item = &'a mut Saga>,
-) -> Result<bool, Error> {
+) -> Result<Option<Timestamp>, Error> {
     let mut changes = Vec::new();
     for saga in sagas {
         let unwritten = saga.unwritten.take();
@@ -85,7 +85,7 @@ pub(crate) async fn write<'a>(
         changes.extend(unwritten.map(|unwritten| (&*saga, unwritten)));
     }
     if changes.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     faults::before(Write::SagaRow);
     rows(tx, &changes).await?;
@@ -319,7 +319,7 @@ async fn entries(tx: &mut Tx, changes: &[Change<'_>]) -> Result<(), DatabaseErro
 }
 
 /// Makes the table of timers say what the sagas say; whether one was set.
-async fn timers(tx: &mut Tx, changes: &[Change<'_>]) -> Result<bool, DatabaseError> {
+async fn timers(tx: &mut Tx, changes: &[Change<'_>]) -> Result<Option<Timestamp>, DatabaseError> {
     let (mut gone, mut set) = (Vec::new(), Vec::new());
     for (saga, unwritten) in changes {
         let (before, after): (&Timers, BTreeMap<_, _>) =
@@ -332,9 +332,9 @@ async fn timers(tx: &mut Tx, changes: &[Change<'_>]) -> Result<bool, DatabaseErr
         set.extend(new.map(|((step, timer), due)| (saga.id, step, timer, due)));
     }
     clear_timers(tx, gone).await?;
-    let is_set = !set.is_empty();
+    let nearest = set.iter().map(|(.., due)| *due).min();
     set_timers(tx, set).await?;
-    Ok(is_set)
+    Ok(nearest)
 }
 
 /// What of a saga is stored as JSON.

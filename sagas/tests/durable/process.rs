@@ -51,26 +51,7 @@ impl World {
         versions: &[u32],
     ) -> Process {
         let database = self.open().await;
-        let workflow = |version: &u32| -> Arc<dyn Workflow> {
-            Arc::new(Order {
-                definition: definition(*version),
-                plan: Arc::clone(&self.plan),
-            })
-        };
-        let options = Options {
-            clock,
-            ..Options::default()
-        };
-        let workflows = versions.iter().map(workflow).collect();
-        let engine = Engine::open(
-            database.clone(),
-            self.log.clone(),
-            OUTBOX,
-            workflows,
-            options,
-        )
-        .await
-        .expect("an engine");
+        let engine = self.engine_over(&database, clock, versions).await;
         let quick = ConsumerOptions {
             silence: Duration::from_millis(20),
             backoff: Duration::from_millis(5),
@@ -111,6 +92,35 @@ impl World {
             shutdown,
             running,
         }
+    }
+
+    /// An engine that nothing runs.
+    pub(crate) async fn engine_over(
+        &self,
+        database: &Database,
+        clock: Arc<dyn Clock>,
+        versions: &[u32],
+    ) -> Engine {
+        let workflow = |version: &u32| -> Arc<dyn Workflow> {
+            Arc::new(Order {
+                definition: definition(*version),
+                plan: Arc::clone(&self.plan),
+            })
+        };
+        let options = Options {
+            clock,
+            ..Options::default()
+        };
+        let workflows = versions.iter().map(workflow).collect();
+        Engine::open(
+            database.clone(),
+            self.log.clone(),
+            OUTBOX,
+            workflows,
+            options,
+        )
+        .await
+        .expect("an engine")
     }
 }
 
