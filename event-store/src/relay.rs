@@ -142,11 +142,12 @@ struct Moved {
     refused: Vec<(Row, AppendError)>,
 }
 
-/// What a round did.
+/// How a round ended.
 enum Round {
-    /// Something was moved: there may be more.
-    Moved,
-    Idle,
+    /// It took as much as it may at once: there may be more.
+    Full,
+    /// That was all; what was written meanwhile has raised the signal.
+    Done,
     /// The lease is somebody else's.
     Overtaken,
 }
@@ -188,9 +189,9 @@ impl Relay {
             }
             signal.borrow_and_update();
             match self.round(&lease).await? {
-                Round::Moved => {}
+                Round::Full => {}
                 Round::Overtaken => return Ok(()),
-                Round::Idle => {
+                Round::Done => {
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => {}
@@ -222,8 +223,9 @@ impl Relay {
         let known = self.marks.sequences();
         let rows = rows::unsent(&self.database, waiting, known, self.options.batch).await?;
         if rows.is_empty() {
-            return Ok(Round::Idle);
+            return Ok(Round::Done);
         }
+        let is_full = rows.len() >= self.options.batch as usize;
         let tracer = Tracer::here_or(self.options.service);
         let events = rows.iter().map(|row| &row.event);
         let mut span = trace::moving(tracer, trace::SYSTEM, "relay append", events);
@@ -233,9 +235,8 @@ impl Relay {
         }
         let Moved { sent, refused } = appended?;
         drop(span);
-        if sent.is_empty() && refused.is_empty() {
-            return Ok(Round::Idle);
-        }
+        // Else all of it waits for predecessors, and would be found again.
+        let has_moved = !(sent.is_empty() && refused.is_empty());
         self.log.metrics().relayed(self.options.service, sent.len());
         self.marks.add(sent);
         for (row, error) in &refused {
@@ -248,7 +249,11 @@ impl Relay {
             let service = self.options.service;
             tracing::error!(service, %id, stream, %error, alert = "outbox_stuck", "stream is stuck");
         }
-        Ok(Round::Moved)
+        Ok(if is_full && has_moved {
+            Round::Full
+        } else {
+            Round::Done
+        })
     }
 
     /// Notes in the outbox what the log has.

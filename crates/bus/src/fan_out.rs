@@ -26,6 +26,8 @@ pub(crate) const CAPACITY: usize = 8_192;
 
 /// Deliveries that may lie unseen before their listener is woken for them,
 const UNSEEN: usize = 64;
+/// where nobody waits for any of them,
+const UNSEEN_SELDOM: usize = 256;
 /// and for how long the first of them may lie before whoever looks finds them.
 const UNSEEN_FOR: Duration = Duration::from_millis(20);
 
@@ -46,6 +48,13 @@ impl Wake {
             Self::Always => true,
             Self::For(types) => types.contains(&event.event.event_type.as_str()),
             Self::Seldom => false,
+        }
+    }
+
+    const fn unseen(self) -> usize {
+        match self {
+            Self::Always | Self::For(_) => UNSEEN,
+            Self::Seldom => UNSEEN_SELDOM,
         }
     }
 }
@@ -145,7 +154,7 @@ impl Listener {
         let excess = inbox.deliveries.len().saturating_sub(capacity);
         inbox.lost_some |= excess > 0;
         inbox.deliveries.drain(..excess);
-        inbox.is_due |= is_urgent || inbox.deliveries.len() >= UNSEEN;
+        inbox.is_due |= is_urgent || inbox.deliveries.len() >= self.wake.unseen();
         if inbox.is_due {
             let waiting = inbox.waiting.take();
             drop(inbox);
@@ -334,17 +343,20 @@ pub(crate) mod tests {
 
     #[test]
     fn everybody_is_woken_for_a_gap_and_when_much_lies_unseen_and_when_it_is_over() {
-        let fan_out = Arc::new(FanOut::new(CAPACITY));
-        let listener = Waiting::at(&fan_out, Wake::Seldom);
-        fan_out.send(&[Delivery::Gap]);
-        assert_eq!((listener.woken(), listener.found().len()), (1, 1));
-        for position in 1..=64 {
-            assert_eq!(listener.woken(), 1, "{position}");
-            fan_out.send(&[delivery(position, "a.b")]);
+        for (wake, unseen) in [(Wake::For(&["c.d"]), 64), (Wake::Seldom, 256)] {
+            let fan_out = Arc::new(FanOut::new(CAPACITY));
+            let listener = Waiting::at(&fan_out, wake);
+            fan_out.send(&[Delivery::Gap]);
+            assert_eq!((listener.woken(), listener.found().len()), (1, 1));
+            for position in 1..=unseen {
+                assert_eq!(listener.woken(), 1, "{wake:?}, {position}");
+                fan_out.send(&[delivery(position, "a.b")]);
+            }
+            assert_eq!(listener.woken(), 2);
+            assert_eq!(i64::try_from(listener.found().len()), Ok(unseen));
+            drop(fan_out);
+            assert_eq!((listener.woken(), listener.poll()), (3, Poll::Ready(None)));
         }
-        assert_eq!((listener.woken(), listener.found().len()), (2, 64));
-        drop(fan_out);
-        assert_eq!((listener.woken(), listener.poll()), (3, Poll::Ready(None)));
     }
 
     #[test]

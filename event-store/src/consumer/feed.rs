@@ -16,6 +16,8 @@ pub(super) const MAX_BATCH: usize = 256;
 
 /// How often a consumer that is behind looks at what the bus did not wake it for.
 const LOOK: Duration = Duration::from_millis(25);
+/// The same where nobody waits for any of it; in any case before the bus seems to be silent.
+const LOOK_SELDOM: Duration = Duration::from_millis(150);
 
 /// Why the feed cannot go on.
 #[derive(Debug, Error)]
@@ -216,7 +218,11 @@ impl Feed {
             // may be something that it wakes nobody for.
             let now = Instant::now();
             let until = *self.silent_until.get_or_insert(now + self.silence);
-            let look = until.min(now + LOOK);
+            let pause = match self.wake {
+                Wake::Always | Wake::For(_) => LOOK,
+                Wake::Seldom => LOOK_SELDOM.min(self.silence / 2),
+            };
+            let look = until.min(now + pause);
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(look) => {

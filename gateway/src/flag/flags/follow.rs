@@ -75,7 +75,7 @@ impl Flags {
             return true;
         };
         let mut cursor = self.0.changing.lock().await;
-        let before = *cursor;
+        let before = self.0.ledgers.load_full();
         let was_reachable = self.0.reachable.load(Ordering::Acquire);
         if let Err(error) = self.read_on(&mut cursor, &**journal).await {
             // Once, not with every attempt; `degraded` goes on saying it.
@@ -95,7 +95,9 @@ impl Flags {
                 }
             }
         }
-        if *cursor != before || !self.0.saved.load(Ordering::Acquire) {
+        // Nearly all that the log grows by says nothing of flags.
+        let has_changed = !Arc::ptr_eq(&before, &self.0.ledgers.load_full());
+        if has_changed || !self.0.saved.load(Ordering::Acquire) {
             self.save_snapshot().await;
         }
         true

@@ -239,6 +239,28 @@ async fn states_of_the_file_go_into_a_log_that_is_configured_later() {
 }
 
 #[tokio::test]
+async fn the_snapshot_is_written_for_what_says_something_of_flags_and_for_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = FakeLog::new();
+    let journal = Arc::clone(&log) as Arc<dyn Journal>;
+    let flags = open(Backing::Log(journal, Some(file_in(&folder)))).await;
+    assert!(flags.synchronise().await);
+    let path = folder.path().join("flags.json");
+    std::fs::remove_file(&path).unwrap();
+
+    let other = with_log(&log).await;
+    let routes = BTreeMap::from([("a".parse().unwrap(), serde_json::json!("a"))]);
+    other.declare_routes(routes).await;
+    assert!(flags.synchronise().await);
+    assert!(!path.exists());
+
+    let raised = other.change("f", &percent(30.0), &note("ann"), None).await;
+    raised.unwrap();
+    assert!(flags.synchronise().await);
+    assert!(path.exists());
+}
+
+#[tokio::test]
 async fn a_log_restored_from_a_backup_does_not_take_a_rollback_back() {
     let folder = tempfile::tempdir().unwrap();
     let log = FakeLog::new();
