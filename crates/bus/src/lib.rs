@@ -17,6 +17,7 @@ mod nats;
 mod rabbit;
 mod remembering;
 mod shared;
+mod trust;
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 mod memory;
+mod servers;
 
 use std::{
     collections::VecDeque,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, Message, ServerAddr,
+    Client, Event, Message,
     connection::State,
     jetstream::{
         self,
@@ -21,9 +22,9 @@ use async_nats::{
 use async_trait::async_trait;
 use contracts::Recorded;
 use futures::{StreamExt, stream};
-use percent_encoding::percent_decode_str;
 use tokio::sync::Mutex;
 
+pub use self::servers::reach;
 use crate::{
     Bus, BusError, BusStatus, Delivery, Memory, Subscription,
     message::{decode, encode},
@@ -33,8 +34,7 @@ use crate::{
 /// How long a confirmation may take; a leader's election in a cluster takes longer, and is then
 /// met by the publisher's own repeats.
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest pause between two attempts to reach the server.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
 /// How the bus behaves, and how its JetStream stream is made when it is missing. A stream that is there keeps its settings.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
@@ -99,12 +99,13 @@ impl NatsBus {
     /// # Errors
     /// [`BusError::Configuration`]; its text holds no password.
     pub fn check(url: &str) -> Result<(), BusError> {
-        servers(url).map(|_| ())
+        servers::check(url)
     }
 
     /// Connects in the background, and again for ever; `url` is one `nats://host:port` or several
     /// with commas, the preferred one first; `nats://user:password@host:port` where the server asks
-    /// for them, the same for all. Each process takes the first that answers, so that servers that
+    /// for them, the same for all; `tls://` with the same, and with
+    /// `?cacertfile=…&certfile=…&keyfile=…` where files say whom to believe and who we are. Each process takes the first that answers, so that servers that
     /// know nothing of each other serve as backups. Whoever is connected stays: after the first
     /// server returned, processes can be on either, until the backup goes. Who then hears nothing
     /// reads the log.
@@ -205,28 +206,6 @@ impl NatsBus {
     }
 }
 
-/// The servers of a URL, as [`NatsBus::connect`] takes it, and how they are connected to: in the
-/// background, with their login, and again for ever. For what NATS does beside the bus.
-///
-/// # Errors
-/// [`BusError::Configuration`] when the URL is unusable; its text holds no password.
-pub fn reach(url: &str) -> Result<(Vec<ServerAddr>, ConnectOptions), BusError> {
-    let (servers, login) = servers(url)?;
-    let options = match login {
-        Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
-        None => ConnectOptions::new(),
-    };
-    let options = options
-        .retry_on_initial_connect()
-        .max_reconnects(None)
-        .retain_servers_order()
-        .reconnect_delay_callback(|attempts| {
-            let millis = 20_u64.saturating_mul(1 << attempts.min(10));
-            Duration::from_millis(millis).min(MAX_RECONNECT_DELAY)
-        });
-    Ok((servers, options))
-}
-
 fn delivery(message: &Message) -> Delivery {
     match decode(&message.payload) {
         Ok(event) => Delivery::Event(Arc::new(event)),
@@ -234,35 +213,6 @@ fn delivery(message: &Message) -> Delivery {
             tracing::warn!(subject = %message.subject, %error, "foreign message on the bus");
             Delivery::Gap
         }
-    }
-}
-
-/// User and password.
-type Login = (String, String);
-
-/// The servers of a list with commas, and the login that they name. The client itself sends none that
-/// stands in an address.
-fn servers(list: &str) -> Result<(Vec<ServerAddr>, Option<Login>), BusError> {
-    let unusable = |reason: String| BusError::Configuration(format!("cannot use NATS: {reason}"));
-    let mut servers = Vec::new();
-    let mut logins = Vec::new();
-    for text in list.split(',').map(str::trim) {
-        let server: ServerAddr = text.parse().map_err(|error| {
-            // Not the address itself, which may hold a password.
-            unusable(format!("an address is not nats://host:port: {error}"))
-        })?;
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let login = server.username().map(|user| {
-            let password = server.password().unwrap_or_default();
-            (decoded(user), decoded(password))
-        });
-        logins.push(login);
-        servers.push(server);
-    }
-    logins.dedup();
-    match logins.len() {
-        0 | 1 => Ok((servers, logins.pop().flatten())),
-        _ => Err(unusable("all servers must have the same user".to_owned())),
     }
 }
 
@@ -340,25 +290,5 @@ impl Bus for NatsBus {
 
     fn name(&self) -> &'static str {
         Self::NAME
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_is_taken_from_the_address() {
-        let (servers, login) =
-            servers("nats://banyan:p%40ss@a:4222, nats://banyan:p%40ss@b:4222").expect("usable");
-        assert_eq!(servers.len(), 2);
-        assert_eq!(login, Some(("banyan".to_owned(), "p@ss".to_owned())));
-        assert_eq!(super::servers("nats://a:4222").expect("usable").1, None);
-    }
-
-    #[test]
-    fn servers_with_different_logins_are_refused_and_no_password_is_told() {
-        let error = NatsBus::check("nats://a:secret@a:4222,nats://b:4222").expect_err("refused");
-        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

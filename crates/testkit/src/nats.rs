@@ -85,11 +85,14 @@ impl Nats {
     /// # Errors
     /// When no nats-server is installed or it does not start.
     pub async fn start() -> anyhow::Result<Self> {
-        let binary = Self::versions().into_iter().next().context(
+        Self::start_version(Self::newest()?).await
+    }
+
+    fn newest() -> anyhow::Result<NatsBinary> {
+        Self::versions().into_iter().next().context(
             "nats-server is not installed: run `cargo xtask test`, install the package \
              `nats-server`, or name it in BANYAN_TEST_NATS_SERVER",
-        )?;
-        Self::start_version(binary).await
+        )
     }
 
     /// Starts this version on a free port, with its store in a fresh folder.
@@ -98,6 +101,33 @@ impl Nats {
     /// When it does not start; the text holds its last output.
     pub async fn start_version(binary: NatsBinary) -> anyhow::Result<Self> {
         let mut nats = Self::prepared(binary, Vec::new())?;
+        nats.restart().await?;
+        Ok(nats)
+    }
+
+    /// Starts the newest version found, spoken to over TLS alone: with a certificate and its key in PEM. Where
+    /// there is an `authority`, its clients must show a certificate that it has signed.
+    ///
+    /// # Errors
+    /// As [`Nats::start`].
+    pub async fn start_with_tls(
+        certificate: &str,
+        key: &str,
+        authority: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut nats = Self::prepared(Self::newest()?, Vec::new())?;
+        let files = [("--tlscert", Some(certificate)), ("--tlskey", Some(key))];
+        let of_clients = [("--tlscacert", authority)];
+        nats.arguments.push("--tls".to_owned());
+        for (argument, text) in files.into_iter().chain(of_clients) {
+            let Some(text) = text else { continue };
+            let file = nats.folder.path().join(&argument[2..]);
+            std::fs::write(&file, text)?;
+            nats.arguments
+                .extend([argument.to_owned(), file.display().to_string()]);
+        }
+        let verify = authority.map(|_| "--tlsverify".to_owned());
+        nats.arguments.extend(verify);
         nats.restart().await?;
         Ok(nats)
     }

@@ -56,19 +56,30 @@ impl Rabbit {
         Self::prepared(free_port())?.started().await
     }
 
-    /// As [`Rabbit::start`], and spoken to over TLS as well, with a certificate and its key in PEM.
+    /// As [`Rabbit::start`], and spoken to over TLS as well, with a certificate and its key in PEM. Where there
+    /// is an `authority`, its clients must show a certificate there that it has signed.
     ///
     /// # Errors
     /// As [`Rabbit::start`].
-    pub async fn start_with_tls(certificate: &str, key: &str) -> anyhow::Result<Self> {
+    pub async fn start_with_tls(
+        certificate: &str,
+        key: &str,
+        authority: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let mut rabbit = Self::prepared(free_port())?;
         let port = free_port();
         rabbit.tls_port = Some(port);
         let mut configuration = format!("listeners.ssl.1 = 127.0.0.1:{port}\n");
-        for (setting, text) in [("certfile", certificate), ("keyfile", key)] {
+        let files = [("certfile", Some(certificate)), ("keyfile", Some(key))];
+        for (setting, text) in files.into_iter().chain([("cacertfile", authority)]) {
+            let Some(text) = text else { continue };
             let file = rabbit.folder.path().join(setting);
             std::fs::write(&file, text)?;
             writeln!(configuration, "ssl_options.{setting} = {}", file.display())?;
+        }
+        if authority.is_some() {
+            configuration.push_str("ssl_options.verify = verify_peer\n");
+            configuration.push_str("ssl_options.fail_if_no_peer_cert = true\n");
         }
         rabbit.configure(&configuration)?;
         rabbit.started().await

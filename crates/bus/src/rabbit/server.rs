@@ -1,31 +1,18 @@
-//! The addresses of RabbitMQ, and whose certificate a server of `amqps://` is believed by.
+//! The addresses of RabbitMQ, and who a server of `amqps://` must show to be.
 //!
 //! Nothing in a fault holds a password.
 
-use std::{
-    fs,
-    net::Ipv6Addr,
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-};
+use std::net::Ipv6Addr;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
-use percent_encoding::percent_decode_str;
-use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 
-use crate::BusError;
+use crate::{BusError, trust::Files};
 
 /// Silence of twice this and the connection counts as lost; the server's own default is a minute.
 const HEARTBEAT_SECONDS: u16 = 5;
 const SHAPE: &str =
     "an address is not amqp://user:password@host:port/vhost, or amqps:// with the same";
-/// The file of the authorities that may have signed the server's certificate, named as in RabbitMQ's
-/// own addresses.
-const AUTHORITY: &str = "cacertfile";
 /// What the client takes from an address.
 const CLIENTS: [&str; 4] = ["auth_mechanism", "channel_max", "frame_max", "heartbeat"];
 
@@ -40,8 +27,7 @@ pub(super) struct Server {
 #[derive(Clone)]
 pub(super) struct Trust {
     pub(super) name: ServerName<'static>,
-    /// Without one, the authorities that this machine knows.
-    authority: Option<PathBuf>,
+    files: Files,
 }
 
 /// Reads a list of addresses, and the files that they name.
@@ -69,13 +55,13 @@ impl Server {
             "/".clone_into(&mut uri.vhost);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
-        let authority = authority_in(text)?;
+        let files = Files::of(text, &CLIENTS)?;
         let trust = match uri.scheme {
-            AMQPScheme::AMQPS => Some(Trust::of(&uri.authority.host, authority)?),
-            AMQPScheme::AMQP if authority.is_some() => {
-                return Err(format!("{AUTHORITY} is for an address of amqps://"));
+            AMQPScheme::AMQPS => Some(Trust::of(&uri.authority.host, files)?),
+            AMQPScheme::AMQP => {
+                files.none("amqps://")?;
+                None
             }
-            AMQPScheme::AMQP => None,
         };
         Ok(Self { uri, trust })
     }
@@ -98,77 +84,20 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
     address.parse().ok()
 }
 
-/// The value of [`AUTHORITY`]. What nobody would look at is refused.
-fn authority_in(text: &str) -> Result<Option<PathBuf>, String> {
-    let query = text.split_once('?').map_or("", |(_, query)| query);
-    let mut authority = None;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if key == AUTHORITY {
-            let file = percent_decode_str(value).decode_utf8();
-            let file = file.map_err(|_| format!("{AUTHORITY} is not UTF-8"))?;
-            authority = Some(PathBuf::from(file.as_ref()));
-        } else if !CLIENTS.contains(&key) {
-            return Err(format!(
-                "an address has a parameter that is none of {AUTHORITY}, {}",
-                CLIENTS.join(", ")
-            ));
-        }
-    }
-    Ok(authority)
-}
-
 impl Trust {
-    fn of(host: &str, authority: Option<PathBuf>) -> Result<Self, String> {
+    fn of(host: &str, files: Files) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned());
         let name = name.map_err(|_| "no certificate can have the host of an address".to_owned())?;
-        let trust = Self { name, authority };
+        let trust = Self { name, files };
         // What would fail at every attempt is told at the start.
         trust.config()?;
         Ok(trust)
     }
 
-    /// Reads the file anew: a connection that is made later knows a later one.
+    /// Reads the files anew: a connection that is made later knows later ones.
     pub(super) fn config(&self) -> Result<ClientConfig, String> {
-        let roots = match &self.authority {
-            Some(file) => Arc::new(authorities(file)?),
-            None => system_authorities(),
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        self.files.config()
     }
-}
-
-fn authorities(file: &Path) -> Result<RootCertStore, String> {
-    let unusable = |reason: String| format!("{AUTHORITY} {}: {reason}", file.display());
-    let text = fs::read(file).map_err(|error| unusable(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| unusable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("holds no certificate in PEM".to_owned()));
-    }
-    Ok(roots)
-}
-
-/// What the machine trusts, read once: hundreds of files on some.
-fn system_authorities() -> Arc<RootCertStore> {
-    static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    Arc::clone(SYSTEM.get_or_init(|| {
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::debug!(%error, "a certificate of the system");
-        }
-        let mut roots = RootCertStore::empty();
-        // What one library of the system takes and this one does not is no fault of the operator.
-        roots.add_parsable_certificates(found.certs);
-        Arc::new(roots)
-    }))
 }
 
 #[cfg(test)]
@@ -202,25 +131,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_authorities_is_read_at_the_start_and_its_fault_told() {
-        let folder = testkit::temp_dir();
-        let file = folder.path().join("ca.pem");
-        let address = format!("amqps://a:secret@b?{AUTHORITY}={}", file.display());
-        assert!(refused(&address).contains("ca.pem: No such file"));
-        fs::write(&file, "nothing of the kind").unwrap();
-        assert!(refused(&address).contains("ca.pem: holds no certificate in PEM"));
-        let made = rcgen::generate_simple_self_signed(["b".to_owned()]).unwrap();
-        fs::write(&file, made.cert.pem()).unwrap();
-        assert!(servers(&address).is_ok());
-        let plain = address.replace("amqps://", "amqp://");
-        assert!(refused(&plain).contains("is for an address of amqps://"));
+    fn files_are_read_at_the_start_and_belong_to_tls() {
+        assert!(
+            refused("amqps://a:secret@b?cacertfile=/gone.pem").contains("gone.pem: No such file")
+        );
+        let plain = refused("amqp://a:secret@b?cacertfile=/gone.pem");
+        assert!(plain.contains("are for an address of amqps://"), "{plain}");
     }
 
     #[test]
     fn what_nobody_would_look_at_is_refused() {
         for address in [
             "amqps://a:secret@b?verify=verify_none",
-            "amqp://a:secret@b?heartbeat=3&certfile=secret",
+            "amqp://a:secret@b?heartbeat=3&password=secret",
             "amqp://a:secret@b?connection_timeout=3",
         ] {
             assert!(refused(address).contains("none of cacertfile"), "{address}");

@@ -1,48 +1,14 @@
 //! RabbitMQ over TLS, and as a cluster: what is promised of its addresses.
 
-use std::{fs, path::Path};
-
 use bus::{Bus, RabbitBus};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use testkit::{Rabbit, RabbitCluster, TempDir, eventually};
+use testkit::{Rabbit, RabbitCluster, eventually};
 
 use crate::{
+    authority::Authority,
     brokers::rabbit_options,
     events::{PATIENCE, publish, run, subscribe, until},
     promises::heard_again,
 };
-
-/// Who vouches for a server's certificate, with the file that says so.
-struct Authority {
-    folder: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        let folder = testkit::temp_dir();
-        fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("writable");
-        let issuer = Issuer::new(params, key);
-        Self { folder, issuer }
-    }
-
-    /// A certificate for one name, and its key.
-    fn vouch_for(&self, name: &str) -> (String, String) {
-        let params = CertificateParams::new([name.to_owned()]).expect("a name");
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    }
-
-    fn believed(&self, url: &str) -> String {
-        let file: &Path = &self.folder.path().join("ca.pem");
-        format!("{url}?cacertfile={}", file.display())
-    }
-}
 
 /// Why nobody is connected, once it is known.
 async fn reason(bus: &RabbitBus) -> String {
@@ -57,7 +23,7 @@ async fn reason(bus: &RabbitBus) -> String {
 async fn a_server_is_spoken_to_over_tls_and_another_authoritys_is_not() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (certificate, key) = authority.vouch_for("127.0.0.1");
-    let server = Rabbit::start_with_tls(&certificate, &key).await;
+    let server = Rabbit::start_with_tls(&certificate, &key, None).await;
     let server = server.expect("RabbitMQ starts");
     let url = server.tls_url();
     let connect = |url: &str| RabbitBus::connect(url, rabbit_options("tls")).expect("usable");
@@ -80,6 +46,23 @@ async fn a_server_is_spoken_to_over_tls_and_another_authoritys_is_not() {
     assert_eq!(positions, (1..=1_000).collect::<Vec<_>>());
     let all = bus.remembered(0, i64::MAX).await.expect("it answers");
     assert_eq!(all, run(1..=1_000));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_we_are_is_shown_a_certificate() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (certificate, key) = authority.vouch_for("127.0.0.1");
+    let server = Rabbit::start_with_tls(&certificate, &key, Some(&authority.certificate())).await;
+    let server = server.expect("RabbitMQ starts");
+    let connect = |url: &str| RabbitBus::connect(url, rabbit_options("shown")).expect("usable");
+    let believed = authority.believed(&server.tls_url());
+    for url in [&believed, &stranger.shows("banyan", &believed)] {
+        reason(&connect(url)).await;
+    }
+    let bus = connect(&authority.shows("banyan", &believed));
+    let mut subscription = subscribe(&bus).await;
+    publish(&bus, &run(1..=10)).await;
+    until(&mut subscription, 10).await;
 }
 
 #[tokio::test]
