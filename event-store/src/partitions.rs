@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chassis::{Shutdown, shutdown::Slept};
 use database::{Database, Dialect, Error, params};
+use faults::Write;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use crate::Log;
@@ -92,20 +93,43 @@ impl Partitions {
 async fn tend(database: &Database) -> Result<Looked, Error> {
     let mut looked = Looked::default();
     if ahead(database).await? < AHEAD {
-        let (made,): (i64,) =
-            commit(database, "SELECT log_make_partitions($1)", params![AHEAD]).await?;
-        looked.made = made;
+        looked.made = make(database).await?;
     }
     loop {
-        match commit(database, "SELECT log_drop_partition()", params![]).await? {
-            (Some(0),) => return Ok(looked),
-            (Some(dropped),) => looked.dropped += dropped,
-            (None,) => {
+        match drop_oldest(database).await? {
+            Some(0) => return Ok(looked),
+            Some(dropped) => looked.dropped += dropped,
+            None => {
                 looked.is_one_left = true;
                 return Ok(looked);
             }
         }
     }
+}
+
+async fn make(database: &Database) -> Result<i64, Error> {
+    let mut tx = database.begin().await?;
+    let sql = "SELECT log_make_partitions($1)";
+    let (made,) = tx.fetch_one(sql, params![AHEAD]).await?;
+    faults::before(Write::PartitionsMake);
+    tx.commit().await?;
+    faults::after(Write::PartitionsMake);
+    Ok(made)
+}
+
+/// How many were dropped, one at most; `None` where somebody was reading.
+async fn drop_oldest(database: &Database) -> Result<Option<i64>, Error> {
+    let mut tx = database.begin().await?;
+    let sql = "SELECT log_drop_partition()";
+    let (dropped,): (Option<i64>,) = tx.fetch_one(sql, params![]).await?;
+    if dropped.is_none_or(|dropped| dropped == 0) {
+        tx.rollback().await?;
+        return Ok(dropped);
+    }
+    faults::before(Write::PartitionDrop);
+    tx.commit().await?;
+    faults::after(Write::PartitionDrop);
+    Ok(dropped)
 }
 
 /// How many lie beyond the head.
@@ -114,16 +138,4 @@ async fn ahead(database: &Database) -> Result<i64, Error> {
                WHERE first_position > (SELECT head FROM log_head)";
     let (ahead,): (i64,) = database.fetch_one(sql, params![]).await?;
     Ok(ahead)
-}
-
-/// One statement in a transaction of its own.
-async fn commit<T: database::Record>(
-    database: &Database,
-    sql: &'static str,
-    values: Vec<database::Value>,
-) -> Result<T, Error> {
-    let mut tx = database.begin().await?;
-    let answer = tx.fetch_one(sql, values).await?;
-    tx.commit().await?;
-    Ok(answer)
 }

@@ -1,4 +1,5 @@
-//! Takes events out of the log's database as soon as files have them, which is as early as can be.
+//! Takes events out of the log's database as soon as files have them, which is as early as can be, and drops
+//! the partitions that they leave empty.
 
 use std::{path::Path, time::Duration};
 
@@ -6,6 +7,7 @@ use chassis::{Shutdown, shutdown::Slept};
 use event_store::{
     Log,
     archive::{Archive, Watch},
+    partitions::Partitions,
     retention::{Keeping, Retention},
 };
 
@@ -27,6 +29,7 @@ pub(crate) async fn run(log: Log, folder: std::path::PathBuf, shutdown: Shutdown
         // What fails now is tried again at once, as everything here is.
         if archive.extend(&log).await.is_ok() {
             let _tried_again = retention.pass().await;
+            let _looked_again = Partitions::default().look(&log).await;
         }
         if shutdown.sleep(EVERY).await == Slept::ShutDown {
             return;
@@ -34,7 +37,7 @@ pub(crate) async fn run(log: Log, folder: std::path::PathBuf, shutdown: Shutdown
     }
 }
 
-/// Waits until all that the log had by now lies in files alone.
+/// Waits until all that the log had by now lies in files alone, and no partition is kept that held only that.
 pub(crate) async fn all_is_archived(log: &Log, folder: Option<&Path>) -> anyhow::Result<()> {
     if folder.is_none() {
         return Ok(());
@@ -43,5 +46,10 @@ pub(crate) async fn all_is_archived(log: &Log, folder: Option<&Path>) -> anyhow:
     while log.archived_to().await? < head {
         tokio::time::sleep(EVERY).await;
     }
-    Ok(())
+    loop {
+        let looked = Partitions::default().look(log).await?;
+        if looked.dropped == 0 && !looked.is_one_left {
+            return Ok(());
+        }
+    }
 }

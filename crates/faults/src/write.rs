@@ -57,6 +57,10 @@ writes! {
     LogArchiveNote = "log.archive_note", later 2;
     /// The removal of an archived range's rows.
     LogArchiveRemove = "log.archive_remove", later 2;
+    /// Partitions of the log's events that are made ahead: on PostgreSQL.
+    PartitionsMake = "partitions.make", later 2;
+    /// The drop of one whose events all lie in files: on PostgreSQL.
+    PartitionDrop = "partition.drop", later 2;
     /// A person's key is erased.
     PersonalErase = "personal.erase", later 2;
     /// The note that the log tells of the erasure.

@@ -81,9 +81,12 @@ const MISSING: [Write; 3] = [Write::SagaPark, Write::SagaResume, Write::Deadline
 /// dies there in the simulation, where a minute is short.
 const LEASES: [Write; 2] = [Write::RelayRenew, Write::ConsumerLease];
 
+/// On PostgreSQL, which has them.
+const PARTITIONS: [Write; 2] = [Write::PartitionsMake, Write::PartitionDrop];
+
 #[test]
 fn it_dies_around_every_write_there_is() {
-    let tried: [&[Write]; 9] = [
+    let tried: [&[Write]; 10] = [
         &OUTBOX_AND_RELAY,
         &LOG_AND_PUBLISHER,
         &ARCHIVE,
@@ -93,6 +96,7 @@ fn it_dies_around_every_write_there_is() {
         &COPIES_AND_ERASURES,
         &MISSING,
         &LEASES,
+        &PARTITIONS,
     ];
     let tried = tried.concat();
     for write in Write::ALL {
@@ -164,6 +168,14 @@ async fn it_dies_around_second_copies_and_erasures(backend: Backend) {
 
 async fn it_dies_around_what_a_missing_definition_leads_to(backend: Backend) {
     dies_around(backend, &MISSING).await;
+}
+
+/// Borders of partitions are passed all the time.
+#[tokio::test]
+async fn it_dies_around_the_writes_of_partitions() {
+    let world = World::new(Backend::postgres().await).await.archiving();
+    world.divides_the_log().await;
+    die_around(world, &PARTITIONS).await;
 }
 
 #[tokio::test]

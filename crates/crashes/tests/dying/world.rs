@@ -60,6 +60,21 @@ impl World {
         self
     }
 
+    /// The log's events lie in partitions of a few each.
+    pub(crate) async fn divides_the_log(&self) {
+        let log = Log::open(&self.log.url, LogOptions::default()).await;
+        let log = log.expect("the log");
+        for sql in [
+            "DROP TABLE events_from_1",
+            "DELETE FROM log_partitions",
+            "UPDATE log_head SET partition_size = 8, room_to = 0",
+        ] {
+            let divided = log.database().execute(sql, params![]).await;
+            divided.expect("an empty log");
+        }
+        log.database().close().await;
+    }
+
     /// A run that dies at this point.
     pub(crate) async fn dies_at(&mut self, point: Point, hit: u64) {
         self.free_leases().await;

@@ -22,6 +22,7 @@ use crate::{
 testkit::both_databases!(
     pause_and_resume_by_the_consumers_name_act_on_all_parts_and_by_a_parts_on_that,
     a_replay_empties_once_and_takes_all_parts_back_also_what_former_ones_had_handled,
+    all_parts_go_over_to_a_restored_log_with_what_former_ones_had_handled,
     a_replica_that_has_not_heard_of_a_replay_counts_on_no_former_part,
     what_is_parked_is_found_by_the_consumers_name_and_by_its_parts,
     a_split_consumer_is_not_built_beside_and_waits_for_a_second_copy_to_be_given_up,
@@ -103,6 +104,32 @@ async fn a_replay_empties_once_and_takes_all_parts_back_also_what_former_ones_ha
         assert!(matches!(beyond, Err(OperatorError::NotRewindable(_))));
         running.stop().await;
     }
+}
+
+async fn all_parts_go_over_to_a_restored_log_with_what_former_ones_had_handled(backend: Backend) {
+    let (log, _place) = log_apart(&backend).await;
+    let database = journal_database(&backend).await;
+    let journal = Journal::new();
+    append_rounds(&log, 3).await;
+    journal.mood("s3", Mood::Fails(Fault::Transient), u32::MAX);
+    let running = split(&database, &log, &journal, 4);
+    eventually(PATIENCE, || async { arrived(&running).await == (3, 1) }).await;
+    running.stop().await;
+    let running = split(&database, &log, &journal, 2);
+    eventually(PATIENCE, || async { arrived(&running).await == (1, 1) }).await;
+
+    log.begin_epoch("restored from monday", "ann")
+        .await
+        .unwrap();
+    let head = append_rounds(&log, 1).await;
+    let progress = running.consumers.progress(NAME).unwrap();
+    soon(progress.until_state(|state| matches!(state, State::Refused(_)))).await;
+    let consumers = &running.consumers;
+    consumers.adopt(NAME, Beyond::Refuse).await.unwrap();
+    journal.cheer_up();
+    running.at(head).await;
+    is_whole(&database, head).await;
+    running.stop().await;
 }
 
 /// The one part stands at the beginning before and after, so its checkpoint alone tells nothing.
