@@ -84,6 +84,14 @@ fn judged(consumer: &Value) -> Vec<Finding> {
             "was a database restored? log new-epoch and consumers adopt, in the runbook's order",
             Runbook::RestoreFromBackup,
         )),
+        "waiting" => findings.push(finding(
+            format!(
+                "handles nothing in one of its processes: {}",
+                consumer["reason"]
+            ),
+            "let all of its processes have the same number of parts",
+            Runbook::ConsumerLag,
+        )),
         _ => {}
     }
     let lag = consumer["lag"].as_i64().unwrap_or(0);
@@ -140,6 +148,7 @@ mod tests {
         assert_eq!(consumer("running", 1_001, 0), [Runbook::ConsumerLag]);
         assert_eq!(consumer("paused", 0, 0), [Runbook::ConsumerLag]);
         assert_eq!(consumer("refused", 0, 0), [Runbook::RestoreFromBackup]);
+        assert_eq!(consumer("waiting", 0, 0), [Runbook::ConsumerLag]);
         assert_eq!(consumer("running", 0, 2), [Runbook::PoisonEvent]);
     }
 }
