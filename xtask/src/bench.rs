@@ -65,8 +65,8 @@ const BESIDE: [Beside; 3] = [
     },
     Beside {
         name: "sagas",
-        what: "the answer-submission saga beside Restate, DBOS and its writes by hand: \
-               docs/benchmarks/sagas.md; \
+        what: "the answer-submission saga beside Restate, DBOS, mire-sagas, duroxide, dtmrs and its \
+               writes by hand: docs/benchmarks/sagas.md; \
                -- [--only embedded,distributed] [--peers NAME,…|none] [--repetitions N] [--seconds N]",
         run: sagas::run,
     },

@@ -26,6 +26,8 @@ pub(super) enum Peer {
     Dbos,
     DbosRust,
     Mire,
+    Duroxide,
+    Dtmrs,
     ByHand,
 }
 
@@ -55,6 +57,8 @@ impl Named for Peer {
         Self::Dbos,
         Self::DbosRust,
         Self::Mire,
+        Self::Duroxide,
+        Self::Dtmrs,
         Self::ByHand,
     ];
 
@@ -66,6 +70,8 @@ impl Named for Peer {
             Self::Dbos => "DBOS, TypeScript",
             Self::DbosRust => "DBOS, Rust",
             Self::Mire => "mire-sagas",
+            Self::Duroxide => "duroxide",
+            Self::Dtmrs => "dtmrs",
             Self::ByHand => "by hand",
         }
     }
@@ -96,6 +102,8 @@ pub(super) struct Programs {
     dbos: Option<PathBuf>,
     dbos_rust: Option<PathBuf>,
     mire: Option<PathBuf>,
+    duroxide: Option<PathBuf>,
+    dtmrs: Option<PathBuf>,
     by_hand: Option<PathBuf>,
 }
 
@@ -121,6 +129,8 @@ impl Programs {
             dbos: wanted(Peer::Dbos, &|| programs::from_npm(workspace, "dbos")),
             dbos_rust: wanted(Peer::DbosRust, &|| programs::beside(workspace, "dbos-rust")),
             mire: wanted(Peer::Mire, &|| programs::beside(workspace, "mire")),
+            duroxide: wanted(Peer::Duroxide, &|| programs::beside(workspace, "duroxide")),
+            dtmrs: wanted(Peer::Dtmrs, &|| programs::beside(workspace, "dtmrs")),
             by_hand: wanted(Peer::ByHand, &|| programs::beside(workspace, "by-hand")),
         })
     }
@@ -132,6 +142,8 @@ impl Programs {
             Peer::Dbos => self.dbos.is_some(),
             Peer::DbosRust => self.dbos_rust.is_some(),
             Peer::Mire => self.mire.is_some(),
+            Peer::Duroxide => self.duroxide.is_some(),
+            Peer::Dtmrs => self.dtmrs.is_some(),
             Peer::ByHand => self.by_hand.is_some(),
         }
     }
@@ -175,6 +187,14 @@ impl Programs {
             Peer::Mire => {
                 let programs = self.mire.as_ref().with_context(missing)?;
                 return program(peer, &programs.join("mire-peer"), folder, servers, load);
+            }
+            Peer::Duroxide => {
+                let programs = self.duroxide.as_ref().with_context(missing)?;
+                return program(peer, &programs.join("duroxide-peer"), folder, servers, load);
+            }
+            Peer::Dtmrs => {
+                let programs = self.dtmrs.as_ref().with_context(missing)?;
+                return program(peer, &programs.join("dtmrs-peer"), folder, servers, load);
             }
             Peer::ByHand => {
                 let programs = self.by_hand.as_ref().with_context(missing)?;

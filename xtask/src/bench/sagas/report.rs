@@ -30,6 +30,12 @@ What each makes durable before it answers (fsync on, everywhere):
   result, each step's outcome, and the rows that a step writes, in a commit before its outcome's.
 - **mire-sagas**: a saga of four steps with effects in its own process, over PostgreSQL. The start, each
   step's request and its answer as events of the saga's stream, and the rows that an effect writes.
+- **duroxide**: an orchestration of four activities over PostgreSQL. The orchestration's input and result,
+  each activity's request and outcome in its history, the queues between both, and the rows that an
+  activity writes, in a commit before its outcome's.
+- **dtmrs**: a saga of four branches in the coordinator's own process, over PostgreSQL, the participants one
+  after the other: its sagas know no steps at the same time. The transaction with all its branches, each
+  branch's outcome, the end, and the rows that a branch writes, in a commit before its outcome's.
 - **By hand**: the four writes as four statements, each with its commit, on PostgreSQL, from Rust. No
   engine: what a crash interrupts stays so.
 ";
