@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::{step::succeed, tools, workspace::Workspace};
 
-/// The profile that ours are built with unless told.
-const PROFILE: &str = "release";
+/// What ours are built with: as they are shipped.
+const PROFILE: &str = "dist";
 
 /// Builds a program of this workspace; where it is. `what` is `--bin` or `--example`.
 ///
