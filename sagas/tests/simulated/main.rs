@@ -41,11 +41,13 @@ const ENOUGH: u64 = 400;
 
 /// What is not simulated: the archive, erasures, the publisher, what only PostgreSQL has, second copies of
 /// projections, and what only a hand in the tables leads to.
-const ELSEWHERE: [Write; 13] = [
+const ELSEWHERE: [Write; 15] = [
     Write::ArchiveSegment,
     Write::ArchiveManifest,
     Write::LogArchiveNote,
     Write::LogArchiveRemove,
+    Write::PartitionsMake,
+    Write::PartitionDrop,
     Write::PersonalErase,
     Write::PersonalAnnounced,
     Write::BusPublish,
