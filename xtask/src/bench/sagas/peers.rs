@@ -1,6 +1,7 @@
 //! The engines that are measured side by side, and how each is started.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -85,6 +86,33 @@ impl Peer {
     pub(super) fn needs_postgres(self) -> bool {
         !matches!(self, Self::Embedded | Self::Distributed | Self::Restate)
     }
+
+    /// Of one that is a program of Rust: its folder of `load/peers`, and its name there.
+    fn program(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::DbosRust => Some(("dbos-rust", "dbos-rust")),
+            Self::Mire => Some(("mire", "mire-peer")),
+            Self::Duroxide => Some(("duroxide", "duroxide-peer")),
+            Self::Dtmrs => Some(("dtmrs", "dtmrs-peer")),
+            Self::ByHand => Some(("by-hand", "saga")),
+            Self::Embedded | Self::Distributed | Self::Restate | Self::Dbos => None,
+        }
+    }
+
+    /// Builds or installs it: its program, or the folder of what npm has; none of ours.
+    fn place(self, workspace: &Workspace) -> Option<anyhow::Result<PathBuf>> {
+        let from_npm = |name| Some(programs::from_npm(workspace, name));
+        match self {
+            Self::Embedded | Self::Distributed => None,
+            Self::Restate => from_npm("restate"),
+            Self::Dbos => from_npm("dbos"),
+            _ => {
+                let (folder, program) = self.program()?;
+                let built = programs::beside(workspace, folder);
+                Some(built.map(|place| place.join(program)))
+            }
+        }
+    }
 }
 
 /// Where the first of our ports lies; all of them are far from what the system uses.
@@ -98,13 +126,7 @@ pub(super) struct Programs {
     load: PathBuf,
     /// Starts PostgreSQL.
     pub(super) measure: PathBuf,
-    restate: Option<PathBuf>,
-    dbos: Option<PathBuf>,
-    dbos_rust: Option<PathBuf>,
-    mire: Option<PathBuf>,
-    duroxide: Option<PathBuf>,
-    dtmrs: Option<PathBuf>,
-    by_hand: Option<PathBuf>,
+    peers: BTreeMap<Peer, PathBuf>,
 }
 
 impl Programs {
@@ -113,39 +135,24 @@ impl Programs {
     /// # Errors
     /// When ours do not build.
     pub(super) fn ready(workspace: &Workspace, options: &Options) -> anyhow::Result<Self> {
-        let wanted = |peer: Peer, found: &dyn Fn() -> anyhow::Result<PathBuf>| {
-            if !options.peers.contains(&peer) {
-                return None;
+        let mut peers = BTreeMap::new();
+        for peer in &options.peers {
+            match peer.place(workspace) {
+                None => {}
+                Some(Ok(place)) => drop(peers.insert(*peer, place)),
+                Some(Err(error)) => println!("    without {}: {error:#}", peer.name()),
             }
-            found()
-                .inspect_err(|error| println!("    without {}: {error:#}", peer.name()))
-                .ok()
-        };
+        }
         Ok(Self {
             banyan: programs::ours(workspace, "cli", "--bin", "banyan")?,
             load: programs::ours(workspace, "load", "--example", "sagas")?,
             measure: programs::ours(workspace, "event-store", "--example", "measure")?,
-            restate: wanted(Peer::Restate, &|| programs::from_npm(workspace, "restate")),
-            dbos: wanted(Peer::Dbos, &|| programs::from_npm(workspace, "dbos")),
-            dbos_rust: wanted(Peer::DbosRust, &|| programs::beside(workspace, "dbos-rust")),
-            mire: wanted(Peer::Mire, &|| programs::beside(workspace, "mire")),
-            duroxide: wanted(Peer::Duroxide, &|| programs::beside(workspace, "duroxide")),
-            dtmrs: wanted(Peer::Dtmrs, &|| programs::beside(workspace, "dtmrs")),
-            by_hand: wanted(Peer::ByHand, &|| programs::beside(workspace, "by-hand")),
+            peers,
         })
     }
 
     pub(super) fn has(&self, peer: Peer) -> bool {
-        match peer {
-            Peer::Embedded | Peer::Distributed => true,
-            Peer::Restate => self.restate.is_some(),
-            Peer::Dbos => self.dbos.is_some(),
-            Peer::DbosRust => self.dbos_rust.is_some(),
-            Peer::Mire => self.mire.is_some(),
-            Peer::Duroxide => self.duroxide.is_some(),
-            Peer::Dtmrs => self.dtmrs.is_some(),
-            Peer::ByHand => self.by_hand.is_some(),
-        }
+        peer.is_ours() || self.peers.contains_key(&peer)
     }
 
     /// What makes the load.
@@ -165,40 +172,20 @@ impl Programs {
         load: &mut Command,
     ) -> anyhow::Result<Vec<Process>> {
         let missing = || format!("{} is not there", peer.name());
+        let place = || self.peers.get(&peer).with_context(missing);
         let form = match peer {
             Peer::Embedded => "embedded",
             Peer::Distributed => "distributed",
-            Peer::Restate => {
-                let programs = self.restate.as_ref().with_context(missing)?;
-                return restate(programs, folder, load);
-            }
+            Peer::Restate => return restate(place()?, folder, load),
             Peer::Dbos => {
                 let postgres = servers.with_context(missing)?;
                 let mut command = Command::new("node");
-                let programs = self.dbos.as_ref().with_context(missing)?;
-                command.current_dir(programs).arg("saga.mjs");
+                command.current_dir(place()?).arg("saga.mjs");
                 command.args([&postgres.postgres, &PORT.to_string()]);
                 return served(peer, "Node", command, postgres, folder, load);
             }
-            Peer::DbosRust => {
-                let programs = self.dbos_rust.as_ref().with_context(missing)?;
-                return program(peer, &programs.join("dbos-rust"), folder, servers, load);
-            }
-            Peer::Mire => {
-                let programs = self.mire.as_ref().with_context(missing)?;
-                return program(peer, &programs.join("mire-peer"), folder, servers, load);
-            }
-            Peer::Duroxide => {
-                let programs = self.duroxide.as_ref().with_context(missing)?;
-                return program(peer, &programs.join("duroxide-peer"), folder, servers, load);
-            }
-            Peer::Dtmrs => {
-                let programs = self.dtmrs.as_ref().with_context(missing)?;
-                return program(peer, &programs.join("dtmrs-peer"), folder, servers, load);
-            }
-            Peer::ByHand => {
-                let programs = self.by_hand.as_ref().with_context(missing)?;
-                return program(peer, &programs.join("saga"), folder, servers, load);
+            Peer::DbosRust | Peer::Mire | Peer::Duroxide | Peer::Dtmrs | Peer::ByHand => {
+                return program(peer, place()?, folder, servers, load);
             }
         };
         load.args(["--form", form, "--banyan"]).arg(&self.banyan);
